@@ -1,0 +1,12 @@
+"""The runtime: audio in, "who spoke when, is it who they claim to be, how sure are we" out.
+
+Reads left to right, and nothing flows back::
+
+    source -> ring -> resample -> fbank -> encoder(state) -> statistics -> gate -> tracker -> events
+
+Everything up to the events is pure (`Pipeline.push(block) -> list[Event]`): no thread, clock or
+socket, so a ten-hour meeting can be replayed in seconds and gives the same events as live.
+Threads, clocks, devices and sockets live in `daemon` alone. Never imports torch.
+"""
+
+__version__ = "0.1.0"

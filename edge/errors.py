@@ -1,0 +1,15 @@
+"""The one exception that a user sees as a message instead of a traceback."""
+
+
+class EarmarkError(Exception):
+    """Something outside the program is wrong: an input, a device, a model, a configuration.
+
+    Args:
+        what: what came, and what was expected instead.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}. {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
