@@ -1,0 +1,136 @@
+"""Augmentation on the fly: what a microphone, a room, a line and a crowd do to a voice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+
+from train import torchaudio_functional as functional
+from train.waveforms import SAMPLE_RATE, Waveforms
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Probabilities and strengths; ranges are drawn from uniformly."""
+
+    room_probability: float = 0.25
+    room_decay_seconds: tuple[float, float] = (0.1, 0.7)  # T60 of simulated rooms
+    noise_probability: float = 0.5
+    noise_snr_db: tuple[float, float] = (2.0, 22.0)
+    babble_probability: float = 0.2
+    babble_snr_db: tuple[float, float] = (3.0, 20.0)
+    babble_voices: tuple[int, int] = (3, 7)
+    telephone_probability: float = 0.1
+    clipping_probability: float = 0.05
+    level_db: tuple[float, float] = (-38.0, -14.0)  # RMS relative to full scale
+    equaliser_db: float = 2.0  # standard deviation of each of the curve's components
+    mel_mask: int = 8  # widest band masked, in mels
+    time_mask: int = 10  # longest span masked, in frames
+
+
+class Augmenter:
+    """Applies the augmentations; all chance comes from the generator handed in."""
+
+    def __init__(
+        self, config: AugmentConfig, noises: Waveforms, rooms: Waveforms, voices: Waveforms
+    ) -> None:
+        self.config = config
+        self._noises = noises
+        self._rooms = rooms
+        self._voices = voices
+
+    def waveform(self, audio: Audio, random: Generator) -> Audio:
+        """Degrade samples in [-1, 1]; the length stays."""
+        config = self.config
+        if random.random() < config.room_probability:
+            audio = _convolve(audio, self._room(random))
+        chance = random.random()
+        if chance < config.noise_probability:
+            index = int(random.integers(len(self._noises)))
+            noise = _random_crop(self._noises, index, len(audio), random)
+            audio = _mix(audio, noise, random.uniform(*config.noise_snr_db))
+        elif chance < config.noise_probability + config.babble_probability:
+            babble = self._babble(len(audio), random)
+            audio = _mix(audio, babble, random.uniform(*config.babble_snr_db))
+        if random.random() < config.telephone_probability:
+            audio = _telephone(audio)
+        audio = audio * (_from_db(random.uniform(*config.level_db)) / _rms(audio))
+        if random.random() < config.clipping_probability:
+            limit = np.quantile(np.abs(audio), random.uniform(0.95, 0.999))
+            audio = np.clip(audio, -limit, limit)
+        return np.clip(audio, -1.0, 1.0).astype(np.float32)
+
+    def features(self, fbank: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
+        """Colour and mask log-mel frames (time, mels): a linear filter is a sum in this domain."""
+        time, mels = fbank.shape
+        config = self.config
+        angles = np.pi * (np.arange(mels) + 0.5) / mels
+        components = np.cos(np.outer(np.arange(1, 5), angles))
+        decibels = random.normal(0.0, config.equaliser_db / np.arange(1, 5)) @ components
+        fbank = fbank + (decibels * np.log(10.0) / 10.0).astype(np.float32)
+        floor = fbank.mean()
+        width = int(random.integers(config.mel_mask + 1))
+        start = int(random.integers(mels - width + 1))
+        fbank[:, start : start + width] = floor
+        width = int(random.integers(config.time_mask + 1))
+        start = int(random.integers(time - width + 1))
+        fbank[start : start + width] = floor
+        return fbank
+
+    def _room(self, random: Generator) -> Audio:
+        """A measured response, or exponentially decaying noise behind a direct path."""
+        if random.random() < 0.3:
+            return self._rooms[int(random.integers(len(self._rooms)))]
+        decay = random.uniform(*self.config.room_decay_seconds)
+        time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
+        tail = random.standard_normal(len(time)) * 10.0 ** (-3.0 * time / decay)
+        tail[: int(0.002 * SAMPLE_RATE)] = 0.0
+        tail *= _from_db(random.uniform(-12.0, 6.0)) / np.linalg.norm(tail)
+        tail[0] = 1.0
+        return tail.astype(np.float32)
+
+    def _babble(self, count: int, random: Generator) -> Audio:
+        babble = np.zeros(count, dtype=np.float32)
+        for index in random.integers(len(self._voices), size=random.integers(*self.config.babble_voices)):
+            voice = _random_crop(self._voices, int(index), count, random)
+            babble += voice / _rms(voice)
+        return babble
+
+
+def _random_crop(waveforms: Waveforms, index: int, count: int, random: Generator) -> Audio:
+    start = int(random.integers(max(1, waveforms.length(index) - count + 1)))
+    return waveforms.crop(index, start, count)
+
+
+def _convolve(audio: Audio, response: Audio) -> Audio:
+    response = response[:SAMPLE_RATE]
+    shortest = len(audio) + len(response) - 1
+    response = np.pad(response, (0, next_fast_len(shortest, real=True) - shortest))
+    wet = functional.fftconvolve(torch.from_numpy(audio), torch.from_numpy(response)).numpy()
+    delay = int(np.argmax(np.abs(response)))
+    return wet[delay : delay + len(audio)]  # type: ignore[no-any-return]
+
+
+def _telephone(audio: Audio) -> Audio:
+    narrow = functional.resample(torch.from_numpy(audio), SAMPLE_RATE, 8000)
+    wide = functional.resample(narrow, 8000, SAMPLE_RATE).numpy()
+    return np.resize(wide, len(audio))
+
+
+def _mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
+    return audio + noise * (_rms(audio) / _rms(noise) * _from_db(-snr_db))
+
+
+def _rms(audio: Audio) -> np.float32:
+    return np.sqrt(np.mean(np.square(audio)) + np.float32(1e-10))  # type: ignore[no-any-return]
+
+
+def _from_db(decibels: float) -> np.float32:
+    return np.float32(10.0 ** (decibels / 20.0))

@@ -1,0 +1,49 @@
+"""`earmark-train`: make an encoder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from edge.config_file import load_config
+from edge.errors import EarmarkError
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.trainer import Trainer
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="earmark-train",
+        description="Train a streaming speaker encoder by distillation and speaker labels. "
+        "A run folder holds everything; started again there, training goes on where it stopped.",
+        epilog="example: earmark-train --corpus ../shared/corpus --run runs/small",
+    )
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
+    parser.add_argument("--run", type=Path, required=True, help="folder of this run")
+    parser.add_argument("--config", type=Path, help="YAML that overrides the defaults")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads (default 1)")
+    parser.add_argument("--workers", type=int, default=1, help="loader processes (default 1)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    try:
+        config = load_config(TrainConfig, args.config)
+        corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
+        trainer = Trainer(config, corpus, args.run, args.workers)
+        trainer.train()
+    except EarmarkError as error:
+        print(f"earmark-train: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
+        return 130
+    print(f"done: export it with  earmark-export {trainer.checkpoint_path}")
+    return 0

@@ -1,0 +1,208 @@
+"""The streaming speaker encoder: a causal convolutional trunk, local attention and additive pooling.
+
+The network is split where sums are taken. `frames` computes, for every encoder frame, a positive
+attention weight `w` and a feature `h` per channel; `head` turns the sums over any set of frames,
+
+    S = (n, Σw, Σw·h, Σw·h²)
+
+into an embedding. Attention is a sigmoid of local context only, so sums of sums are sums: the
+embedding of any stretch of audio is `head(sum of its records)`.
+
+The blocks are the residual, batch-normalised, separable convolutions usual for mobile encoders;
+attentive statistics pooling follows Okabe et al. (2018), with the softmax over the utterance
+replaced by a sigmoid, which is what makes it additive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of the network. The default is `small`, about 1.4 million parameters."""
+
+    num_mels: int = 80
+    stride: int = 2  # fbank frames per encoder frame
+    frames_per_record: int = 10  # fbank frames summed into one record of statistics
+    look_ahead: int = 6  # fbank frames that an output may wait for; shifts its time stamp
+    channels: int = 256
+    kernel: int = 5
+    dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
+    features: int = 384
+    attention: int = 64
+    embedding: int = 192
+
+
+class PointwiseNorm(nn.Module):
+    """A linear map of the channels of every frame, batch-normalised."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, time, inputs) to (batch, time, outputs)."""
+        y: Tensor = self.linear(x)
+        return self.norm(y.flatten(0, 1)).unflatten(0, y.shape[:2])  # type: ignore[no-any-return]
+
+
+class CausalDepthwiseNorm(nn.Module):
+    """A convolution over past frames, one filter a channel, batch-normalised."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.history = (kernel - 1) * dilation
+        # Two-dimensional, because its channels-last layout is that of (batch, time, channels).
+        self.conv = nn.Conv2d(
+            channels, channels, (1, kernel), dilation=(1, dilation), groups=channels, bias=False
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, time, channels); the state is the last `history` frames of input."""
+        x = torch.cat([state, x], dim=1)
+        y = self.norm(self.conv(x.transpose(1, 2).unsqueeze(2)))
+        return y.squeeze(2).transpose(1, 2), x[:, -self.history :]
+
+
+class CausalBlock(nn.Module):
+    """Pointwise, causal depthwise, pointwise, around a residual connection."""
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.expand = PointwiseNorm(channels, channels)
+        self.depthwise = CausalDepthwiseNorm(channels, kernel, dilation)
+        self.project = PointwiseNorm(channels, channels)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance by the frames `x` (batch, time, channels) from `state` (batch, history, channels)."""
+        y = functional.relu(self.expand(x))
+        y, state = self.depthwise(y, state)
+        y = self.project(functional.relu(y))
+        return functional.relu(x + y), state
+
+
+class Encoder(nn.Module):
+    """Fbank frames to additive statistics, and statistics to an embedding."""
+
+    input_mean: Tensor
+    input_std: Tensor
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, features = config.channels, config.features
+        # Of the spectral shape, mel by mel, and, last, of the level.
+        self.register_buffer("input_mean", torch.zeros(config.num_mels + 1))
+        self.register_buffer("input_std", torch.ones(config.num_mels + 1))
+        self.stem = PointwiseNorm((config.num_mels + 1) * config.stride, channels)
+        self.blocks = nn.ModuleList(
+            CausalBlock(channels, config.kernel, dilation) for dilation in config.dilations
+        )
+        self.feature = PointwiseNorm(channels, features)
+        self.attend_in = nn.Linear(channels, config.attention)
+        self.attend_out = nn.Linear(config.attention, features)
+        self.head_norm = nn.BatchNorm1d(2 * features)
+        self.head_out = nn.Linear(2 * features, config.embedding)
+
+    @property
+    def histories(self) -> list[int]:
+        """Encoder frames of state that each block keeps."""
+        return [(self.config.kernel - 1) * dilation for dilation in self.config.dilations]
+
+    def initial_state(self, batch: int) -> Tensor:
+        """State of a stream that has heard nothing: zeros (batch, sum of histories, channels)."""
+        return self.input_mean.new_zeros(batch, sum(self.histories), self.config.channels)
+
+    def frames(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Advance the stream.
+
+        Args:
+            fbank: log-mel frames (batch, time, mels); time is a multiple of the stride.
+            state: from `initial_state` or from the call before.
+
+        Returns:
+            Weights and features, each (batch, time / stride, features), and the new state.
+        """
+        stride = self.config.stride
+        x = ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
+        batch, time, width = x.shape
+        x = functional.relu(self.stem(x.reshape(batch, time // stride, width * stride)))
+        states = []
+        for block, block_state in zip(self.blocks, state.split(self.histories, 1), strict=True):
+            x, new_state = block(x, block_state)
+            states.append(new_state)
+        h = self.feature(x)
+        w = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))
+        return w, h, torch.cat(states, dim=1)
+
+    def head(self, statistics: Tensor) -> Tensor:
+        """Embeddings (batch, embedding), not normalised, of statistics (batch, 1 + 3 * features)."""
+        _, w, wh, whh = statistics.split([1] + [self.config.features] * 3, dim=1)
+        w = w.clamp_min(1e-6)
+        mean = wh / w
+        std = (whh / w - mean.square()).clamp_min(1e-5).sqrt()
+        embedding: Tensor = self.head_out(self.head_norm(torch.cat([mean, std], dim=1)))
+        return embedding
+
+    def forward(self, fbank: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Embeddings of whole crops (batch, time, mels), each a stream of its own.
+
+        Args:
+            fbank: log-mel frames.
+            mask: encoder frames to sum (batch, time / stride), 1 or 0; all where absent.
+        """
+        w, h, _ = self.frames(fbank, self.initial_state(len(fbank)))
+        if mask is not None:
+            w = w * mask[:, :, None]
+        return self.head(sum_statistics(w, h, dim=1))
+
+
+def split_level(fbank: Tensor) -> Tensor:
+    """Spectral shape and level, (..., mels + 1), of log-mel frames (..., mels).
+
+    The shape does not change with the gain of the microphone; the level is kept apart as one more
+    value, since attention needs to know where speech is.
+    """
+    level = fbank.mean(dim=-1, keepdim=True)
+    return torch.cat([fbank - level, level], dim=-1)
+
+
+def sum_statistics(w: Tensor, h: Tensor, dim: int) -> Tensor:
+    """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h²) along the last axis."""
+    wh = w * h
+    n = torch.ones_like(w[..., :1])
+    return torch.cat([x.sum(dim=dim) for x in (n, w, wh, wh * h)], dim=-1)
+
+
+class FramesGraph(nn.Module):
+    """The first exported graph: (fbank, state) -> (records, state)."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Records (batch, time / frames_per_record, 1 + 3 * features) and the new state."""
+        config = self.encoder.config
+        w, h, state = self.encoder.frames(fbank, state)
+        shape = (len(fbank), -1, config.frames_per_record // config.stride, config.features)
+        return sum_statistics(w.reshape(shape), h.reshape(shape), dim=2), state
+
+
+class HeadGraph(nn.Module):
+    """The second exported graph: statistics -> unit-length embedding."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Unit-length embeddings (batch, embedding) of statistics (batch, 1 + 3 * features)."""
+        return functional.normalize(self.encoder.head(statistics), dim=1)

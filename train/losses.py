@@ -1,0 +1,48 @@
+"""Loss terms: distillation of the teachers' map, of its geometry, and speaker classification."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def distillation_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
+    """Mean cosine distance between student and target, both (batch, size)."""
+    return 1.0 - functional.cosine_similarity(embeddings, targets).mean()
+
+
+def relational_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
+    """Squared error between the batch's cosine matrices (Park et al., 2019), off the diagonal."""
+    student = functional.normalize(embeddings)
+    teacher = functional.normalize(targets)
+    difference = student @ student.T - teacher @ teacher.T
+    size = len(embeddings)
+    return difference.square().sum() / (size * (size - 1))
+
+
+class AamSoftmax(nn.Module):
+    """Additive angular margin softmax (Deng et al., 2019) over the training speakers."""
+
+    def __init__(self, embedding: int, speakers: int, margin: float, scale: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(speakers, embedding) * 0.05)
+        self.margin = margin
+        self.scale = scale
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss over the crops whose label is known (not negative); zero where none is."""
+        known = labels >= 0
+        if not bool(known.any()):
+            return embeddings.sum() * 0.0
+        embeddings, labels = embeddings[known], labels[known]
+        cosine = functional.linear(functional.normalize(embeddings), functional.normalize(self.weight))
+        own = cosine.gather(1, labels[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
+        with_margin = own * math.cos(self.margin) - (1 - own.square()).sqrt() * math.sin(self.margin)
+        # Past pi - margin the angle would wrap round; there a constant keeps the loss monotonic.
+        wrapped = own < math.cos(math.pi - self.margin)
+        with_margin = torch.where(wrapped, own - self.margin * math.sin(self.margin), with_margin)
+        logits = self.scale * cosine.scatter(1, labels[:, None], with_margin)
+        return functional.cross_entropy(logits, labels)

@@ -1,0 +1,76 @@
+"""Lists of utterances: reading, checking, and the speaker-disjoint split of the training side."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from edge.errors import EarmarkError
+
+COLUMNS = ("path", "speaker", "corpus", "seconds", "licence", "language", "source_rate")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a manifest. `row` is its line number, the index of its teacher embedding."""
+
+    row: int
+    path: Path
+    speaker: str  # empty where unknown
+    corpus: str
+    seconds: float
+    licence: str
+    source_rate: int
+
+
+def read_manifest(csv_path: Path) -> list[Utterance]:
+    """Read a manifest (CSV with a header); paths are relative to the manifest's folder."""
+    if not csv_path.is_file():
+        raise EarmarkError(
+            f"no manifest at {csv_path}", "Give the folder of the corpus with --corpus FOLDER"
+        )
+    with csv_path.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        missing = set(COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise EarmarkError(
+                f"{csv_path} lacks the columns {', '.join(sorted(missing))}",
+                f"A manifest has the columns {', '.join(COLUMNS)}",
+            )
+        return [
+            Utterance(
+                row=row,
+                path=csv_path.parent.resolve() / line["path"],
+                speaker=line["speaker"],
+                corpus=line["corpus"],
+                seconds=float(line["seconds"]),
+                licence=line["licence"],
+                source_rate=int(line["source_rate"]),
+            )
+            for row, line in enumerate(reader)
+        ]
+
+
+def is_held_out(speaker: str, fraction: float = 0.06) -> bool:
+    """Whether a training-side speaker is kept for validation and calibration, by hash of the name."""
+    return crc32(speaker.encode()) / 2**32 < fraction
+
+
+def split_speakers(utterances: list[Utterance]) -> tuple[list[Utterance], list[Utterance]]:
+    """Training utterances, and those of speakers held out for validation and calibration."""
+    train = [u for u in utterances if not is_held_out(u.speaker)]
+    held_out = [u for u in utterances if is_held_out(u.speaker)]
+    check_disjoint(train, held_out)
+    return train, held_out
+
+
+def check_disjoint(first: list[Utterance], second: list[Utterance]) -> None:
+    """Raise if a labelled speaker stands in both lists."""
+    common = ({u.speaker for u in first} & {u.speaker for u in second}) - {""}
+    if common:
+        raise EarmarkError(
+            f"{len(common)} speakers stand in both splits, for example {min(common)}",
+            "Splits must be speaker-disjoint: correct the manifests",
+        )

@@ -1,0 +1,202 @@
+"""One explicit training loop: resumable, seeded, and open about what it does."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Subset
+
+from edge._native import Fbank, FbankOptions
+from train.augment import Augmenter
+from train.batches import Batch, Batches
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder import Encoder, split_level
+from train.losses import AamSoftmax, distillation_loss, relational_loss
+from train.provenance import write_provenance
+from train.trials import verification_errors
+
+CHECKPOINT_SECONDS = 180.0
+VALIDATE_STEPS = 500
+
+
+class Trainer:
+    """Trains an encoder in a run folder; started again there, it goes on where it stopped."""
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, run: Path, workers: int) -> None:
+        self.config = config
+        self.corpus = corpus
+        self.run = run
+        self.workers = workers
+        torch.manual_seed(config.seed)
+        augmenter = Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms)
+        self.batches = Batches(
+            config, corpus.train, corpus.train_indices, corpus.waveforms, corpus.targets, augmenter
+        )
+        self.encoder = Encoder(config.encoder)
+        self.classifier = AamSoftmax(
+            config.encoder.embedding, self.batches.speakers, config.loss.margin, config.loss.scale
+        )
+        self.average = AveragedModel(
+            self.encoder,
+            multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema_decay),
+            use_buffers=True,
+        )
+        self.optimiser = torch.optim.AdamW(
+            _parameter_groups([self.encoder, self.classifier], config.optimiser.weight_decay),
+            lr=config.optimiser.learning_rate,
+        )
+        self.step = 0
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The one file that a stopped run goes on from."""
+        return self.run / "checkpoint.pt"
+
+    def train(self) -> Encoder:
+        """Run to the last step; returns the averaged encoder, in evaluation mode."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        write_provenance(self.run, self.config)
+        if self.checkpoint_path.is_file():
+            self._load()
+        else:
+            self._measure_input()
+        loader = DataLoader(
+            Subset(self.batches, range(self.step, len(self.batches))),
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=4 if self.workers else None,
+        )
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn()) as progress:
+            task = progress.add_task("training", total=len(self.batches), completed=self.step)
+            saved = time.monotonic()
+            try:
+                for batch in loader:
+                    terms = self._update(batch)
+                    self.step += 1
+                    if self.step % 50 == 0:
+                        self._log("train.csv", terms)
+                    if self.step % VALIDATE_STEPS == 0:
+                        self._log("validation.csv", self.validate())
+                    progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
+                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                        self._save()
+                        saved = time.monotonic()
+            finally:
+                self._save()
+        return self.averaged_encoder()
+
+    def averaged_encoder(self) -> Encoder:
+        """The encoder whose weights are the running average, in evaluation mode."""
+        encoder: Encoder = self.average.module
+        return encoder.eval()
+
+    def validate(self) -> dict[str, float]:
+        """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
+        encoder = self.averaged_encoder()
+        options = FbankOptions()
+
+        def embed(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+            fbank = torch.from_numpy(Fbank(options).push(audio))
+            usable = len(fbank) // self.config.encoder.stride * self.config.encoder.stride
+            with torch.inference_mode():
+                embedding = encoder(fbank[None, :usable])
+            row: NDArray[np.float32] = torch.nn.functional.normalize(embedding)[0].numpy()
+            return row
+
+        audios, speakers = self.corpus.held_out_trials()
+        eer, cost = verification_errors(audios, speakers, embed, 3.0)
+        return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        weights, optimiser = self.config.loss, self.config.optimiser
+        for group in self.optimiser.param_groups:
+            group["lr"] = optimiser.learning_rate * _schedule(self.step, optimiser)
+        embeddings: Tensor = self.encoder(batch.fbank, batch.mask)
+        distillation = distillation_loss(embeddings, batch.targets)
+        relational = relational_loss(embeddings, batch.targets)
+        classification = self.classifier(embeddings, batch.labels)
+        loss = (
+            weights.distillation * distillation
+            + weights.relational * relational
+            + weights.classification * classification
+        )
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), optimiser.clip_norm)
+        self.optimiser.step()
+        self.average.update_parameters(self.encoder)
+        return {
+            "loss": loss.item(),
+            "distillation": distillation.item(),
+            "relational": relational.item(),
+            "classification": classification.item(),
+        }
+
+    def _measure_input(self) -> None:
+        """Fix the input normalisation from the first batches, before any weight is learnt."""
+        frames = torch.cat([self.batches[i].fbank.flatten(0, 1) for i in range(4)])
+        inputs = split_level(frames)
+        self.encoder.input_mean.copy_(inputs.mean(dim=0))
+        self.encoder.input_std.copy_(inputs.std(dim=0))
+
+    def _log(self, name: str, values: dict[str, float]) -> None:
+        path = self.run / name
+        new = not path.is_file()
+        with path.open("a", newline="", encoding="utf-8") as output:
+            writer = csv.writer(output)
+            if new:
+                writer.writerow(["step", *values])
+            writer.writerow([self.step, *(f"{value:.5f}" for value in values.values())])
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "encoder": self.encoder.state_dict(),
+            "classifier": self.classifier.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def _save(self) -> None:
+        partial = self.checkpoint_path.with_suffix(".partial")
+        torch.save(self._state(), partial)
+        partial.replace(self.checkpoint_path)
+
+    def _load(self) -> None:
+        state = torch.load(self.checkpoint_path, weights_only=True)
+        self.step = state["step"]
+        self.encoder.load_state_dict(state["encoder"])
+        self.classifier.load_state_dict(state["classifier"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _schedule(step: int, optimiser: Any) -> float:
+    """Linear warm-up, then a half cosine to zero at the last step."""
+    if step < optimiser.warmup:
+        return float((step + 1) / optimiser.warmup)
+    done = (step - optimiser.warmup) / max(1, optimiser.steps - optimiser.warmup)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def _parameter_groups(modules: list[torch.nn.Module], decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases and normalisation."""
+    parameters = [p for module in modules for p in module.parameters()]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,81 @@
+"""All audio of a set of utterances, decoded once into one file that loaders map into memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from rich.progress import track
+
+from edge.errors import EarmarkError
+
+SAMPLE_RATE = 16000
+
+
+def read_audio(path: Path) -> NDArray[np.float32]:
+    """Mono samples at 16 kHz of a file; several channels are averaged."""
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
+    if rate != SAMPLE_RATE:
+        raise EarmarkError(f"{path} has {rate} Hz, training expects {SAMPLE_RATE} Hz", "Resample it")
+    mono: NDArray[np.float32] = samples.mean(axis=1)
+    return mono
+
+
+class Waveforms:
+    """Random access to the samples of many files, by index; safe to share between processes."""
+
+    def __init__(self, samples: NDArray[np.int16], offsets: NDArray[np.int64]) -> None:
+        self._samples = samples
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def length(self, index: int) -> int:
+        """Samples of one file."""
+        return int(self._offsets[index + 1] - self._offsets[index])
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        return self.crop(index, 0, self.length(index))
+
+    def crop(self, index: int, start: int, count: int) -> NDArray[np.float32]:
+        """`count` samples (float32 in [-1, 1)) of one file, repeated from its start when short."""
+        begin, end = self._offsets[index], self._offsets[index + 1]
+        piece = self._samples[begin + start : min(begin + start + count, end)]
+        if len(piece) < count:
+            piece = np.resize(self._samples[begin:end], count)
+        return piece.astype(np.float32) / 32768.0
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], cache: Path) -> Waveforms:
+        """Map the decoded files, decoding them first if this list was never decoded."""
+        key = sha256("\n".join(map(str, paths)).encode()).hexdigest()[:16]
+        samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
+        if not index_path.is_file():
+            cache.mkdir(parents=True, exist_ok=True)
+            lengths = _decode(paths, samples_path)
+            index_path.write_text(json.dumps(lengths))
+        offsets = np.concatenate([[0], np.cumsum(json.loads(index_path.read_text()))])
+        samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
+        return cls(samples, offsets.astype(np.int64))
+
+
+def _decode(paths: Sequence[Path], target: Path) -> list[int]:
+    lengths = []
+    batches = [paths[i : i + 256] for i in range(0, len(paths), 256)]  # bounds what waits in memory
+    with target.open("wb") as output, ThreadPoolExecutor() as pool:
+        for batch in track(batches, description="decoding audio"):
+            for audio in pool.map(read_audio, batch):
+                pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+                output.write(pcm.tobytes())
+                lengths.append(len(pcm))
+    return lengths
