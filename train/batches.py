@@ -48,7 +48,7 @@ class Batches(Dataset[Batch]):
         self._fbank = Fbank(FbankOptions())
         names = sorted({u.speaker for u in utterances} - {""})
         number = {name: i for i, name in enumerate(names)}
-        self.speakers = len(names)
+        self._speakers = len(names)
         self._labels = np.array([number.get(u.speaker, -1) for u in utterances])
         self._probability = _sampling_probability(utterances)
 
@@ -74,6 +74,13 @@ class Batches(Dataset[Batch]):
             labels=torch.from_numpy(self._labels[chosen]),
             targets=torch.from_numpy(self._targets[self._indices[chosen]]),
         )
+
+    def speaker_centres(self) -> Tensor:
+        """Sum of the targets of each labelled speaker's utterances (speakers, embedding)."""
+        known = self._labels >= 0
+        centres = np.zeros((self._speakers, self._targets.shape[1]), dtype=np.float32)
+        np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
+        return torch.from_numpy(centres)
 
     def _crop(self, i: int, frames: int, random: np.random.Generator) -> NDArray[np.float32]:
         index = int(self._indices[i])

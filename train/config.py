@@ -14,7 +14,7 @@ class DataConfig:
 
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
-    crop_seconds: tuple[float, float] = (1.0, 3.0)
+    crop_seconds: tuple[float, float] = (1.0, 2.6)
     splice_probability: float = 0.3  # crops that begin in another voice, which is not pooled
     splice_frames: tuple[int, int] = (20, 60)
 
@@ -24,7 +24,6 @@ class LossConfig:
     """Weights of the terms; margin and scale of AAM-softmax (Deng et al., 2019)."""
 
     distillation: float = 1.0
-    relational: float = 10.0
     classification: float = 0.01
     margin: float = 0.2
     scale: float = 30.0
@@ -36,8 +35,8 @@ class OptimiserConfig:
 
     steps: int = 4400
     batch: int = 48
-    learning_rate: float = 3e-3
-    warmup: int = 300
+    learning_rate: float = 2.5e-3
+    warmup: int = 150
     weight_decay: float = 0.02
     clip_norm: float = 5.0
     ema_decay: float = 0.998

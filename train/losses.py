@@ -1,4 +1,4 @@
-"""Loss terms: distillation of the teachers' map, of its geometry, and speaker classification."""
+"""Loss terms: distillation of the teachers' map, and speaker classification."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ def distillation_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
     return 1.0 - functional.cosine_similarity(embeddings, targets).mean()
 
 
-def relational_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
-    """Squared error between the batch's cosine matrices (Park et al., 2019), off the diagonal."""
-    student = functional.normalize(embeddings)
-    teacher = functional.normalize(targets)
-    difference = student @ student.T - teacher @ teacher.T
-    size = len(embeddings)
-    return difference.square().sum() / (size * (size - 1))
-
-
 class AamSoftmax(nn.Module):
     """Additive angular margin softmax (Deng et al., 2019) over the training speakers."""
 
-    def __init__(self, embedding: int, speakers: int, margin: float, scale: float) -> None:
+    def __init__(self, centres: Tensor, margin: float, scale: float) -> None:
+        """`centres` (speakers, embedding): where the classes begin, their mean teacher targets.
+
+        Begun at random, they would pull against distillation.
+        """
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(speakers, embedding) * 0.05)
+        self.weight = nn.Parameter(functional.normalize(centres))
         self.margin = margin
         self.scale = scale
 

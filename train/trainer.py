@@ -22,7 +22,7 @@ from train.batches import Batch, Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, split_level
-from train.losses import AamSoftmax, distillation_loss, relational_loss
+from train.losses import AamSoftmax, distillation_loss
 from train.provenance import write_provenance
 from train.trials import verification_errors
 
@@ -45,7 +45,7 @@ class Trainer:
         )
         self.encoder = Encoder(config.encoder)
         self.classifier = AamSoftmax(
-            config.encoder.embedding, self.batches.speakers, config.loss.margin, config.loss.scale
+            self.batches.speaker_centres(), config.loss.margin, config.loss.scale
         )
         self.average = AveragedModel(
             self.encoder,
@@ -125,13 +125,8 @@ class Trainer:
             group["lr"] = optimiser.learning_rate * _schedule(self.step, optimiser)
         embeddings: Tensor = self.encoder(batch.fbank, batch.mask)
         distillation = distillation_loss(embeddings, batch.targets)
-        relational = relational_loss(embeddings, batch.targets)
         classification = self.classifier(embeddings, batch.labels)
-        loss = (
-            weights.distillation * distillation
-            + weights.relational * relational
-            + weights.classification * classification
-        )
+        loss = weights.distillation * distillation + weights.classification * classification
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
         self.optimiser.zero_grad()
@@ -142,7 +137,6 @@ class Trainer:
         return {
             "loss": loss.item(),
             "distillation": distillation.item(),
-            "relational": relational.item(),
             "classification": classification.item(),
         }
 
