@@ -1,0 +1,116 @@
+"""A recording as a source: WAV, FLAC or Ogg (Vorbis, Opus) of any length."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import soundfile
+
+from edge.errors import EarmarkError
+from edge.sources import Block, Source, check_format, to_mono
+from edge.sources.container import StreamedWav, check_whole
+
+# In every other format libsndfile would hide that a file was cut off.
+_FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
+_RECORD_AGAIN = "Copy or record the file again"
+_UNSTATED = 2**63 - 1  # frames that libsndfile gives for a FLAC whose writer could not seek back
+
+
+class _ForwardReader(soundfile.SoundFile):
+    """A SoundFile that soundfile does not seek in after every read.
+
+    To seek to where one is already alters the end of Opus, and fails in FLAC of unstated length.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class FileSource(Source):
+    """A WAV, FLAC or Ogg file, read in blocks of 100 ms. Nothing stays open outside `blocks()`.
+
+    Args:
+        path: the file; any rate from 4 to 192 kHz, any number of channels.
+        realtime: give each block when a microphone would have, instead of as fast as it is asked.
+
+    Raises:
+        EarmarkError: missing, not audio, empty, or cut off.
+    """
+
+    def __init__(self, path: Path | str, realtime: bool = False) -> None:
+        self.name = str(path)
+        self._realtime = realtime
+        self._closed = False
+        with self._open() as audio:
+            self.rate: int = audio.samplerate
+            self.channels: int = audio.channels
+            check_format(self.name, self.rate, self.channels)
+            if audio.frames == 0:
+                self._check_end(audio, 0)
+
+    def blocks(self) -> Iterator[Block]:
+        """The file from its beginning."""
+        began = time.monotonic()
+        position = 0
+        with self._open() as audio:
+            while not self._closed:
+                try:
+                    frames = audio.read(self.rate // 10, dtype="float32", always_2d=True)
+                except soundfile.LibsndfileError as error:
+                    raise EarmarkError(
+                        f"{self.name} is damaged or cut off after {position} samples: "
+                        f"{_reason(error)}",
+                        _RECORD_AGAIN,
+                    ) from error
+                if not len(frames):
+                    self._check_end(audio, position)
+                    return
+                mono = to_mono(self.name, frames, position)
+                position += len(mono)
+                if self._realtime:
+                    # From the beginning, not from the last block: errors do not add up.
+                    time.sleep(max(began + position / self.rate - time.monotonic(), 0))
+                yield Block(mono)
+
+    def close(self) -> None:
+        """End `blocks()`."""
+        self._closed = True
+
+    def _check_end(self, audio: _ForwardReader, position: int) -> None:
+        if position == 0:
+            raise EarmarkError(f"{self.name} holds no samples", _RECORD_AGAIN)
+        if position < audio.frames != _UNSTATED:
+            raise EarmarkError(
+                f"{self.name} is cut off: expected {audio.frames} samples, got {position}",
+                _RECORD_AGAIN,
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[_ForwardReader]:
+        data = check_whole(self.name)
+        with contextlib.ExitStack() as stack:
+            file: str | StreamedWav = self.name
+            if data is not None and data.size is None:
+                file = stack.enter_context(StreamedWav(self.name, data.size_field))
+            try:
+                audio = stack.enter_context(_ForwardReader(file))
+            except soundfile.LibsndfileError as error:
+                raise self._foreign(_reason(error)) from error
+            except TypeError as error:  # soundfile asks for the format of a file named *.raw
+                raise self._foreign("raw samples") from error
+            if audio.format not in _FORMATS:
+                raise self._foreign(audio.format)
+            yield audio
+
+    def _foreign(self, what: str) -> EarmarkError:
+        return EarmarkError(
+            f"{self.name}: expected WAV, FLAC or Ogg, got {what}",
+            "Convert it, e.g. with 'ffmpeg -i IN -ac 1 -ar 16000 OUT.wav'",
+        )
+
+
+def _reason(error: soundfile.LibsndfileError) -> str:
+    return f"'{error.error_string.removeprefix('Error : ').rstrip('.')}'"
