@@ -45,5 +45,5 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return 130
-    print(f"done: export it with  earmark-export {trainer.checkpoint_path}")
+    print(f"done: export it with  earmark-export {trainer.encoder_path}")
     return 0

@@ -22,6 +22,7 @@ from train.batches import Batch, Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, split_level
+from train.encoder_file import save_encoder
 from train.losses import AamSoftmax, distillation_loss
 from train.provenance import write_provenance
 from train.trials import verification_errors
@@ -63,6 +64,11 @@ class Trainer:
         """The one file that a stopped run goes on from."""
         return self.run / "checkpoint.pt"
 
+    @property
+    def encoder_path(self) -> Path:
+        """What a finished run leaves for the exporter."""
+        return self.run / "encoder.pt"
+
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode."""
         self.run.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,9 @@ class Trainer:
                         saved = time.monotonic()
             finally:
                 self._save()
-        return self.averaged_encoder()
+        encoder = self.averaged_encoder()
+        save_encoder(encoder, self.encoder_path)
+        return encoder
 
     def averaged_encoder(self) -> Encoder:
         """The encoder whose weights are the running average, in evaluation mode."""

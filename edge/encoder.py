@@ -1,0 +1,186 @@
+"""The streaming encoder: audio in, records of additive statistics out, by ONNX Runtime.
+
+A model is a folder with two graphs: `frames.onnx`, (fbank, state) -> (records, state), and
+`head.onnx`, statistics -> embedding. Both carry their `ModelSpec` in the ONNX metadata.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge._native import Fbank, FbankOptions
+from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE, front_end_hash
+from edge.scoring import Calibration
+from edge.statistics import Sums
+
+METADATA_KEY = "earmark"
+DEFAULT_MODEL = Path(__file__).parent / "models" / "small"
+
+Samples = NDArray[np.float32]
+
+
+class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that the runtime must know of a model; frames are those of the fbank."""
+
+    name: str
+    version: int
+    sample_rate: int
+    fbank: dict[str, float | int | str | bool]
+    front_end_hash: str
+    frames_per_second: int  # encoder frames counted by the first element of the statistics
+    frames_per_chunk: int
+    frames_per_record: int
+    look_ahead: int
+    embedding: int
+    calibration: tuple[float, float, float, float]
+    training_data: str
+    licence: str
+    precision: str
+
+
+class Model:
+    """The two graphs of an encoder; one model serves any number of streams."""
+
+    def __init__(self, folder: Path) -> None:
+        frames_path, head_path = folder / "frames.onnx", folder / "head.onnx"
+        for path in (frames_path, head_path):
+            if not path.is_file():
+                raise EarmarkError(
+                    f"no model at {folder}: {path.name} is missing",
+                    "Give a folder made by earmark-export",
+                )
+        graphs = [path.read_bytes() for path in (frames_path, head_path)]
+        self.id = sha256(b"".join(graphs)).hexdigest()[:16]  # what a stored profile belongs to
+        self._frames = _session(graphs[0], frames_path)
+        self._head = _session(graphs[1], head_path)
+        self.spec = _read_spec(self._frames, frames_path)
+        if _read_spec(self._head, head_path) != self.spec:
+            raise EarmarkError(
+                f"{folder}: frames.onnx and head.onnx belong to different models",
+                "Export the model again",
+            )
+        self.fbank_options = _check_front_end(self.spec, folder)
+        self.calibration = Calibration(self.spec.calibration)
+        self._state_shape = self._frames.get_inputs()[1].shape
+        self.statistics_size = int(self._head.get_inputs()[0].shape[1])
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Model:
+        """The model in `folder`, or the one that ships with Earmark.
+
+        Raises:
+            EarmarkError: no model there, not an Earmark model, or behind another front end.
+        """
+        return cls(folder or DEFAULT_MODEL)
+
+    @property
+    def record_samples(self) -> int:
+        """Samples that one record covers."""
+        return self.spec.frames_per_record * self.frame_shift
+
+    @property
+    def delay(self) -> int:
+        """Samples by which a record's span lies before the frames that it was computed from."""
+        return self.spec.look_ahead * self.frame_shift
+
+    @property
+    def frame_shift(self) -> int:
+        """Samples from one fbank frame to the next."""
+        return round(self.fbank_options.frame_shift_ms * SAMPLE_RATE / 1000)
+
+    def seconds(self, statistics: Sums) -> NDArray[np.float64]:
+        """Net speech behind statistics (..., size), in seconds."""
+        count: NDArray[np.float64] = statistics[..., 0] / self.spec.frames_per_second
+        return count
+
+    def embed(self, statistics: Sums) -> NDArray[np.float64]:
+        """Unit-length embeddings (rows, embedding) of statistics (rows, size)."""
+        means = statistics / np.maximum(statistics[:, :1], 1.0)  # keeps float32 exact for any n
+        rows: NDArray[np.float32] = self._head.run(None, {"statistics": means.astype(np.float32)})[
+            0
+        ]
+        return rows.astype(np.float64)
+
+    def advance(self, fbank: Samples, state: Samples) -> tuple[Samples, Samples]:
+        """Run one chunk: frames (chunk, mels) -> records (n, size), and the new state."""
+        records, state = self._frames.run(None, {"fbank": fbank[None], "state": state})
+        return records[0], state
+
+    def initial_state(self) -> Samples:
+        """The state of a stream that has heard nothing."""
+        return np.zeros(self._state_shape, dtype=np.float32)
+
+
+class EncoderStream:
+    """One stream through the encoder. Chunks are of fixed size, whatever the blocks pushed."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._fbank = Fbank(model.fbank_options)
+        self._frames: Samples = np.empty((0, model.fbank_options.num_mels), dtype=np.float32)
+        self._state = model.initial_state()
+
+    def push(self, samples: Samples) -> Samples:
+        """Records (n, size), one per 100 ms, that the samples (k,) at 16 kHz complete.
+
+        Record r of the stream covers samples [r·L - delay, (r+1)·L - delay), L = record_samples.
+        """
+        frames = np.concatenate([self._frames, self._fbank.push(samples)])
+        chunk = self._model.spec.frames_per_chunk
+        records = [np.empty((0, self._model.statistics_size), dtype=np.float32)]
+        for start in range(0, len(frames) - chunk + 1, chunk):
+            new, self._state = self._model.advance(frames[start : start + chunk], self._state)
+            records.append(new)
+        self._frames = frames[len(frames) // chunk * chunk :].copy()
+        return np.concatenate(records)
+
+
+def _session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a second thread gains nothing at this size
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare exceptions of its own making
+        raise EarmarkError(
+            f"{path} is not a usable ONNX model: {error}", "Export it again"
+        ) from error
+
+
+def _read_spec(session: onnxruntime.InferenceSession, path: Path) -> ModelSpec:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    if text is None:
+        raise EarmarkError(
+            f"{path} carries no Earmark metadata", "Export encoders with earmark-export"
+        )
+    try:
+        return msgspec.json.decode(text, type=ModelSpec)
+    except msgspec.DecodeError as error:
+        raise EarmarkError(f"{path}: bad metadata: {error}", "Export the model again") from error
+
+
+def _check_front_end(spec: ModelSpec, folder: Path) -> FbankOptions:
+    try:
+        options = FbankOptions.from_dict(spec.fbank)
+    except (TypeError, ValueError) as error:
+        raise EarmarkError(f"{folder}: bad fbank options: {error}", "Export it again") from error
+    if spec.sample_rate != SAMPLE_RATE or options.sample_rate != SAMPLE_RATE:
+        raise EarmarkError(
+            f"{folder} expects {spec.sample_rate} Hz, the runtime works at {SAMPLE_RATE} Hz",
+            "Train an encoder for that rate",
+        )
+    expected = front_end_hash(options)
+    if spec.front_end_hash != expected:
+        raise EarmarkError(
+            f"{folder} was made for the front end {spec.front_end_hash}, this one is {expected}",
+            "Export the model with this version of Earmark",
+        )
+    return options

@@ -1,0 +1,171 @@
+"""What Earmark says: typed, tagged, versioned structs, as JSON or MessagePack of the same.
+
+The pure core makes events; the daemon puts each into an `Envelope` that numbers and dates it.
+Positions are int64 samples at 16 kHz since the stream began. Every audio span is half open.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+
+class SourceOpened(msgspec.Struct, tag="source.opened", frozen=True):
+    """Audio is coming in. `rate` (Hz) and `channels` are the source's own, before conversion."""
+
+    name: str
+    rate: int
+    channels: int
+
+
+class SourceLost(msgspec.Struct, tag="source.lost", frozen=True):
+    """The source ended or failed; `reason` is for people."""
+
+    sample: int
+    reason: str
+
+
+class SourceOverflow(msgspec.Struct, tag="source.overflow", frozen=True):
+    """Samples that were captured but lost before they could be processed."""
+
+    start: int
+    end: int
+
+
+class SpeechStarted(msgspec.Struct, tag="speech.started", frozen=True):
+    """The gate opened."""
+
+    sample: int
+
+
+class SpeechStopped(msgspec.Struct, tag="speech.stopped", frozen=True):
+    """The gate closed after its hangover."""
+
+    sample: int
+
+
+class Segment(msgspec.Struct, tag="segment", frozen=True):
+    """A stretch of one voice. A later revision of the same `id` replaces the earlier ones.
+
+    `llr` is the natural-log likelihood ratio that the stretch is `speaker`'s voice, against that of
+    anybody else; it is absent for the first stretch of a new voice. `margin` is by how much
+    it exceeds the `runner_up`'s.
+    """
+
+    id: int
+    rev: int
+    state: Literal["provisional", "final"]
+    speaker: str
+    start: int
+    end: int
+    llr: float | None = None
+    runner_up: str | None = None
+    margin: float | None = None
+
+
+class SpeakerCreated(msgspec.Struct, tag="speaker.created", frozen=True):
+    """A voice that was not known; `sample` is where it was first heard."""
+
+    sample: int
+    speaker: str
+
+
+class SpeakerMerged(msgspec.Struct, tag="speaker.merged", frozen=True):
+    """Two ids were one voice: `speaker` is gone, `into` stays."""
+
+    sample: int
+    speaker: str
+    into: str
+
+
+class Verdict(msgspec.Struct, tag="verdict", frozen=True):
+    """Whether the voice of a segment is the enrolled speaker that it is compared with.
+
+    `evidence` is the net speech heard, in seconds; `not yet` says that it does not suffice.
+    """
+
+    sample: int
+    segment: int
+    claimed: str
+    answer: Literal["yes", "no", "not yet"]
+    llr: float
+    evidence: float
+
+
+class Health(msgspec.Struct, tag="health", frozen=True):
+    """Heartbeat of the daemon. Times in seconds, memory in bytes."""
+
+    sample: int
+    lag: float
+    cpu: float
+    rss: int
+    overflowed: int
+    speakers: int
+    final: bool = False
+
+
+Event = (
+    SourceOpened
+    | SourceLost
+    | SourceOverflow
+    | SpeechStarted
+    | SpeechStopped
+    | Segment
+    | SpeakerCreated
+    | SpeakerMerged
+    | Verdict
+    | Health
+)
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """An event on the wire.
+
+    `session` names one run of the daemon, `seq` counts its events without a hole, `sample` is the
+    stream position when it was made and `utc` (seconds since 1970) the clock at that moment.
+    """
+
+    v: int
+    session: str
+    stream: str
+    seq: int
+    sample: int
+    utc: float
+    event: Event
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def encode(envelope: Envelope) -> bytes:
+    """JSON of an envelope, one line."""
+    return _encoder.encode(envelope)
+
+
+def decode(data: bytes) -> Envelope:
+    """Parse and validate one envelope.
+
+    Raises:
+        msgspec.DecodeError: not JSON, or not of this shape (`ValidationError`).
+    """
+    return _decoder.decode(data)
+
+
+def family(event: Event) -> str:
+    """The topic family: the part of the tag before the dot."""
+    tag = type(event).__struct_config__.tag
+    return str(tag).split(".", maxsplit=1)[0]
+
+
+def topic(envelope: Envelope) -> bytes:
+    """The ZeroMQ topic, `stream/family`."""
+    return f"{envelope.stream}/{family(envelope.event)}".encode()
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema of the envelope; kept in the repo and compared by a test."""
+    return msgspec.json.schema(Envelope)

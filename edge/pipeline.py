@@ -1,0 +1,84 @@
+"""The pure core: 16 kHz audio in, events out. No thread, clock or socket, and no surprise.
+
+The same audio gives the same events in the same order, whatever the block sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from edge.events import Event, SourceOverflow, SpeechStarted, SpeechStopped
+from edge.gate import GateConfig
+from edge.records import Record, RecordStream
+from edge.scoring import OperatingPoint
+from edge.statistics import Profile
+from edge.tracker import Tracker, TrackerConfig
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of everything between samples and events."""
+
+    gate: GateConfig = field(default_factory=GateConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+
+
+class Pipeline:
+    """One stream, from its first sample to its last."""
+
+    def __init__(self, model: Model, profiles: Sequence[Profile], config: PipelineConfig) -> None:
+        self.config = config
+        self.position = 0  # samples since the stream began, lost ones included
+        self._model = model
+        self._tracker = Tracker(model, profiles, config.tracker, config.operating_point)
+        self._records = RecordStream(model, config.gate)
+        self._speaking = False
+
+    @property
+    def speakers(self) -> int:
+        """Voices known at present, enrolled ones included."""
+        return len(self._tracker.book.speakers)
+
+    def push(self, samples: NDArray[np.float32]) -> list[Event]:
+        """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""
+        self.position += len(samples)
+        return self._listen(self._records.push(samples))
+
+    def skip(self, count: int) -> list[Event]:
+        """`count` samples were lost: what was open ends, and the positions go on behind the gap."""
+        if count <= 0:
+            raise EarmarkError(f"a gap has at least one sample, got {count}", "Report this")
+        events = self._end()
+        start = self.position
+        self.position += count
+        self._records = RecordStream(self._model, self.config.gate, self.position)
+        return [*events, SourceOverflow(start, self.position)]
+
+    def flush(self) -> list[Event]:
+        """The last events of a stream that ends here."""
+        return self._end()
+
+    def _end(self) -> list[Event]:
+        events = self._listen(self._records.flush())
+        events += self._tracker.finish()
+        if self._speaking:
+            self._speaking = False
+            events.append(SpeechStopped(self.position))
+        return events
+
+    def _listen(self, records: list[Record]) -> list[Event]:
+        events: list[Event] = []
+        for record in records:
+            if record.speech != self._speaking:
+                self._speaking = record.speech
+                change = SpeechStarted if record.speech else SpeechStopped
+                events.append(change(record.start))
+            events += self._tracker.push(record)
+        return events

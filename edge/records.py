@@ -1,0 +1,90 @@
+"""Audio to records: the encoder's statistics of every tenth of a second, with the gate's mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import EncoderStream, Model
+from edge.gate import FRAME, Gate, GateConfig
+from edge.statistics import Sums
+
+
+@dataclass(frozen=True)
+class Record:
+    """Statistics of the samples [start, end), and whether the gate heard speech in most of them."""
+
+    start: int
+    end: int
+    speech: bool
+    statistics: Sums
+
+
+class RecordStream:
+    """One unbroken stretch of audio through encoder and gate; the same records for any blocks."""
+
+    def __init__(self, model: Model, gate: GateConfig, start: int = 0) -> None:
+        """`start` is the stream position of the first sample that will be pushed."""
+        self._encoder = EncoderStream(model)
+        self._gate = Gate(gate)
+        self._length = model.record_samples
+        self._delay = model.delay
+        self._start = start
+        self._pushed = 0  # samples
+        self._made = 0  # records
+        self._marks = np.empty(0, dtype=bool)  # of the frames from `_marks_start` on
+        self._marks_start = 0
+        self._waiting: list[NDArray[np.float32]] = []
+
+    def push(self, samples: NDArray[np.float32]) -> list[Record]:
+        """The records that the samples (n,), 16 kHz in [-1, 1], complete."""
+        self._pushed += len(samples)
+        self._marks = np.concatenate([self._marks, self._gate.push(samples)])
+        self._waiting.extend(self._encoder.push(samples))
+        records = []
+        while self._waiting and self._end // FRAME <= self._marks_start + len(self._marks):
+            records.append(self._next())
+        return records
+
+    def flush(self) -> list[Record]:
+        """The records that remain at the end of the audio; the last one ends with it."""
+        total = self._pushed
+        end = self._start + total
+        silence = np.zeros(self._delay + 4 * self._length, dtype=np.float32)
+        records = self.push(silence)
+        self._pushed = total
+        return [
+            Record(r.start, min(r.end, end), r.speech, r.statistics)
+            for r in records
+            if r.start < end
+        ]
+
+    @property
+    def _end(self) -> int:
+        """Sample, counted from `_start`, at which the next record ends."""
+        return (self._made + 1) * self._length - self._delay
+
+    def _next(self) -> Record:
+        begin = self._end - self._length
+        first = max(0, begin // FRAME) - self._marks_start
+        last = max(first + 1, self._end // FRAME - self._marks_start)
+        speech = bool(self._marks[first:last].mean() >= 0.5)
+        record = Record(
+            start=self._start + max(0, begin),
+            end=self._start + max(0, self._end),
+            speech=speech and self._end > 0,
+            statistics=self._waiting.pop(0).astype(np.float64),
+        )
+        self._made += 1
+        done = max(0, self._end - self._length) // FRAME - self._marks_start
+        self._marks = self._marks[done:]
+        self._marks_start += done
+        return record
+
+
+def all_records(model: Model, gate: GateConfig, samples: NDArray[np.float32]) -> list[Record]:
+    """Every record of a recording that is at hand as a whole."""
+    stream = RecordStream(model, gate)
+    return stream.push(samples) + stream.flush()

@@ -1,0 +1,60 @@
+"""NIST Rich Transcription Time Marked files: one line a speaker turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import EarmarkError
+
+
+@dataclass(frozen=True, order=True)
+class Turn:
+    """One speaker's stretch of speech, in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    speaker: str
+
+
+def format_rttm(turns: Iterable[Turn], recording: str) -> str:
+    """RTTM text of the turns, in order of their start. Blanks in names become underscores."""
+    lines = [
+        f"SPEAKER {_token(recording)} 1 {turn.start:.3f} {turn.end - turn.start:.3f} "
+        f"<NA> <NA> {_token(turn.speaker)} <NA> <NA>\n"
+        for turn in sorted(turns)
+    ]
+    return "".join(lines)
+
+
+def read_rttm(path: Path) -> list[Turn]:
+    """The turns of an RTTM file; lines of other types than SPEAKER are passed over.
+
+    Raises:
+        EarmarkError: the file cannot be read, or a SPEAKER line is malformed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EarmarkError(
+            f"cannot read the RTTM file {path}: {error}", "Check the path"
+        ) from error
+    turns = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if not fields or fields[0] != "SPEAKER":
+            continue
+        try:
+            start, duration, speaker = float(fields[3]), float(fields[4]), fields[7]
+        except (IndexError, ValueError) as error:
+            raise EarmarkError(
+                f"{path}, line {number}: expected SPEAKER with start, duration and name, got '{line}'",
+                "Correct the line",
+            ) from error
+        turns.append(Turn(start, start + duration, speaker))
+    return sorted(turns)
+
+
+def _token(text: str) -> str:
+    return "_".join(text.split()) or "_"

@@ -1,0 +1,65 @@
+"""From cosines to odds: likelihood ratios that know how much speech stands on both sides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import EarmarkError
+
+Floats = NDArray[np.float64]
+
+
+def calibration_features(cosines: Floats, first: Floats, second: Floats) -> Floats:
+    """Regressors of the calibration, (..., 4), from cosines and net seconds of speech.
+
+    The scarcity of speech q = log(1 + 1/first + 1/second) moves both the offset and the slope:
+    a short test scatters more, and its cosine with its own speaker is smaller.
+    """
+    scarcity = np.log1p(1.0 / np.maximum(first, 0.1) + 1.0 / np.maximum(second, 0.1))
+    ones = np.ones_like(cosines)
+    return np.stack([ones, scarcity, cosines, cosines * scarcity], axis=-1)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Logistic-regression weights of `calibration_features`, fitted on unseen speakers."""
+
+    weights: tuple[float, float, float, float]
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != 4 or not all(map(math.isfinite, self.weights)):
+            raise EarmarkError(
+                f"a calibration has 4 finite weights, got {self.weights}", "Export the model again"
+            )
+
+    def llr(self, cosines: Floats, first: Floats, second: Floats) -> Floats:
+        """Natural-log likelihood ratios, same speaker against different, of the same shape."""
+        features = calibration_features(cosines, *np.broadcast_arrays(first, second))
+        ratios: Floats = features @ np.asarray(self.weights)
+        return ratios
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The error rates that an answer is asked to keep, by Wald's sequential test (1945)."""
+
+    false_accept: float = 0.01
+    miss: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("false_accept", "miss"):
+            rate = getattr(self, name)
+            if not 0.0 < rate < 0.5:
+                raise EarmarkError(f"{name} must lie between 0 and 0.5, got {rate}", "Choose 0.01")
+
+    def answer(self, llr: float) -> str:
+        """`yes`, `no`, or `not yet` where the odds suffice for neither."""
+        if llr >= math.log((1.0 - self.miss) / self.false_accept):
+            return "yes"
+        if llr <= math.log(self.miss / (1.0 - self.false_accept)):
+            return "no"
+        return "not yet"

@@ -1,0 +1,72 @@
+"""Fitting the score calibration on speakers that the encoder was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from edge.encoder import Model
+from edge.gate import GateConfig
+from edge.records import all_records
+from edge.scoring import calibration_features
+
+Floats = NDArray[np.float64]
+
+
+def fit_calibration(
+    model: Model,
+    audios: Sequence[NDArray[np.float32]],
+    speakers: Sequence[str],
+    seed: int = 1,
+    stretches: int = 4,
+) -> tuple[float, float, float, float]:
+    """Weights that turn cosine and net seconds into a log-likelihood ratio.
+
+    Every recording gives several stretches of 0.4 s or more of its speech; all pairs of stretches
+    from different recordings are trials. Logistic regression at equal priors then makes the score
+    a likelihood ratio (Brümmer and du Preez, 2006).
+    """
+    random = np.random.default_rng(seed)
+    sums, owners, recordings = [], [], []
+    for recording, (audio, speaker) in enumerate(zip(audios, speakers, strict=True)):
+        records = all_records(model, GateConfig(), audio)
+        speech = [r.statistics for r in records if r.speech]
+        if len(speech) < 4:
+            continue
+        for _ in range(stretches):
+            count = int(np.exp(random.uniform(np.log(4), np.log(len(speech) + 0.99))))
+            start = int(random.integers(len(speech) - count + 1))
+            sums.append(np.sum(speech[start : start + count], axis=0))
+            owners.append(speaker)
+            recordings.append(recording)
+    statistics = np.stack(sums)
+    embeddings = model.embed(statistics)
+    seconds = model.seconds(statistics)
+    names = np.unique(owners, return_inverse=True)[1]
+    first, second = np.triu_indices(len(names), k=1)
+    apart = np.asarray(recordings)[first] != np.asarray(recordings)[second]
+    first, second = first[apart], second[apart]
+    cosines = (embeddings @ embeddings.T)[first, second]
+    features = calibration_features(cosines, seconds[first], seconds[second])
+    return _logistic_regression(features, names[first] == names[second])
+
+
+def _logistic_regression(
+    features: Floats, targets: NDArray[np.bool_]
+) -> tuple[float, float, float, float]:
+    """Weights of least cross-entropy with both classes weighted alike."""
+    sign = np.where(targets, 1.0, -1.0)
+    importance = np.where(targets, 0.5 / targets.sum(), 0.5 / (~targets).sum())
+
+    def cost(weights: Floats) -> tuple[float, Floats]:
+        margin = sign * (features @ weights)
+        gradient = -(importance * sign / (1.0 + np.exp(margin))) @ features
+        return float(importance @ np.logaddexp(0.0, -margin)), gradient
+
+    start = np.array([0.0, 0.0, 1.0, 0.0])
+    fitted = minimize(cost, start, jac=True, method="BFGS", options={"gtol": 1e-7})
+    a, b, c, d = (float(weight) for weight in fitted.x)
+    return a, b, c, d

@@ -1,0 +1,65 @@
+"""The model card: what a model is, what it was made from, and what was measured of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge.encoder import ModelSpec
+
+_TEMPLATE = """# Earmark encoder `{name}`
+
+A causal convolutional speaker encoder with additive statistics, for streams at 16 kHz.
+
+| | |
+| --- | --- |
+| precision | {precision} (head: float32) |
+| parameters | {parameters:,} |
+| files | frames.onnx {frames_kb} kB, head.onnx {head_kb} kB |
+| embedding | {embedding} values, unit length |
+| chunk, look-ahead | {chunk_ms} ms, {look_ahead_ms} ms |
+| front end | {front_end_hash}: {fbank} |
+| licence | {licence} |
+| training data | {training_data} |
+| made by | commit {commit}, {packages} |
+
+## Measured at export
+Speakers of the training lists that were held out; `make eval` reports on the development split.
+
+- fp32 ONNX, streamed, against torch in one shot: statistics differ by {statistics_error:.1e} at most
+- int8, streamed, against torch: mean cosine {int8_cosine_mean:.4f}, least {int8_cosine_min:.4f}
+- score calibration (offset, scarcity, cosine, cosine x scarcity): {calibration}
+
+## Intended use and limits
+Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.
+Embeddings are biometric data. Weakest on emotional and whispered speech, on stretches under a
+second, and on overlapping voices. The training voices are mostly read speech.
+"""
+
+
+def write_card(
+    folder: Path, spec: ModelSpec, parameters: int, figures: dict[str, Any], origin: dict[str, Any]
+) -> None:
+    """Write `README.md` and `figures.json` beside the graphs."""
+    sizes = {name: (folder / f"{name}.onnx").stat().st_size // 1000 for name in ("frames", "head")}
+    text = _TEMPLATE.format(
+        name=spec.name,
+        precision=spec.precision,
+        parameters=parameters,
+        frames_kb=sizes["frames"],
+        head_kb=sizes["head"],
+        embedding=spec.embedding,
+        chunk_ms=spec.frames_per_chunk * 10,
+        look_ahead_ms=spec.look_ahead * 10,
+        front_end_hash=spec.front_end_hash,
+        fbank=", ".join(f"{key} {value}" for key, value in spec.fbank.items()),
+        licence=spec.licence,
+        training_data=spec.training_data,
+        commit=origin["commit"],
+        packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
+        calibration=", ".join(f"{weight:.3f}" for weight in spec.calibration),
+        **figures,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / "figures.json").write_text(json.dumps(figures | origin, indent=2) + "\n")

@@ -1,0 +1,111 @@
+"""`earmark-export`: from a trained encoder to the int8 streaming model that ships."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge._native import Fbank, FbankOptions
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from export.calibrate import fit_calibration
+from export.card import write_card
+from export.graphs import CHUNK, export_graphs
+from export.metadata import model_spec, write_spec
+from export.parity import measure_parity
+from export.quantise import quantise_frames
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder_file import load_encoder
+from train.provenance import provenance
+
+RANGE_RECORDINGS = 120  # fix the int8 ranges
+PARITY_RECORDINGS = 60
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="earmark-export",
+        description="Export an encoder: ONNX graphs, int8 quantisation, parity with torch, score "
+        "calibration on held-out speakers, metadata and model card. "
+        "Exit status 1 when the result must not ship.",
+        epilog="example: earmark-export runs/small/encoder.pt --corpus ../shared/corpus "
+        "--output edge/models/small",
+    )
+    parser.add_argument("encoder", type=Path, help="encoder.pt of a run of earmark-train")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the int8 model")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/cache"), help="decoded audio (runs/cache)"
+    )
+    parser.add_argument(
+        "--fp32", type=Path, help="also keep the float32 model (default: beside the encoder)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        failures = export(
+            args.encoder, args.corpus, args.output, args.cache, args.fp32 or args.encoder.parent / "fp32"
+        )
+    except EarmarkError as error:
+        print(f"earmark-export: {error}", file=sys.stderr)
+        return 1
+    for reason in failures:
+        print(f"earmark-export: refused: {reason}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def export(
+    encoder_path: Path, corpus_folder: Path, output: Path, cache: Path, fp32_folder: Path
+) -> list[str]:
+    """Write the float32 and int8 models; returns the reasons why the result must not ship."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch's own exporter
+    encoder = load_encoder(encoder_path)
+    corpus = Corpus.open(corpus_folder, cache, TrainConfig(encoder=encoder.config))
+    training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
+
+    print("writing float32 graphs")
+    export_graphs(encoder, fp32_folder)
+    name = output.name
+    write_spec(fp32_folder, model_spec(encoder.config, name, training_data, "float32"))
+
+    print("quantising")
+    output.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(1)
+    chosen = random.choice(corpus.train_indices, RANGE_RECORDINGS, replace=False)
+    streams = (_log_mel(corpus.waveforms[int(i)], random.uniform(0.1, 2.0)) for i in chosen)
+    quantise_frames(fp32_folder / "frames.onnx", output / "frames.onnx", streams, CHUNK)
+    (output / "head.onnx").write_bytes((fp32_folder / "head.onnx").read_bytes())
+    spec = model_spec(encoder.config, name, training_data, "int8")
+    write_spec(output, spec)
+
+    print("calibrating scores on held-out speakers")
+    audios, speakers = corpus.held_out_trials()
+    weights = fit_calibration(Model.load(output), audios, speakers)
+    spec = msgspec.structs.replace(spec, calibration=weights)
+    write_spec(output, spec)
+
+    print("checking parity")
+    parity = measure_parity(
+        encoder, Model.load(fp32_folder), Model.load(output), audios[:PARITY_RECORDINGS]
+    )
+    parameters = sum(p.numel() for p in encoder.parameters())
+    write_card(output, spec, parameters, asdict(parity), provenance(encoder.config))
+    for key, value in asdict(parity).items():
+        print(f"  {key:20} {value:.6f}")
+    return parity.failures()
+
+
+def _log_mel(audio: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
+    return Fbank(FbankOptions()).push((audio * gain).astype(np.float32))

@@ -1,0 +1,49 @@
+"""What a model says of itself: the specification in the graphs, and the card for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from edge._native import FbankOptions
+from edge.encoder import METADATA_KEY, ModelSpec
+from edge.front_end import SAMPLE_RATE, front_end_hash
+from export.graphs import CHUNK
+from train.encoder import EncoderConfig
+
+UNCALIBRATED = (0.0, 0.0, 1.0, 0.0)  # llr = cosine, until the scores are calibrated
+
+
+def model_spec(config: EncoderConfig, name: str, training_data: str, precision: str) -> ModelSpec:
+    """The specification of an encoder with the default front end, not yet calibrated."""
+    options = FbankOptions()
+    frames_per_second = round(1000 / options.frame_shift_ms / config.stride)
+    return ModelSpec(
+        name=name,
+        version=1,
+        sample_rate=SAMPLE_RATE,
+        fbank=options.as_dict(),
+        front_end_hash=front_end_hash(options),
+        frames_per_second=frames_per_second,
+        frames_per_chunk=CHUNK,
+        frames_per_record=config.frames_per_record,
+        look_ahead=config.look_ahead,
+        embedding=config.embedding,
+        calibration=UNCALIBRATED,
+        training_data=training_data,
+        licence="Apache-2.0",
+        precision=precision,
+    )
+
+
+def write_spec(folder: Path, spec: ModelSpec) -> None:
+    """Put the specification into the metadata of both graphs."""
+    for name in ("frames.onnx", "head.onnx"):
+        path = folder / name
+        model = onnx.load(path)
+        del model.metadata_props[:]
+        entry = model.metadata_props.add()
+        entry.key, entry.value = METADATA_KEY, msgspec.json.encode(spec).decode()
+        onnx.save(model, path)

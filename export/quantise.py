@@ -1,0 +1,81 @@
+"""Static int8 quantisation of the frames graph: uint8 activations, int8 weights per channel.
+
+The head stays in float32: it is 0.1 % of the work, and its inputs range over the length of speech.
+So do the sums at the end of the frames graph, for the same reason.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+# The trunk. Slices, sums and the split of the state carry values of mixed range: left in float.
+QUANTISED = ("MatMul", "Gemm", "Conv", "Add", "Relu")
+
+
+class _StreamInputs(CalibrationDataReader):  # type: ignore[misc]
+    """Chunks of real streams, each with the state that the float graph has there."""
+
+    def __init__(self, graph: Path, streams: Iterable[NDArray[np.float32]], chunk: int) -> None:
+        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        self._inputs = self._walk(streams, chunk)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self._inputs, None)
+
+    def _walk(
+        self, streams: Iterable[NDArray[np.float32]], chunk: int
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        shape = self._session.get_inputs()[1].shape
+        for frames in streams:
+            state = np.zeros(shape, dtype=np.float32)
+            for start in range(0, len(frames) - chunk + 1, chunk):
+                inputs = {"fbank": frames[None, start : start + chunk], "state": state}
+                yield inputs
+                state = self._session.run(["next_state"], inputs)[0]
+
+
+def quantise_frames(
+    source: Path, target: Path, streams: Iterable[NDArray[np.float32]], chunk: int
+) -> None:
+    """Write the int8 form of a float frames graph.
+
+    Args:
+        source: `frames.onnx` in float32.
+        target: file to write.
+        streams: log-mel frames (time, mels) of real recordings, which fix the activations' ranges.
+        chunk: frames a call.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        prepared = Path(temporary) / "prepared.onnx"
+        quant_pre_process(source, prepared)
+        quantize_static(
+            prepared,
+            target,
+            _StreamInputs(source, streams, chunk),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_pooling_nodes(onnx.load(prepared)),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+
+
+def _pooling_nodes(model: Any) -> list[str]:
+    """Names of the element-wise nodes between the features and the sums."""
+    return [node.name for node in model.graph.node if node.op_type in {"Mul", "ReduceSum"}]

@@ -1,0 +1,39 @@
+"""The trained encoder as a file: its shape and its weights, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from edge.config_file import parse_config
+from edge.errors import EarmarkError
+from train.encoder import Encoder, EncoderConfig
+
+
+def save_encoder(encoder: Encoder, path: Path) -> None:
+    """Write the encoder; a file half written never takes the place of a whole one."""
+    partial = path.with_suffix(".partial")
+    torch.save({"config": asdict(encoder.config), "weights": encoder.state_dict()}, partial)
+    partial.replace(path)
+
+
+def load_encoder(path: Path) -> Encoder:
+    """Read an encoder, in evaluation mode.
+
+    Raises:
+        EarmarkError: no such file, or not an encoder's.
+    """
+    if not path.is_file():
+        raise EarmarkError(f"no encoder at {path}", "Give the encoder.pt of a run of earmark-train")
+    try:
+        content = torch.load(path, weights_only=True)
+        encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
+        encoder.load_state_dict(content["weights"])
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise EarmarkError(
+            f"{path} is not an encoder of this version: {error}",
+            "Give the encoder.pt of a run of earmark-train",
+        ) from error
+    return encoder.eval()
