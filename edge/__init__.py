@@ -9,4 +9,9 @@ socket, so a ten-hour meeting can be replayed in seconds and gives the same even
 Threads, clocks, devices and sockets live in `daemon` alone. Never imports torch.
 """
 
+import os
+
+# onnxruntime's wheels report usage to their maker unless told otherwise before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ METADATA_KEY = "earmark"
 DEFAULT_MODEL = Path(__file__).parent / "models" / "small"
 
 Samples = NDArray[np.float32]
+Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
 class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,10 +36,10 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sample_rate: int
     fbank: dict[str, float | int | str | bool]
     front_end_hash: str
-    frames_per_second: int  # encoder frames counted by the first element of the statistics
-    frames_per_chunk: int
-    frames_per_record: int
-    look_ahead: int
+    frames_per_second: Count  # encoder frames counted by the first element of the statistics
+    frames_per_chunk: Count
+    frames_per_record: Count
+    look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     embedding: int
     calibration: tuple[float, float, float, float]
     training_data: str
@@ -68,8 +70,15 @@ class Model:
             )
         self.fbank_options = _check_front_end(self.spec, folder)
         self.calibration = Calibration(self.spec.calibration)
-        self._state_shape = self._frames.get_inputs()[1].shape
-        self.statistics_size = int(self._head.get_inputs()[0].shape[1])
+        try:
+            self._state_shape = self._frames.get_inputs()[1].shape
+            self.statistics_size = int(self._head.get_inputs()[0].shape[1])
+            self._try_graphs()
+        except Exception as error:  # onnxruntime raises bare exceptions of its own making
+            raise EarmarkError(
+                f"{folder}: the graphs do not work as their metadata say: {error}",
+                "Export the model again",
+            ) from error
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Model:
@@ -116,6 +125,24 @@ class Model:
     def initial_state(self) -> Samples:
         """The state of a stream that has heard nothing."""
         return np.zeros(self._state_shape, dtype=np.float32)
+
+
+    def _try_graphs(self) -> None:
+        """Run one chunk of silence through both graphs."""
+        spec = self.spec
+        chunk = np.zeros((spec.frames_per_chunk, self.fbank_options.num_mels), dtype=np.float32)
+        records, state = self.advance(chunk, self.initial_state())
+        embeddings = self.embed(records.astype(np.float64))
+        count = spec.frames_per_chunk // spec.frames_per_record
+        for what, array, shape in (
+            ("records", records, (count, self.statistics_size)),
+            ("states", state, tuple(self._state_shape)),
+            ("embeddings", embeddings, (count, spec.embedding)),
+        ):
+            if array.shape != shape:
+                raise ValueError(f"{what} of shape {shape} expected, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise ValueError(f"{what} are not finite")
 
 
 class EncoderStream:

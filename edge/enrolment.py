@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.gate import GateConfig
-from edge.records import all_records
+from edge.records import RecordStream
 from edge.statistics import Profile, Sums
 
 MIN_SPEECH_SECONDS = 3.0
@@ -16,11 +18,38 @@ MIN_SPEECH_SECONDS = 3.0
 
 def speech_statistics(model: Model, samples: NDArray[np.float32], gate: GateConfig) -> Sums:
     """Statistics (size,) of the speech in samples (n,) at 16 kHz; all zero where there is none."""
+    return stream_statistics(model, [samples], gate)
+
+
+def stream_statistics(
+    model: Model, blocks: Iterable[NDArray[np.float32]], gate: GateConfig
+) -> Sums:
+    """Statistics (size,) of the speech in a recording of any length, given block after block."""
+    stream = RecordStream(model, gate)
     total = np.zeros(model.statistics_size)
-    for record in all_records(model, gate, samples):
+    for block in blocks:
+        for record in stream.push(block):
+            if record.speech:
+                total += record.statistics
+    for record in stream.flush():
         if record.speech:
             total += record.statistics
     return total
+
+
+def check_enough(model: Model, profile: Profile) -> None:
+    """Refuse a profile that too little speech stands behind.
+
+    Raises:
+        EarmarkError: less than three seconds of speech.
+    """
+    seconds = float(model.seconds(profile.statistics))
+    if seconds < MIN_SPEECH_SECONDS:
+        raise EarmarkError(
+            f"enrolment of {profile.name} needs {MIN_SPEECH_SECONDS:g} s of speech, "
+            f"heard {seconds:.1f} s",
+            "Record more, closer to the microphone",
+        )
 
 
 def profile_from_audio(model: Model, name: str, samples: NDArray[np.float32]) -> Profile:
@@ -29,11 +58,6 @@ def profile_from_audio(model: Model, name: str, samples: NDArray[np.float32]) ->
     Raises:
         EarmarkError: less than three seconds of speech.
     """
-    statistics = speech_statistics(model, samples, GateConfig())
-    seconds = float(model.seconds(statistics))
-    if seconds < MIN_SPEECH_SECONDS:
-        raise EarmarkError(
-            f"enrolment of {name} needs {MIN_SPEECH_SECONDS:g} s of speech, heard {seconds:.1f} s",
-            "Record more, closer to the microphone",
-        )
-    return Profile(name, statistics)
+    profile = Profile(name, speech_statistics(model, samples, GateConfig()))
+    check_enough(model, profile)
+    return profile

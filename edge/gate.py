@@ -8,6 +8,8 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
+from edge.errors import EarmarkError
+
 SAMPLE_RATE = 16000
 FRAME = 320  # samples; WebRTC takes 10, 20 or 30 ms
 
@@ -19,6 +21,17 @@ class GateConfig:
     aggressiveness: int = 2  # of WebRTC, 0 (opens readily) to 3
     open_frames: int = 3  # frames of speech in a row that open the gate
     hangover_frames: int = 10  # frames without speech before it closes
+
+    def __post_init__(self) -> None:
+        if self.aggressiveness not in range(4):
+            raise EarmarkError(
+                f"gate.aggressiveness is {self.aggressiveness}, expected 0, 1, 2 or 3", "Choose 2"
+            )
+        for name in ("open_frames", "hangover_frames"):
+            if getattr(self, name) < 1:
+                raise EarmarkError(
+                    f"gate.{name} is {getattr(self, name)}, expected 1 or more", "Correct the value"
+                )
 
 
 class Gate:

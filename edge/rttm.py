@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_rttm(path: Path) -> list[Turn]:
         EarmarkError: the file cannot be read, or a SPEAKER line is malformed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EarmarkError(
             f"cannot read the RTTM file {path}: {error}", "Check the path"
@@ -47,9 +48,11 @@ def read_rttm(path: Path) -> list[Turn]:
             continue
         try:
             start, duration, speaker = float(fields[3]), float(fields[4]), fields[7]
+            if not (math.isfinite(start + duration) and duration >= 0):
+                raise ValueError("no stretch of time")
         except (IndexError, ValueError) as error:
             raise EarmarkError(
-                f"{path}, line {number}: expected SPEAKER with start, duration and name, got '{line}'",
+                f"{path}, line {number}: a SPEAKER line needs start, duration, name; got '{line}'",
                 "Correct the line",
             ) from error
         turns.append(Turn(start, start + duration, speaker))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from edge.errors import EarmarkError
 
 Floats = NDArray[np.float64]
+Answer = Literal["yes", "no", "not yet"]
+
+MIN_SECONDS = 0.4  # the least that the calibration is fitted on; below, evidence fades to none
 
 
 def calibration_features(cosines: Floats, first: Floats, second: Floats) -> Floats:
@@ -19,7 +23,9 @@ def calibration_features(cosines: Floats, first: Floats, second: Floats) -> Floa
     The scarcity of speech q = log(1 + 1/first + 1/second) moves both the offset and the slope:
     a short test scatters more, and its cosine with its own speaker is smaller.
     """
-    scarcity = np.log1p(1.0 / np.maximum(first, 0.1) + 1.0 / np.maximum(second, 0.1))
+    scarcity = np.log1p(
+        1.0 / np.maximum(first, MIN_SECONDS) + 1.0 / np.maximum(second, MIN_SECONDS)
+    )
     ones = np.ones_like(cosines)
     return np.stack([ones, scarcity, cosines, cosines * scarcity], axis=-1)
 
@@ -37,9 +43,14 @@ class Calibration:
             )
 
     def llr(self, cosines: Floats, first: Floats, second: Floats) -> Floats:
-        """Natural-log likelihood ratios, same speaker against different, of the same shape."""
+        """Natural-log likelihood ratios, same speaker against different, of the same shape.
+
+        Where there is less speech than the fit has seen they shrink with it, to 0 for none at all:
+        its regressors would make a few frames of anything look like proof.
+        """
         features = calibration_features(cosines, *np.broadcast_arrays(first, second))
-        ratios: Floats = features @ np.asarray(self.weights)
+        share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
+        ratios: Floats = features @ np.asarray(self.weights) * share
         return ratios
 
 
@@ -56,7 +67,7 @@ class OperatingPoint:
             if not 0.0 < rate < 0.5:
                 raise EarmarkError(f"{name} must lie between 0 and 0.5, got {rate}", "Choose 0.01")
 
-    def answer(self, llr: float) -> str:
+    def answer(self, llr: float) -> Answer:
         """`yes`, `no`, or `not yet` where the odds suffice for neither."""
         if llr >= math.log((1.0 - self.miss) / self.false_accept):
             return "yes"

@@ -58,13 +58,15 @@ class SpeakerBook:
 
     def create(self, statistics: Sums) -> str:
         """Give a new voice the next number."""
+        names = {speaker.name for speaker in self.speakers}
         self._created += 1
-        name = f"speaker{self._created}"
+        while (name := f"speaker{self._created}") in names:  # somebody may be enrolled as that
+            self._created += 1
         self._add(name, statistics, enrolled=False)
         return name
 
     def learn(self, name: str, statistics: Sums) -> None:
-        """Add speech to a voice. An enrolled profile grows only for this stream, not in the store."""
+        """Add speech to a voice. An enrolled profile grows for this stream, not in the store."""
         speaker = self[name]
         speaker.statistics = speaker.statistics + statistics
         speaker.embedding = self._model.embed(speaker.statistics[None])[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.encoder import Model
+from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged, Verdict
 from edge.records import Record
 from edge.scoring import OperatingPoint
@@ -38,6 +39,22 @@ class TrackerConfig:
     merge_llr: float = 5.0  # two voices that match at least so well become one
     max_speakers: int = 64
 
+    def __post_init__(self) -> None:
+        for name in (
+            "max_gap",
+            "max_segment",
+            "first_label",
+            "window",
+            "min_side",
+            "new_speech",
+            "max_speakers",
+        ):
+            if getattr(self, name) < 1:
+                raise EarmarkError(
+                    f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
+                    "Correct the value",
+                )
+
 
 class Tracker:
     """Turns records into segments with speakers. Pure: no clock, the same for the same records."""
@@ -57,7 +74,7 @@ class Tracker:
         self._gap = 0
         self._next_id = 0
         self._shown: Segment | None = None  # last revision of the open segment
-        self._answer = ""
+        self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
@@ -146,7 +163,7 @@ class Tracker:
         events += self._merge()
         self._records = []
         self._shown = None
-        self._answer = ""
+        self._said = None
         self._next_id += 1
         return events
 
@@ -173,9 +190,9 @@ class Tracker:
         if score is None:
             return []
         answer = self._operating_point.answer(score.llr)
-        if answer == self._answer:
+        if (score.speaker, answer) == self._said:
             return []
-        self._answer = answer
+        self._said = (score.speaker, answer)
         evidence = float(self._model.seconds(self._statistics()))
         return [
             Verdict(

@@ -1,0 +1,71 @@
+"""The command `earmark`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from edge import __version__
+from edge.errors import EarmarkError
+
+COMMANDS = (
+    "demo",
+    "run",
+    "listen",
+    "devices",
+    "doctor",
+    "enroll",
+    "speakers",
+    "verify",
+    "identify",
+    "diarize",
+)
+FAILED, INTERRUPTED, OUTPUT_CLOSED = 1, 130, 141
+EPILOG = """\
+exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
+2 the command line is wrong; 130 interrupted; 141 the reader of the output went away
+
+begin with: earmark demo"""
+
+
+def parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of one command, or of them all; each command sets `handler`."""
+    result = argparse.ArgumentParser(
+        prog="earmark",
+        description="Marks who is speaking: who spoke when, is it who they say, how sure are we.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument("--version", action="version", version=f"earmark {__version__}")
+    subparsers = result.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in [command] if command else COMMANDS:
+        importlib.import_module(f"edge.commands.{name}").add_parser(subparsers)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Only that command's modules are imported: 'doctor' works where others do not, and fast.
+    command = words[0] if words and words[0] in COMMANDS else None
+    try:
+        args = parser(command).parse_args(words)
+        status: int = args.handler(args)
+        sys.stdout.flush()  # a reader that went away is noticed here and not at exit
+    except EarmarkError as error:
+        print(f"earmark: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered must go somewhere when the interpreter flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTPUT_CLOSED
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""`earmark listen`: a subscriber that shows a live timeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from edge.client import Subscriber
+from edge.endpoints import DEFAULT_ENDPOINT
+from edge.events import Envelope, Health, encode, topic
+from edge.show import show
+
+EPILOG = """\
+examples:
+  earmark listen                                    the daemon of this machine
+  earmark listen ipc:///tmp/earmark.sock --json | jq .event
+  earmark listen --topic mic/segment --topic mic/verdict
+
+On a terminal it draws; into a pipe it writes one line an event. Ctrl-C ends it."""
+TICKS_PER_SECOND = 8
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "listen",
+        help="show live who speaks, from a daemon's events",
+        description="Subscribes to a daemon and shows who speaks, as it happens.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "endpoint", nargs="?", default=DEFAULT_ENDPOINT, help="of the daemon (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="the events as JSON, one a line")
+    parser.add_argument(
+        "--topic", action="append", metavar="PREFIX", help="only such topics, as 'mic/segment'"
+    )
+    parser.add_argument("--until-end", action="store_true", help="leave when the stream ends")
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Follow the events until interrupted, or until the stream ends if so asked.
+
+    Raises:
+        EarmarkError: the endpoint is not one.
+    """
+    topics = args.topic or [""]
+    with Subscriber(args.endpoint, _with_the_end(topics) if args.until_end else topics) as events:
+        print(f"earmark: listening at {args.endpoint}", file=sys.stderr)
+        wanted = follow(events, tuple(topics), args.until_end)
+        try:
+            if args.json:
+                _print_json(wanted)
+            else:
+                show(wanted, lambda: _losses(events))
+        finally:
+            if losses := _losses(events):
+                print(f"earmark: {losses}", file=sys.stderr)
+    return 0
+
+
+def follow(
+    events: Subscriber, topics: tuple[str, ...], until_end: bool
+) -> Iterator[Envelope | None]:
+    """The envelopes under `topics` as they come, and None a few times a second between them."""
+    while True:
+        envelope = events.receive(1 / TICKS_PER_SECOND)
+        if envelope is None or topic(envelope).decode().startswith(topics):
+            yield envelope
+        if until_end and envelope and isinstance(envelope.event, Health) and envelope.event.final:
+            return
+
+
+def _print_json(envelopes: Iterator[Envelope | None]) -> None:
+    for envelope in envelopes:
+        if envelope is not None:
+            print(encode(envelope).decode(), flush=True)
+
+
+def _with_the_end(topics: list[str]) -> list[str]:
+    """The topics and, of each of their streams, the heartbeat that tells the end."""
+    return [*topics, *(f"{t.partition('/')[0]}/health" for t in topics if "/" in t)]
+
+
+def _losses(events: Subscriber) -> str:
+    """What did not come, for people; empty if all is well."""
+    losses = []
+    if events.missed:
+        losses.append(f"{events.missed} events missed")
+    if events.malformed:
+        losses.append(f"{events.malformed} messages are not of this version of Earmark")
+    return ", ".join(losses)

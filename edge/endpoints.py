@@ -1,0 +1,69 @@
+"""Where events are published: addresses that nobody outside this machine can reach."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import stat
+from pathlib import Path
+
+from edge.errors import EarmarkError
+
+DEFAULT_ENDPOINT = "tcp://127.0.0.1:7707"
+MAX_PORT = 65_535
+
+
+def local_endpoint(endpoint: str) -> str:
+    """The endpoint in the form that ZeroMQ binds, if nobody outside this machine can reach it.
+
+    Raises:
+        EarmarkError: it is open to other machines, malformed, or an ipc path of something else.
+    """
+    if endpoint.startswith("ipc://"):
+        _check_ipc(endpoint)
+        return endpoint
+    match = re.fullmatch(r"tcp://(?:\[([^]]+)\]|([^:\[\]]+)):(\d+|\*)", endpoint)
+    if match is None or (match[3] != "*" and int(match[3]) > MAX_PORT):  # libzmq wraps it around
+        raise EarmarkError(
+            f"cannot publish on '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",
+            "Use for example tcp://127.0.0.1:7707",
+        )
+    host = match[1] or match[2]
+    if host == "localhost":
+        return f"tcp://127.0.0.1:{match[3]}"
+    if not _is_loopback(host):
+        raise EarmarkError(
+            f"refused to publish on '{endpoint}': other machines could listen in, unencrypted",
+            "Use a loopback address (tcp://127.0.0.1:PORT) or ipc://PATH",
+        )
+    return endpoint
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # the name of an interface, or "*"
+        return False
+
+
+def _check_ipc(endpoint: str) -> None:
+    """ZeroMQ deletes whatever lies at an ipc path before it binds: let it be a dead socket only."""
+    name = endpoint.removeprefix("ipc://")
+    if not name:
+        raise EarmarkError("'ipc://' lacks a path", "Use for example ipc:///tmp/earmark.sock")
+    if name.startswith("@") or not Path(name).exists():
+        return
+    if not stat.S_ISSOCK(Path(name).stat().st_mode):
+        raise EarmarkError(f"{name} exists and is not a socket", "Choose another ipc:// path")
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(name) == 0:
+            raise in_use(endpoint)
+
+
+def in_use(endpoint: str) -> EarmarkError:
+    """The error of an endpoint that somebody else publishes on."""
+    return EarmarkError(
+        f"the endpoint {endpoint} is in use",
+        "Stop the other daemon, or choose another with --endpoint",
+    )

@@ -1,0 +1,200 @@
+"""The command line: every mistake is one clear line and a non-zero exit, never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from daemons import HANGING, tiny_daemon
+
+from edge.cli import COMMANDS, main
+from edge.errors import EarmarkError
+from edge.publisher import Publisher
+
+
+def earmark(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 1
+    assert result.stdout == ""
+    complaint = result.stderr.splitlines()[-1]
+    assert complaint.startswith("earmark: ")
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in complaint
+
+
+def test_version_and_help_work(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--version"], ["--help"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(words)
+    shown = capsys.readouterr().out
+    assert "exit status" in shown
+    assert all(command in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert f"usage: earmark {command}" in shown
+    assert "example" in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["frobnicate"],
+        ["run", "--frobnicate"],
+        ["run", "file.wav"],
+        ["run", "--mic", "USB", "--wav", "x.wav"],
+        ["run", "--wav", "x.wav", "-"],
+        ["run", "-", "--format", "mp3"],
+        ["run", "-", "--rate", "fast"],
+        ["listen", "one", "two"],
+    ],
+)
+def test_a_wrong_command_line_is_told_with_the_usage(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "usage: earmark" in capsys.readouterr().err
+
+
+def test_an_unknown_key_in_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("endpiont: ipc:///tmp/x\n")
+    assert_one_clear_line(
+        earmark("run", "--config", str(file)), str(file), "endpiont", "Did you mean 'endpoint'?"
+    )
+
+
+def test_a_missing_configuration() -> None:
+    assert_one_clear_line(earmark("run", "--config", "missing.yaml"), "missing.yaml", "--config")
+
+
+def test_a_port_in_use() -> None:
+    with Publisher("tcp://127.0.0.1:*", "mic") as other:
+        result = earmark("run", "--wav", "x.wav", "--endpoint", other.endpoint)
+    assert_one_clear_line(result, other.endpoint, "in use", "--endpoint")
+
+
+def test_an_endpoint_that_other_machines_could_reach() -> None:
+    result = earmark("run", "--wav", "x.wav", "--endpoint", "tcp://0.0.0.0:7707")
+    assert_one_clear_line(result, "tcp://0.0.0.0:7707", "other machines", "loopback")
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    result = earmark("run", "--wav", "x", "--endpoint", "ipc://x", "--model", str(tmp_path))
+    assert_one_clear_line(result, str(tmp_path), "earmark-export")
+
+
+def test_listening_at_no_endpoint() -> None:
+    result = earmark("listen", "nonsense")
+    assert_one_clear_line(result, "nonsense", "tcp://ADDRESS:PORT")
+
+
+def test_listen_prints_json_until_the_end(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    with tiny_daemon(endpoint):
+        result = earmark("listen", endpoint, "--json", "--until-end")
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) == 7
+    assert '"source.opened"' in lines[0]
+    assert '"final":true' in lines[-1]
+
+
+def test_listen_prints_lines_for_people(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    with tiny_daemon(endpoint, "--lost", "8000"):
+        result = earmark("listen", endpoint, "--until-end")
+    assert result.returncode == 0
+    assert [line.split("  ")[-1] for line in result.stdout.splitlines()] == [
+        "hearing script, 16000 Hz, 1 channel",
+        "audio was lost",
+        "no more audio: the source ended",
+    ]
+
+
+def test_listen_shows_only_the_topics_asked_for_and_still_sees_the_end(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    with tiny_daemon(endpoint):
+        result = earmark("listen", endpoint, "--json", "--until-end", "--topic", "tiny/source")
+    assert result.returncode == 0
+    assert [line.split('"type":"')[1].split('"')[0] for line in result.stdout.splitlines()] == [
+        "source.opened",
+        "source.lost",
+    ]
+
+
+def test_a_reader_that_goes_away_is_no_crash(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    with tiny_daemon(endpoint, "--blocks", "1000000", "--pace", "0.001"):
+        listener = subprocess.Popen(
+            [sys.executable, "-m", "edge.cli", "listen", endpoint, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert listener.stdout is not None
+        assert listener.stderr is not None
+        assert listener.stdout.readline()
+        listener.stdout.close()
+        assert listener.wait(HANGING) == 141
+        assert b"Traceback" not in listener.stderr.read()
+        listener.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(EarmarkError("what. it is", "Do this"), 1), (KeyboardInterrupt(), 130)]
+)
+def test_exit_statuses(
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("edge.client.Subscriber.__init__", fail)
+    assert main(["listen"]) == status
+    assert capsys.readouterr().err == ("earmark: what. it is. Do this\n" if status == 1 else "")
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    """Start-up stays short, and `earmark doctor` works where other commands cannot be imported."""
+    program = (
+        "import sys; from edge.cli import main\n"
+        "try: main(['{}', '--help'])\n"
+        "except SystemExit: print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    for command, unneeded in {
+        "doctor": {"numpy", "zmq", "rich", "onnxruntime", "soundfile", "edge._native"},
+        "listen": {"numpy", "rich", "onnxruntime", "soundfile", "edge._native"},
+        "run": {"rich", "sounddevice", "torch"},
+        "demo": {"sounddevice", "torch"},
+    }.items():
+        result = subprocess.run(
+            [sys.executable, "-c", program.format(command)],
+            capture_output=True,
+            text=True,
+            timeout=HANGING,
+            check=True,
+        )
+        assert "edge.cli" in result.stderr
+        assert not unneeded & set(result.stderr.split())

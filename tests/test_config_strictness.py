@@ -1,0 +1,99 @@
+"""Settings: every key is known or an error, with the key, what was expected and a remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.config import Config, load
+from edge.errors import EarmarkError
+
+EXAMPLE = Path(__file__).parents[1] / "configs" / "earmark.yaml"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "my.yaml"
+
+
+def test_without_a_file_all_is_default() -> None:
+    assert load(None) == Config()
+
+
+def test_an_empty_file_changes_nothing(file: Path) -> None:
+    file.write_text("# nothing yet\n")
+    assert load(file) == Config()
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(file: Path) -> None:
+    file.write_text("stream: kitchen\nsource:\n  rate: 44100\n")
+    source = dataclasses.replace(Config().source, rate=44_100)
+    assert load(file) == dataclasses.replace(Config(), stream="kitchen", source=source)
+
+
+def test_the_example_shows_every_key_at_its_default() -> None:
+    shown = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    assert shown == dataclasses.asdict(Config()), f"bring {EXAMPLE.name} up to date"
+    assert load(EXAMPLE) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("endpiont: ipc:///tmp/x", ["endpiont", "Did you mean 'endpoint'?"]),
+        ("source: {rat: 8000}", ["source.rat", "Did you mean 'source.rate'?"]),
+        ("pipeline: {gate: {hangover: 3}}", ["pipeline.gate.hangover", "hangover_frames"]),
+        ("frobnicate: 1", ["frobnicate", "Known keys: stream, endpoint"]),
+        ("7: 1", ["unknown key '7'"]),
+        ("source: mic", ["'source'", "expects keys with values, got str"]),
+        ("- stream", ["expects keys with values, got list"]),
+        ("just words", ["expects keys with values, got str"]),
+        ("health_seconds: soon", ["float", "health_seconds"]),
+        ("health_seconds: '5'", ["float", "health_seconds"]),
+        ("health_seconds: 0", ["health_seconds is 0", "above 0"]),
+        ("health_seconds: -1", ["health_seconds is -1", "above 0"]),
+        ("health_seconds: .nan", ["health_seconds is nan", "above 0"]),
+        ("health_seconds: .inf", ["health_seconds is inf", "above 0"]),
+        ("stream: 5", ["str", "stream"]),
+        ("stream: ''", ["stream is ''"]),
+        ("stream: a/b", ["stream is 'a/b'", "Choose a plain name"]),
+        ("source: {rate: 0}", ["source.rate is 0"]),
+        ("source: {channels: -2}", ["source.channels is -2"]),
+        ("source: {format: mp3}", ["mp3", "format"]),
+        ("source: {mic: USB, file: x.wav}", ["one source expected"]),
+        ("source: {fast: 1}", ["bool", "fast"]),
+        ("pipeline: {operating_point: {miss: 2}}", ["miss", "0.5"]),
+        ("stream: [unclosed", ["is not YAML"]),
+        ("a: b: c", ["is not YAML"]),
+    ],
+)
+def test_a_mistake_is_named(file: Path, text: str, said: list[str]) -> None:
+    file.write_text(text)
+    with pytest.raises(EarmarkError) as error:
+        load(file)
+    assert error.value.remedy
+    for words in said:
+        assert words in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing.yaml", tmp_path):
+        with pytest.raises(EarmarkError, match="cannot read the configuration") as error:
+            load(path)
+        assert str(path) in str(error.value)
+
+
+def test_bytes_are_no_configuration(file: Path) -> None:
+    file.write_bytes(bytes(range(256)))
+    with pytest.raises(EarmarkError):
+        load(file)
+
+
+@pytest.mark.parametrize("changes", [{"stream": " "}, {"health_seconds": -1.0}])
+def test_options_of_the_command_line_are_checked_alike(changes: dict[str, Any]) -> None:
+    with pytest.raises(EarmarkError):
+        dataclasses.replace(Config(), **changes)
