@@ -1,1 +1,1 @@
-"""From a torch checkpoint to the int8 streaming model that ships: ONNX graphs, int8, parity, card."""
+"""From torch to the int8 streaming model that ships: graphs, quantisation, parity, calibration."""

@@ -25,7 +25,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 | made by | commit {commit}, {packages} |
 
 ## Measured at export
-Speakers of the training lists that were held out; `make eval` reports on the development split.
+On held-out speakers of the training side; `make eval` reports on the development split.
 
 - fp32 ONNX, streamed, against torch in one shot: statistics differ by {statistics_error:.1e} at most
 - int8, streamed, against torch: mean cosine {int8_cosine_mean:.4f}, least {int8_cosine_min:.4f}

@@ -56,7 +56,11 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         failures = export(
-            args.encoder, args.corpus, args.output, args.cache, args.fp32 or args.encoder.parent / "fp32"
+            args.encoder,
+            args.corpus,
+            args.output,
+            args.cache,
+            args.fp32 or args.encoder.parent / "fp32",
         )
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)

@@ -24,7 +24,7 @@ def folded(encoder: Encoder) -> Encoder:
                 setattr(module, name, fuse_linear_bn_eval(child.linear, child.norm))
         if isinstance(module, CausalDepthwiseNorm):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
+            setattr(module, "norm", nn.Identity())  # noqa: B010 (the attribute is declared otherwise)
     return encoder
 
 

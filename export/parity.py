@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from edge._native import Fbank
 from edge.encoder import EncoderStream, Model
 from train.encoder import Encoder, FramesGraph
+from train.trials import Embed
 
 Audio = NDArray[np.float32]
-Embed = Callable[[Audio], NDArray[np.float64]]
 
 MAX_STATISTICS_ERROR = 1e-4  # relative to the largest of a record
 MIN_INT8_COSINE = 0.97  # mean over recordings
@@ -83,14 +83,14 @@ def stream_embedder(model: Model) -> Embed:
         count = frames // model.spec.frames_per_record
         padding = np.zeros(model.spec.frames_per_chunk * model.frame_shift, dtype=np.float32)
         records = streamed_records(model, np.concatenate([audio, padding]), 3200)[:count]
-        return model.embed(records.astype(np.float64).sum(axis=0)[None])[0]
+        total = records.astype(np.float64).sum(axis=0)
+        row: NDArray[np.float64] = model.embed(total[None])[0]
+        return row
 
     return embed
 
 
-def measure_parity(
-    encoder: Encoder, fp32: Model, int8: Model, audios: Sequence[Audio]
-) -> Parity:
+def measure_parity(encoder: Encoder, fp32: Model, int8: Model, audios: Sequence[Audio]) -> Parity:
     """Compare torch in one shot with both exported forms, streamed, on recordings at 16 kHz."""
     worst = 0.0
     cosines = []

@@ -27,7 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 QUANTISED = ("MatMul", "Gemm", "Conv", "Add", "Relu")
 
 
-class _StreamInputs(CalibrationDataReader):  # type: ignore[misc]
+class _StreamInputs(CalibrationDataReader):
     """Chunks of real streams, each with the state that the float graph has there."""
 
     def __init__(self, graph: Path, streams: Iterable[NDArray[np.float32]], chunk: int) -> None:

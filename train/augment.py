@@ -98,7 +98,9 @@ class Augmenter:
 
     def _babble(self, count: int, random: Generator) -> Audio:
         babble = np.zeros(count, dtype=np.float32)
-        for index in random.integers(len(self._voices), size=random.integers(*self.config.babble_voices)):
+        for index in random.integers(
+            len(self._voices), size=random.integers(*self.config.babble_voices)
+        ):
             voice = _random_crop(self._voices, int(index), count, random)
             babble += voice / _rms(voice)
         return babble

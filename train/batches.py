@@ -33,6 +33,7 @@ class Batches(Dataset[Batch]):
     def __init__(
         self,
         config: TrainConfig,
+        *,
         utterances: list[Utterance],
         indices: NDArray[np.int64],
         waveforms: Waveforms,

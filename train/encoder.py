@@ -1,4 +1,4 @@
-"""The streaming speaker encoder: a causal convolutional trunk, local attention and additive pooling.
+"""The streaming speaker encoder: causal convolutions, local attention and additive pooling.
 
 The network is split where sums are taken. `frames` computes, for every encoder frame, a positive
 attention weight `w` and a feature `h` per channel; `head` turns the sums over any set of frames,
@@ -81,7 +81,7 @@ class CausalBlock(nn.Module):
         self.project = PointwiseNorm(channels, channels)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance by the frames `x` (batch, time, channels) from `state` (batch, history, channels)."""
+        """Advance by frames `x` (batch, time, channels) from `state` (batch, history, channels)."""
         y = functional.relu(self.expand(x))
         y, state = self.depthwise(y, state)
         y = self.project(functional.relu(y))
@@ -143,7 +143,7 @@ class Encoder(nn.Module):
         return w, h, torch.cat(states, dim=1)
 
     def head(self, statistics: Tensor) -> Tensor:
-        """Embeddings (batch, embedding), not normalised, of statistics (batch, 1 + 3 * features)."""
+        """Embeddings (batch, embedding), any length, of statistics (batch, 1 + 3 * features)."""
         _, w, wh, whh = statistics.split([1] + [self.config.features] * 3, dim=1)
         w = w.clamp_min(1e-6)
         mean = wh / w

@@ -33,9 +33,13 @@ class AamSoftmax(nn.Module):
         if not bool(known.any()):
             return embeddings.sum() * 0.0
         embeddings, labels = embeddings[known], labels[known]
-        cosine = functional.linear(functional.normalize(embeddings), functional.normalize(self.weight))
+        cosine = functional.linear(
+            functional.normalize(embeddings), functional.normalize(self.weight)
+        )
         own = cosine.gather(1, labels[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
-        with_margin = own * math.cos(self.margin) - (1 - own.square()).sqrt() * math.sin(self.margin)
+        with_margin = own * math.cos(self.margin) - (1 - own.square()).sqrt() * math.sin(
+            self.margin
+        )
         # Past pi - margin the angle would wrap round; there a constant keeps the loss monotonic.
         wrapped = own < math.cos(math.pi - self.margin)
         with_margin = torch.where(wrapped, own - self.margin * math.sin(self.margin), with_margin)

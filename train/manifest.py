@@ -54,7 +54,7 @@ def read_manifest(csv_path: Path) -> list[Utterance]:
 
 
 def is_held_out(speaker: str, fraction: float = 0.06) -> bool:
-    """Whether a training-side speaker is kept for validation and calibration, by hash of the name."""
+    """Whether a training-side speaker is kept for validation and calibration; by name."""
     return crc32(speaker.encode()) / 2**32 < fraction
 
 

@@ -42,7 +42,7 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
     _, axes = np.linalg.eigh(fused[known].T @ fused[known])  # by rising variance
     projected = fused @ axes[:, -size:]
     targets = projected / np.linalg.norm(projected, axis=1, keepdims=True)
-    return targets.astype(np.float32)
+    return targets.astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _centred(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:

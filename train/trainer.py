@@ -42,7 +42,12 @@ class Trainer:
         torch.manual_seed(config.seed)
         augmenter = Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms)
         self.batches = Batches(
-            config, corpus.train, corpus.train_indices, corpus.waveforms, corpus.targets, augmenter
+            config,
+            utterances=corpus.train,
+            indices=corpus.train_indices,
+            waveforms=corpus.waveforms,
+            targets=corpus.targets,
+            augmenter=augmenter,
         )
         self.encoder = Encoder(config.encoder)
         self.classifier = AamSoftmax(
@@ -107,7 +112,8 @@ class Trainer:
 
     def averaged_encoder(self) -> Encoder:
         """The encoder whose weights are the running average, in evaluation mode."""
-        encoder: Encoder = self.average.module
+        encoder = self.average.module
+        assert isinstance(encoder, Encoder)
         return encoder.eval()
 
     def validate(self) -> dict[str, float]:
@@ -138,7 +144,7 @@ class Trainer:
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), optimiser.clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.encoder)

@@ -11,7 +11,7 @@ from train.metrics import all_pairs, equal_error_rate, min_dcf
 from train.waveforms import SAMPLE_RATE
 
 Audio = NDArray[np.float32]
-Embed = Callable[[Audio], NDArray[np.float32]]
+Embed = Callable[[Audio], NDArray[np.floating]]
 
 
 def centre_crop(audio: Audio, seconds: float | None) -> Audio:

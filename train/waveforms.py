@@ -25,7 +25,7 @@ def read_audio(path: Path) -> NDArray[np.float32]:
     except (soundfile.LibsndfileError, OSError) as error:
         raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
     if rate != SAMPLE_RATE:
-        raise EarmarkError(f"{path} has {rate} Hz, training expects {SAMPLE_RATE} Hz", "Resample it")
+        raise EarmarkError(f"{path} has {rate} Hz, expected {SAMPLE_RATE} Hz", "Resample it")
     mono: NDArray[np.float32] = samples.mean(axis=1)
     return mono
 

@@ -1,0 +1,180 @@
+"""`make eval`: verification on the development split and diarization of real conversations.
+
+Both sets of speakers were never trained on, nor was anything tuned on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import spyder
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from edge.audio import read_audio
+from edge.encoder import DEFAULT_MODEL, Model
+from edge.errors import EarmarkError
+from edge.pipeline import Pipeline, PipelineConfig
+from edge.rttm import Turn, read_rttm
+from edge.tracker import UNKNOWN
+from edge.turns import turns_from_events
+from export.graphs import export_graphs
+from export.metadata import model_spec, write_spec
+from export.parity import stream_embedder, torch_embedder
+from train.encoder_file import load_encoder
+from train.manifest import read_manifest
+from train.provenance import git_commit
+from train.trials import Embed, verification_errors
+from train.waveforms import read_audio as read_corpus_audio
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
+LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One row of the verification table; rates in percent."""
+
+    corpus: str
+    crop: str
+    form: str
+    eer: float
+    min_dcf: float
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """One row of the diarization table: DER and its parts in percent of the speech in truth."""
+
+    recording: str
+    miss: float
+    false_alarm: float
+    confusion: float
+    der: float
+    speakers: int
+    speakers_truth: int
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the evaluation; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make eval", description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with dev.csv")
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
+    parser.add_argument("--encoder", type=Path, default=WEIGHTS, help="the same in torch")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args(argv)
+    try:
+        int8 = Model.load(args.model)
+        verification = evaluate_verification(args.corpus, _forms(args.encoder, int8))
+        diarization = evaluate_diarization(args.corpus / "conversations", int8)
+    except EarmarkError as error:
+        print(f"eval: {error}", file=sys.stderr)
+        return 1
+    print_tables(verification, diarization)
+    if args.json:
+        figures = {
+            "commit": git_commit(),
+            "model": int8.id,
+            "verification": [asdict(row) for row in verification],
+            "diarization": [asdict(row) for row in diarization],
+        }
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verification]:
+    """EER and minDCF over all pairs of each development corpus, for every form of the encoder."""
+    utterances = read_manifest(corpus / "dev.csv")
+    rows = []
+    for name in sorted({u.corpus for u in utterances}):
+        chosen = [u for u in utterances if u.corpus == name]
+        audios = [read_corpus_audio(u.path) for u in chosen]
+        speakers = [u.speaker for u in chosen]
+        cells = [(crop, form) for crop in LENGTHS for form in forms]
+        for crop, form in track(cells, description=name, transient=True):
+            eer, cost = verification_errors(audios, speakers, forms[form], LENGTHS[crop])
+            rows.append(Verification(name, crop, form, 100 * eer, cost))
+    return rows
+
+
+def evaluate_diarization(folder: Path, model: Model) -> list[Diarization]:
+    """DER of every conversation and of all together: collar 0, overlap scored."""
+    reference, hypothesis = {}, {}
+    for path in track(sorted(folder.glob("*.flac")), description="diarizing", transient=True):
+        reference[path.stem] = _spyder_turns(read_rttm(path.with_suffix(".rttm")))
+        hypothesis[path.stem] = _spyder_turns(diarize(model, read_audio(path)))
+    if not reference:
+        raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
+    per_file = spyder.DER(reference, hypothesis, per_file=True, collar=0.0)
+    rows = []
+    for name, metrics in per_file.items():
+        rows.append(
+            Diarization(
+                recording=name,
+                miss=100 * float(metrics.miss),
+                false_alarm=100 * float(metrics.falarm),
+                confusion=100 * float(metrics.conf),
+                der=100 * float(metrics.der),
+                speakers=len({turn[0] for turn in hypothesis.get(name, [])} - {UNKNOWN}),
+                speakers_truth=len({turn[0] for turn in reference.get(name, [])}),
+            )
+        )
+    return rows
+
+
+def diarize(model: Model, samples: NDArray) -> list[Turn]:
+    """Final turns of a recording, samples (n,) at 16 kHz."""
+    pipeline = Pipeline(model, [], PipelineConfig())
+    return turns_from_events(pipeline.push(samples) + pipeline.flush())
+
+
+def print_tables(verification: list[Verification], diarization: list[Diarization]) -> None:
+    """Both tables for people."""
+    console = Console()
+    table = Table("corpus", "crop", title="Verification: EER % (minDCF at 0.01), all pairs")
+    forms = list(dict.fromkeys(row.form for row in verification))
+    for form in forms:
+        table.add_column(form, justify="right")
+    for corpus, crop in dict.fromkeys((row.corpus, row.crop) for row in verification):
+        cells = {r.form: r for r in verification if (r.corpus, r.crop) == (corpus, crop)}
+        figures = [f"{cells[form].eer:5.2f} ({cells[form].min_dcf:.3f})" for form in forms]
+        table.add_row(corpus, crop, *figures)
+    console.print(table)
+    table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
+    for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):
+        table.add_column(heading, justify="right")
+    for row in diarization:
+        parts = (row.miss, row.false_alarm, row.confusion, row.der)
+        counts = f"{row.speakers} / {row.speakers_truth}" if row.speakers_truth else ""
+        table.add_row(row.recording, *(f"{part:.1f}" for part in parts), counts)
+    console.print(table)
+
+
+def _forms(encoder_path: Path, int8: Model) -> dict[str, Embed]:
+    """The encoder in torch (one shot), and streamed in both exported forms."""
+    encoder = load_encoder(encoder_path)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        export_graphs(encoder, folder)
+        write_spec(folder, model_spec(encoder.config, int8.spec.name, "", "float32"))
+        fp32 = Model.load(folder)
+    return {
+        "torch fp32": torch_embedder(encoder, fp32),
+        "ONNX fp32": stream_embedder(fp32),
+        "ONNX int8": stream_embedder(int8),
+    }
+
+
+def _spyder_turns(turns: list[Turn]) -> list[tuple[str, float, float]]:
+    return [(turn.speaker, turn.start, turn.end) for turn in turns]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
