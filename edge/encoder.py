@@ -126,7 +126,6 @@ class Model:
         """The state of a stream that has heard nothing."""
         return np.zeros(self._state_shape, dtype=np.float32)
 
-
     def _try_graphs(self) -> None:
         """Run one chunk of silence through both graphs."""
         spec = self.spec

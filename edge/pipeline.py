@@ -44,7 +44,7 @@ class Pipeline:
     @property
     def speakers(self) -> int:
         """Voices known at present, enrolled ones included."""
-        return len(self._tracker.book.speakers)
+        return len(self._tracker.voices)
 
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""

@@ -12,8 +12,11 @@ from edge.encoder import Model
 from edge.statistics import Profile, Sums
 
 
+UNKNOWN = "unknown"
+
+
 @dataclass
-class Speaker:
+class Voice:
     """A voice: what is known of it, and its embedding (size,), unit length."""
 
     name: str
@@ -30,69 +33,70 @@ class Score:
     llr: float
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How sure a speaker is: the llr, and by how much it exceeds the next voice's."""
+
+    llr: float | None = None
+    runner_up: str | None = None
+    margin: float | None = None
+
+
+def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
+    """The standing of a speaker among scores, likeliest first; empty for one never heard before."""
+    own = next((s.llr for s in ranked if s.speaker == speaker and np.isfinite(s.llr)), None)
+    other = next((s for s in ranked if s.speaker != speaker), None)
+    if other is None:
+        return Standing(own)
+    return Standing(own, other.speaker, None if own is None else own - other.llr)
+
+
+def rank(model: Model, voices: Sequence[Voice], statistics: Sums) -> list[Score]:
+    """A stretch (size,) against every voice, likeliest first."""
+    if not voices:
+        return []
+    known = np.stack([voice.statistics for voice in voices])
+    embeddings = np.stack([voice.embedding for voice in voices])
+    cosines = embeddings @ model.embed(statistics[None])[0]
+    llrs = model.calibration.llr(cosines, model.seconds(statistics), model.seconds(known))
+    order = np.argsort(-llrs, kind="stable")
+    return [Score(voices[i].name, float(llrs[i])) for i in order]
+
+
 class SpeakerBook:
-    """Scores stretches of speech against every voice, and keeps each voice as one record."""
+    """The voices whose speech is settled, each kept as one record of statistics."""
 
     def __init__(self, model: Model, profiles: Sequence[Profile]) -> None:
         self._model = model
-        self._created = 0
-        self.speakers: list[Speaker] = []
+        self._named = 0
+        self.voices: list[Voice] = []
         for profile in profiles:
             self._add(profile.name, profile.statistics, enrolled=True)
 
-    def scores(self, statistics: Sums) -> list[Score]:
-        """The stretch against every voice, likeliest first."""
-        if not self.speakers:
-            return []
-        llrs = self.llr_matrix(statistics[None])[0]
-        order = np.argsort(-llrs, kind="stable")
-        return [Score(self.speakers[i].name, float(llrs[i])) for i in order]
+    @property
+    def names(self) -> list[str]:
+        """Names in the order in which the voices were settled."""
+        return [voice.name for voice in self.voices]
 
-    def llr_matrix(self, statistics: Sums) -> NDArray[np.float64]:
-        """Log-likelihood ratios (rows, speakers) of stretches (rows, size)."""
-        known = np.stack([speaker.statistics for speaker in self.speakers])
-        embeddings = np.stack([speaker.embedding for speaker in self.speakers])
-        cosines = self._model.embed(statistics) @ embeddings.T
-        heard = self._model.seconds(statistics)[:, None]
-        return self._model.calibration.llr(cosines, heard, self._model.seconds(known)[None])
-
-    def create(self, statistics: Sums) -> str:
-        """Give a new voice the next number."""
-        names = {speaker.name for speaker in self.speakers}
-        self._created += 1
-        while (name := f"speaker{self._created}") in names:  # somebody may be enrolled as that
-            self._created += 1
-        self._add(name, statistics, enrolled=False)
+    def new_name(self) -> str:
+        """The next number for a voice without a name; none is given twice."""
+        self._named += 1
+        while (name := f"speaker{self._named}") in self.names:  # somebody may be enrolled as that
+            self._named += 1
         return name
 
     def learn(self, name: str, statistics: Sums) -> None:
-        """Add speech to a voice. An enrolled profile grows for this stream, not in the store."""
-        speaker = self[name]
-        speaker.statistics = speaker.statistics + statistics
-        speaker.embedding = self._model.embed(speaker.statistics[None])[0]
+        """Add speech to a voice, old or new. An enrolled one grows here, not in the store."""
+        if name not in self.names:
+            self._add(name, statistics, enrolled=False)
+            return
+        voice = self[name]
+        voice.statistics = voice.statistics + statistics
+        voice.embedding = self._model.embed(voice.statistics[None])[0]
 
-    def likeliest_same_pair(self) -> tuple[str, str, float] | None:
-        """Of the voices without a name, which other voice each may be: (gone, into, llr)."""
-        if len(self.speakers) < 2:
-            return None
-        llrs = self.llr_matrix(np.stack([s.statistics for s in self.speakers]))
-        # A voice is folded into an older one; two enrolled people are never one.
-        for row, speaker in enumerate(self.speakers):
-            llrs[row, row:] = -np.inf
-            if speaker.enrolled:
-                llrs[row] = -np.inf
-        gone, into = np.unravel_index(int(np.argmax(llrs)), llrs.shape)
-        llr = float(llrs[gone, into])
-        return self.speakers[gone].name, self.speakers[into].name, llr
-
-    def merge(self, gone: str, into: str) -> None:
-        """Fold one voice into another."""
-        self.learn(into, self[gone].statistics)
-        self.speakers.remove(self[gone])
-
-    def __getitem__(self, name: str) -> Speaker:
-        return next(speaker for speaker in self.speakers if speaker.name == name)
+    def __getitem__(self, name: str) -> Voice:
+        return next(voice for voice in self.voices if voice.name == name)
 
     def _add(self, name: str, statistics: Sums, enrolled: bool) -> None:
         embedding = self._model.embed(statistics[None])[0]
-        self.speakers.append(Speaker(name, statistics, embedding, enrolled))
+        self.voices.append(Voice(name, statistics, embedding, enrolled))

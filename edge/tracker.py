@@ -1,54 +1,42 @@
 """Incremental diarization: which voice each stretch of speech is, decided as it is heard.
 
 Speech is cut into segments where silence or a change of voice ends them. A segment is labelled
-provisionally while it grows; when it closes, all of its statistics are scored once more, and the
-label becomes final. A voice that is nobody's yet becomes a new speaker only with enough speech.
+provisionally while it grows; once closed it enters the horizon, where it may be corrected until it
+settles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged, Verdict
+from edge.events import Event, Segment, Verdict
+from edge.horizon import Horizon, HorizonConfig, Stretch
 from edge.records import Record
 from edge.scoring import OperatingPoint
-from edge.speakers import Score, SpeakerBook
+from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
 from edge.statistics import Profile, Sums
-
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """Lengths are in records (a tenth of a second of net speech), thresholds in llr (nats)."""
+    """Lengths are in records (a tenth of a second of speech), thresholds in llr (nats)."""
 
     max_gap: int = 5  # silence that ends a segment
     max_segment: int = 300  # longer segments are cut, so that memory is bounded
+    min_segment: int = 3  # shorter ones are taken for noise
     first_label: int = 4  # speech before a segment is first shown
-    window: int = 12  # speech on the newer side of a possible change of voice
-    min_side: int = 6  # least speech on either side of a change
-    change_llr: float = -1.0  # a change is cut where the two sides match worse than this
-    known_llr: float = 0.0  # a segment that matches a voice at least so well is that voice's
-    new_speech: int = 15  # least speech of a new voice
-    learn_llr: float = 1.0  # a segment that matches at least so well is added to its voice
-    merge_llr: float = 5.0  # two voices that match at least so well become one
-    max_speakers: int = 64
+    min_side: int = 10  # least speech on either side of a change of voice
+    look_back: int = 14  # changes are sought so much further back than that
+    change_llr: float = -2.0  # a change is cut where the two sides match worse than this
+    horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
-        for name in (
-            "max_gap",
-            "max_segment",
-            "first_label",
-            "window",
-            "min_side",
-            "new_speech",
-            "max_speakers",
-        ):
+        for name in ("max_gap", "max_segment", "min_segment", "first_label", "min_side"):
             if getattr(self, name) < 1:
                 raise EarmarkError(
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
@@ -67,14 +55,20 @@ class Tracker:
         operating_point: OperatingPoint,
     ) -> None:
         self.config = config
-        self.book = SpeakerBook(model, profiles)
         self._model = model
         self._operating_point = operating_point
+        book = SpeakerBook(model, profiles)
+        self._horizon = Horizon(model, book, config.horizon, operating_point)
         self._records: list[Record] = []  # speech of the open segment
         self._gap = 0
         self._next_id = 0
         self._shown: Segment | None = None  # last revision of the open segment
         self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
+
+    @property
+    def voices(self) -> list[Voice]:
+        """Every voice known at present, enrolled ones included."""
+        return self._horizon.voices
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
@@ -97,19 +91,18 @@ class Tracker:
         return self._show()
 
     def finish(self) -> list[Event]:
-        """The stream ended or broke off: close what is open."""
-        return self._close()
+        """The stream ended or broke off: close what is open, and make everything final."""
+        return self._close() + self._horizon.finish()
 
     def _change(self) -> int | None:
         """Where in the open segment the voice changes, if it does."""
         config = self.config
         count = len(self._records)
-        if count < config.window + config.min_side:
+        first = max(config.min_side, count - config.min_side - config.look_back)
+        candidates = np.arange(first, count - config.min_side + 1)
+        if not len(candidates):
             return None
         sums = np.cumsum([r.statistics for r in self._records], axis=0)
-        candidates = np.arange(
-            max(config.min_side, count - 2 * config.window), count - config.min_side + 1
-        )
         older, newer = sums[candidates - 1], sums[-1] - sums[candidates - 1]
         cosines = np.sum(self._model.embed(older) * self._model.embed(newer), axis=1)
         llrs = self._model.calibration.llr(
@@ -127,66 +120,49 @@ class Tracker:
         count = len(self._records)
         if count < self.config.first_label:
             return []
-        scores = self.book.scores(self._statistics())
-        known = scores and scores[0].llr >= self.config.known_llr
-        speaker = scores[0].speaker if known else UNKNOWN
-        verdict = self._verdict(scores)
+        ranked = rank(self._model, self.voices, self._statistics())
+        known = ranked and ranked[0].llr >= self.config.horizon.known_llr
+        speaker = ranked[0].speaker if known else UNKNOWN
+        verdict = self._verdict(ranked)
         due = count % 10 == 0
         if self._shown is not None and self._shown.speaker == speaker and not due:
             return verdict
-        return [self._revise("provisional", speaker, scores), *verdict]
-
-    def _close(self) -> list[Event]:
-        """Decide the open segment for good."""
-        if not self._records:
-            return []
-        config, count = self.config, len(self._records)
-        if count < config.first_label and self._shown is None and not self.book.speakers:
-            self._records = []
-            return []
-        statistics = self._statistics()
-        scores = self.book.scores(statistics)
-        events: list[Event] = []
-        best = scores[0].llr if scores else -np.inf
-        room = len(self.book.speakers) < config.max_speakers
-        if best >= config.known_llr or (count < config.new_speech and scores) or not room:
-            speaker = scores[0].speaker
-            if best >= config.learn_llr:
-                self.book.learn(speaker, statistics)
-        elif count >= config.new_speech:
-            speaker = self.book.create(statistics)
-            events.append(SpeakerCreated(self._records[0].start, speaker))
-        else:
-            speaker = UNKNOWN
-        events.append(self._revise("final", speaker, scores))
-        events += self._verdict(scores)
-        events += self._merge()
-        self._records = []
-        self._shown = None
-        self._said = None
-        self._next_id += 1
-        return events
-
-    def _revise(self, state: str, speaker: str, scores: list[Score]) -> Segment:
-        own = next((s for s in scores if s.speaker == speaker), None)
-        other = next((s for s in scores if s.speaker != speaker), None)
+        own = standing(speaker, ranked)
         self._shown = Segment(
             id=self._next_id,
-            rev=0 if self._shown is None else self._shown.rev + 1,
-            state="final" if state == "final" else "provisional",
+            rev=self._revision(),
+            state="provisional",
             speaker=speaker,
             start=self._records[0].start,
             end=self._records[-1].end,
-            llr=own.llr if own else None,
-            runner_up=other.speaker if other else None,
-            margin=own.llr - other.llr if own and other else None,
+            llr=own.llr,
+            runner_up=own.runner_up,
+            margin=own.margin,
         )
-        return self._shown
+        return [self._shown, *verdict]
 
-    def _verdict(self, scores: list[Score]) -> list[Event]:
+    def _close(self) -> list[Event]:
+        """End the open segment and hand it to the horizon."""
+        events: list[Event] = []
+        if self._shown is not None or len(self._records) >= self.config.min_segment:
+            statistics = self._statistics()
+            events += self._verdict(rank(self._model, self.voices, statistics))
+            start, end = self._records[0].start, self._records[-1].end
+            stretch = Stretch(self._next_id, self._revision(), start, end, statistics)
+            events += self._horizon.add(stretch)
+            self._next_id += 1
+        self._records = []
+        self._shown = None
+        self._said = None
+        return events
+
+    def _revision(self) -> int:
+        return 0 if self._shown is None else self._shown.rev + 1
+
+    def _verdict(self, ranked: list[Score]) -> list[Event]:
         """The answer for the likeliest enrolled speaker, when it is new for this segment."""
-        enrolled = {s.name for s in self.book.speakers if s.enrolled}
-        score = next((s for s in scores if s.speaker in enrolled), None)
+        enrolled = {voice.name for voice in self.voices if voice.enrolled}
+        score = next((s for s in ranked if s.speaker in enrolled), None)
         if score is None:
             return []
         answer = self._operating_point.answer(score.llr)
@@ -199,12 +175,3 @@ class Tracker:
                 self._records[-1].end, self._next_id, score.speaker, answer, score.llr, evidence
             )
         ]
-
-    def _merge(self) -> list[Event]:
-        """Fold voices together that turned out to be one."""
-        pair = self.book.likeliest_same_pair()
-        if pair is None or pair[2] < self.config.merge_llr:
-            return []
-        gone, into, _ = pair
-        self.book.merge(gone, into)
-        return [SpeakerMerged(self._records[-1].end, gone, into)]

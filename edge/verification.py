@@ -13,7 +13,7 @@ from edge.gate import GateConfig
 from edge.progress import stream_with_progress
 from edge.scoring import OperatingPoint
 from edge.sources.file import FileSource
-from edge.speakers import SpeakerBook
+from edge.speakers import SpeakerBook, rank
 from edge.statistics import Profile, Sums
 
 
@@ -47,7 +47,7 @@ class Identification:
 
 def verify(model: Model, profile: Profile, statistics: Sums, point: OperatingPoint) -> Verification:
     """Compare speech with the one speaker that it is claimed to be."""
-    (score,) = SpeakerBook(model, [profile]).scores(statistics)
+    (score,) = rank(model, SpeakerBook(model, [profile]).voices, statistics)
     return Verification(
         profile.name, point.answer(score.llr), score.llr, float(model.seconds(statistics))
     )
@@ -66,7 +66,7 @@ def identify(
     """
     if not profiles:
         raise EarmarkError("nobody is enrolled", "Begin with 'earmark enroll NAME FILE'")
-    scores = SpeakerBook(model, profiles).scores(statistics)
+    scores = rank(model, SpeakerBook(model, profiles).voices, statistics)
     best, other = scores[0], scores[1] if len(scores) > 1 else None
     strict = replace(point, false_accept=point.false_accept / len(profiles))
     return Identification(

@@ -27,7 +27,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 ## Measured at export
 On held-out speakers of the training side; `make eval` reports on the development split.
 
-- fp32 ONNX, streamed, against torch in one shot: statistics differ by {statistics_error:.1e} at most
+- fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - int8, streamed, against torch: mean cosine {int8_cosine_mean:.4f}, least {int8_cosine_min:.4f}
 - score calibration (offset, scarcity, cosine, cosine x scarcity): {calibration}
 

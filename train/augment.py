@@ -79,7 +79,7 @@ class Augmenter:
         width = int(random.integers(config.mel_mask + 1))
         start = int(random.integers(mels - width + 1))
         fbank[:, start : start + width] = floor
-        width = int(random.integers(config.time_mask + 1))
+        width = min(int(random.integers(config.time_mask + 1)), time)
         start = int(random.integers(time - width + 1))
         fbank[start : start + width] = floor
         return fbank

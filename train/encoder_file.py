@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -31,7 +32,7 @@ def load_encoder(path: Path) -> Encoder:
         content = torch.load(path, weights_only=True)
         encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
         encoder.load_state_dict(content["weights"])
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise EarmarkError(
             f"{path} is not an encoder of this version: {error}",
             "Give the encoder.pt of a run of earmark-train",

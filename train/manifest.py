@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -31,31 +33,53 @@ def read_manifest(csv_path: Path) -> list[Utterance]:
         raise EarmarkError(
             f"no manifest at {csv_path}", "Give the folder of the corpus with --corpus FOLDER"
         )
-    with csv_path.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        missing = set(COLUMNS) - set(reader.fieldnames or ())
-        if missing:
+    try:
+        text = csv_path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise EarmarkError(f"{csv_path} is not UTF-8 text: {error}", "Save it as UTF-8") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = set(COLUMNS) - set(reader.fieldnames or ())
+    if missing:
+        raise EarmarkError(
+            f"{csv_path} lacks the columns {', '.join(sorted(missing))}",
+            f"A manifest has the columns {', '.join(COLUMNS)}",
+        )
+    utterances = []
+    for row, line in enumerate(reader):
+        try:
+            utterances.append(_utterance(row, line, csv_path.parent.resolve()))
+        except ValueError as error:
             raise EarmarkError(
-                f"{csv_path} lacks the columns {', '.join(sorted(missing))}",
-                f"A manifest has the columns {', '.join(COLUMNS)}",
-            )
-        return [
-            Utterance(
-                row=row,
-                path=csv_path.parent.resolve() / line["path"],
-                speaker=line["speaker"],
-                corpus=line["corpus"],
-                seconds=float(line["seconds"]),
-                licence=line["licence"],
-                source_rate=int(line["source_rate"]),
-            )
-            for row, line in enumerate(reader)
-        ]
+                f"{csv_path}, line {reader.line_num}: {error}", "Correct the line"
+            ) from error
+    return utterances
+
+
+def _utterance(row: int, line: dict[str, str], folder: Path) -> Utterance:
+    absent = [column for column in COLUMNS if line[column] is None]  # of a line too short
+    if absent:
+        raise ValueError(f"there is no {', no '.join(absent)}")
+    if not line["path"]:
+        raise ValueError("the path is empty")
+    seconds, source_rate = float(line["seconds"]), int(line["source_rate"])
+    if not (0.0 < seconds < math.inf and source_rate > 0):
+        raise ValueError(
+            f"seconds and source_rate must be positive, got {seconds} and {source_rate}"
+        )
+    return Utterance(
+        row=row,
+        path=folder / line["path"],
+        speaker=line["speaker"],
+        corpus=line["corpus"],
+        seconds=seconds,
+        licence=line["licence"],
+        source_rate=source_rate,
+    )
 
 
 def is_held_out(speaker: str, fraction: float = 0.06) -> bool:
     """Whether a training-side speaker is kept for validation and calibration; by name."""
-    return crc32(speaker.encode()) / 2**32 < fraction
+    return speaker != "" and crc32(speaker.encode()) / 2**32 < fraction
 
 
 def split_speakers(utterances: list[Utterance]) -> tuple[list[Utterance], list[Utterance]]:

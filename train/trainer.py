@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +98,9 @@ class Trainer:
             saved = time.monotonic()
             try:
                 for batch in loader:
-                    terms = self._update(batch)
-                    self.step += 1
+                    with _interrupts_held():
+                        terms = self._update(batch)
+                        self.step += 1
                     if self.step % 50 == 0:
                         self._log("train.csv", terms)
                     if self.step % VALIDATE_STEPS == 0:
@@ -104,8 +109,10 @@ class Trainer:
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
                         self._save()
                         saved = time.monotonic()
-            finally:
+            except KeyboardInterrupt:
                 self._save()
+                raise
+        self._save()
         encoder = self.averaged_encoder()
         save_encoder(encoder, self.encoder_path)
         return encoder
@@ -191,6 +198,22 @@ class Trainer:
         self.classifier.load_state_dict(state["classifier"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until a step is whole: half of one must not get into the checkpoint."""
+    if threading.current_thread() is not threading.main_thread():  # others never see it
+        yield
+        return
+    held: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if held:
+        raise KeyboardInterrupt
 
 
 def _schedule(step: int, optimiser: Any) -> float:

@@ -20,7 +20,7 @@ from edge.commands.options import (
 
 EPILOG = """\
 examples:
-  earmark verify ada door.wav && open-the-door
+  earmark verify ada door.wav && echo welcome
   earmark verify ada *.wav --json --false-accept 0.001
 
 'not yet' says that there is too little speech, or too little of it tells. The llr is the natural

@@ -1,0 +1,221 @@
+"""Looking back: recent stretches of speech are clustered anew whenever one is added.
+
+A stretch may change its speaker while it is within the horizon; then it settles, its statistics are
+added to its speaker, and it is gone from memory. Speakers keep their ids: a cluster bears the name
+that most of its speech had before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.clustering import agglomerate, leave_one_out
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
+from edge.scoring import OperatingPoint
+from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, standing
+from edge.statistics import Sums
+
+
+@dataclass(frozen=True)
+class HorizonConfig:
+    """Speech in seconds, thresholds in llr (nats)."""
+
+    seconds: float = 60.0  # how far back a stretch may still change its speaker
+    stretches: int = 48  # at most so many are kept open, whatever their age
+    seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
+    new_speech: float = 1.5  # least speech of a new speaker
+    merge_llr: float = 1.0  # clusters that match at least so well are one voice
+    known_llr: float = 0.0  # an enrolled speaker is named only from here on
+    learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
+    max_speakers: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("stretches", "max_speakers"):
+            if getattr(self, name) < 1:
+                raise EarmarkError(
+                    f"horizon.{name} is {getattr(self, name)}, expected 1 or more",
+                    "Correct the value",
+                )
+
+
+@dataclass
+class Stretch:
+    """A closed segment within the horizon. Positions in samples."""
+
+    id: int
+    rev: int
+    start: int
+    end: int
+    statistics: Sums
+    speaker: str = UNKNOWN
+    standing: Standing = field(default_factory=Standing)
+
+    def event(self, final: bool) -> Segment:
+        """The stretch as it is now, for subscribers."""
+        return Segment(
+            id=self.id,
+            rev=self.rev,
+            state="final" if final else "provisional",
+            speaker=self.speaker,
+            start=self.start,
+            end=self.end,
+            llr=self.standing.llr,
+            runner_up=self.standing.runner_up,
+            margin=self.standing.margin,
+        )
+
+
+class Horizon:
+    """The stretches that may still change, and the voices that they and the past add up to."""
+
+    def __init__(
+        self, model: Model, book: SpeakerBook, config: HorizonConfig, point: OperatingPoint
+    ) -> None:
+        self.config = config
+        self._model = model
+        self._book = book
+        self._point = point
+        self._stretches: list[Stretch] = []
+        self.voices: list[Voice] = list(book.voices)
+
+    def add(self, stretch: Stretch) -> list[Event]:
+        """Take in a stretch that has closed; returns it and every correction it brings."""
+        self._stretches.append(stretch)
+        events = self._recluster(stretch)
+        horizon = stretch.end - self.config.seconds * self._model.spec.sample_rate
+        while self._stretches[0].end < horizon or len(self._stretches) > self.config.stretches:
+            events.append(self._settle(self._stretches.pop(0)))
+        return events
+
+    def finish(self) -> list[Event]:
+        """The stream ends or breaks off: nothing can change any more."""
+        events: list[Event] = [self._settle(stretch) for stretch in self._stretches]
+        self._stretches = []
+        self.voices = list(self._book.voices)
+        return events
+
+    def _recluster(self, newest: Stretch) -> list[Event]:
+        before = {s.id: s.speaker for s in self._stretches}
+        clusters = self._clusters()
+        names = self._names(clusters)
+        created = [n for n in names if n not in {*before.values(), *self._book.names}]
+        for name, cluster in zip(names, clusters, strict=True):
+            for stretch in cluster:
+                stretch.speaker = name
+        seeds = {s.id for cluster in clusters for s in cluster}
+        for stretch in self._stretches:
+            if stretch.id not in seeds:
+                stretch.speaker = UNKNOWN
+        self._sum_voices()
+        self._compare()
+        events: list[Event] = []
+        for name in created:
+            first = min(s.start for s in self._stretches if s.speaker == name)
+            events.append(SpeakerCreated(first, name))
+        for stretch in self._stretches:
+            if stretch is newest or stretch.speaker != before[stretch.id]:
+                if stretch is not newest:
+                    stretch.rev += 1
+                events.append(stretch.event(final=False))
+        return events + self._merges(before, newest.end)
+
+    def _clusters(self) -> list[list[Stretch]]:
+        """Stretches by speaker: the settled speakers' in their order, then those of new ones."""
+        config = self.config
+        settled = self._book.voices
+        seeds = [s for s in self._stretches if self._speech(s) >= config.seed_speech]
+        rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
+        if not rows:
+            return []
+        groups = agglomerate(self._model, np.stack(rows), len(settled), config.merge_llr)
+        clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
+        old, new = clusters[: len(settled)], clusters[len(settled) :]
+        new = [c for c in new if sum(map(self._speech, c)) >= config.new_speech]
+        new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
+        return old + new[: max(0, config.max_speakers - len(old))]
+
+    def _names(self, clusters: list[list[Stretch]]) -> list[str]:
+        """Names of the clusters; a new cluster takes the name that most of its speech had."""
+        names = list(self._book.names)
+        for cluster in clusters[len(names) :]:
+            votes: Counter[str] = Counter()
+            for stretch in cluster:
+                if stretch.speaker != UNKNOWN and stretch.speaker not in names:
+                    votes[stretch.speaker] += round(1000 * self._speech(stretch))
+            names.append(votes.most_common(1)[0][0] if votes else self._book.new_name())
+        return names
+
+    def _sum_voices(self) -> None:
+        """The voices: what is settled, and the stretches that are theirs at present."""
+        sums = {voice.name: voice.statistics for voice in self._book.voices}
+        enrolled = {voice.name for voice in self._book.voices if voice.enrolled}
+        for stretch in self._stretches:
+            if stretch.speaker != UNKNOWN:
+                own = sums.get(stretch.speaker, 0.0)
+                sums[stretch.speaker] = own + stretch.statistics
+        if sums:
+            embeddings = self._model.embed(np.stack(list(sums.values())))
+            self.voices = [
+                Voice(name, statistics, embedding, name in enrolled)
+                for (name, statistics), embedding in zip(sums.items(), embeddings, strict=True)
+            ]
+
+    def _compare(self) -> None:
+        """Score every stretch against all voices; those without a speaker take the likeliest."""
+        if not self.voices:
+            return
+        names = [voice.name for voice in self.voices]
+        owner = np.array(
+            [names.index(s.speaker) if s.speaker in names else -1 for s in self._stretches]
+        )
+        llrs = leave_one_out(
+            self._model,
+            np.stack([s.statistics for s in self._stretches]),
+            np.stack([v.statistics for v in self.voices]),
+            owner,
+        )
+        for stretch, row in zip(self._stretches, llrs, strict=True):
+            order = np.argsort(-row, kind="stable")
+            ranked = [Score(names[i], float(row[i])) for i in order]
+            if stretch.speaker == UNKNOWN:
+                stretch.speaker = self._likeliest(ranked)
+            stretch.standing = standing(stretch.speaker, ranked)
+
+    def _likeliest(self, ranked: list[Score]) -> str:
+        """Whom a stretch too short to stand alone is given to: never a person without evidence."""
+        enrolled = {voice.name for voice in self.voices if voice.enrolled}
+        for score in ranked:
+            if score.speaker not in enrolled or score.llr >= self.config.known_llr:
+                return score.speaker
+        return UNKNOWN
+
+    def _merges(self, before: dict[int, str], sample: int) -> list[Event]:
+        """Names that no stretch bears any more, and who took over their speech."""
+        alive = {voice.name for voice in self.voices}
+        events: list[Event] = []
+        for gone in sorted({*before.values()} - alive - {UNKNOWN}):
+            heirs = Counter(s.speaker for s in self._stretches if before[s.id] == gone)
+            heir = heirs.most_common(1)[0][0]
+            if heir != UNKNOWN:
+                events.append(SpeakerMerged(sample, gone, heir))
+        return events
+
+    def _settle(self, stretch: Stretch) -> Segment:
+        """Make a stretch final; its speech is added to its speaker where it surely belongs there."""
+        known = stretch.speaker in self._book.names
+        llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
+        if stretch.speaker != UNKNOWN:
+            enrolled = known and self._book[stretch.speaker].enrolled
+            sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
+            if sure or not known:
+                self._book.learn(stretch.speaker, stretch.statistics)
+        stretch.rev += 1
+        return stretch.event(final=True)
+
+    def _speech(self, stretch: Stretch) -> float:
+        return float(self._model.seconds(stretch.statistics))

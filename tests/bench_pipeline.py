@@ -1,0 +1,182 @@
+"""What the runtime costs: CPU, memory, start-up, and whether any of it grows with time.
+
+    pytest tests/bench_pipeline.py --benchmark-only
+
+The figures stand in a table at the end, next to the aims, and in `extra_info` of the JSON.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from edge.audio import read_audio
+from edge.client import Subscriber
+from edge.encoder import Model
+from edge.pipeline import Pipeline, PipelineConfig
+
+RATE = 16_000
+MINUTE = 60 * RATE
+BLOCK = RATE // 10
+HOP = RATE // 5  # one run of the encoder
+CONVERSATION = Path(__file__).parents[1] / "edge" / "assets" / "conversation.flac"
+MEGABYTE = 1e6
+
+# `earmark` in a process that then tells its peak. What the parent learns of its children's memory
+# (ru_maxrss) would include the parent's own at the moment of the fork.
+EARMARK = """\
+import sys
+from edge.cli import main
+status = main(sys.argv[1:])
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+sys.exit(status)
+"""
+
+# One group, in which the ratios mean nothing: the rivals are the aims in the table.
+pytestmark = pytest.mark.benchmark(group="pipeline")
+
+Note = Callable[[str, float, str, float | None], None]
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Lines that are printed when the module is done."""
+    lines: list[str] = []
+    yield lines
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n\n{'':44} {'measured':>10}  {'aim':>8}", *lines, "", sep="\n")
+
+
+@pytest.fixture
+def note(benchmark: BenchmarkFixture, table: list[str]) -> Note:
+    """Keeps a figure: what it is, its value, its unit, and what it should stay under."""
+
+    def keep(what: str, value: float, unit: str, aim: float | None) -> None:
+        benchmark.extra_info[f"{what}, {unit}"] = value
+        limit = "" if aim is None else f"< {aim:g}"
+        table.append(f"{what:44} {value:>10.3g}  {limit:>8}  {unit}")
+
+    return keep
+
+
+def one_minute() -> NDArray[np.float32]:
+    """The first minute of the bundled conversation: four voices, pauses as people make them."""
+    return read_audio(CONVERSATION)[:MINUTE]
+
+
+def fresh_pipeline() -> Pipeline:
+    return Pipeline(Model.load(), [], PipelineConfig())
+
+
+def hear(pipeline: Pipeline, samples: NDArray[np.float32], size: int) -> list[float]:
+    """Push samples in blocks of a size; CPU seconds of this thread for each."""
+    costs = []
+    for start in range(0, len(samples), size):
+        begin = time.thread_time()
+        pipeline.push(samples[start : start + size])
+        costs.append(time.thread_time() - begin)
+    return costs
+
+
+@pytest.mark.benchmark(group="pipeline", timer=time.process_time)
+def test_cpu_of_an_hour(benchmark: BenchmarkFixture, note: Note) -> None:
+    """All threads of the process count. The best round: other load on the machine only adds."""
+    minutes = 10
+    samples = np.tile(one_minute(), minutes)
+    model = Model.load()
+
+    def run() -> None:
+        hear(Pipeline(model, [], PipelineConfig()), samples, BLOCK)
+
+    benchmark.pedantic(run, rounds=3, warmup_rounds=0)
+    note("CPU of an hour of audio, one core", benchmark.stats["min"] * 60 / minutes, "s", 36)
+
+
+def test_an_hour_costs_no_more_at_its_end(benchmark: BenchmarkFixture, note: Note) -> None:
+    """Every minute is the same audio, so that only the time passed can make a difference."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        first, last, growth, speakers = benchmark.pedantic(
+            lambda: child.submit(hear_an_hour).result(), rounds=1
+        )
+    note("median hop of 200 ms, minute 1", first * 1e3, "ms CPU", None)
+    note("median hop of 200 ms, minute 60", last * 1e3, "ms CPU", None)
+    note("minute 60 : minute 1", last / first, "times", 1.1)
+    note("growth of RSS, minute 2 to 60", growth / MEGABYTE, "MB", 2)
+    note("speakers known after an hour", speakers, "", None)
+
+
+def hear_an_hour() -> tuple[float, float, int, int]:
+    """Median CPU seconds of a hop in minutes 1 and 60, growth of RSS in bytes, speakers known."""
+    minute = one_minute()
+    pipeline = fresh_pipeline()
+    hear(fresh_pipeline(), minute[: 10 * RATE], HOP)  # caches and lazy imports are not growth
+    first = hear(pipeline, minute, HOP)
+    hear(pipeline, minute, HOP)
+    resident = resident_bytes()
+    for _ in range(57):
+        hear(pipeline, minute, HOP)
+    last = hear(pipeline, minute, HOP)
+    growth = resident_bytes() - resident
+    return float(np.median(first)), float(np.median(last)), growth, pipeline.speakers
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_memory_of_the_daemon(benchmark: BenchmarkFixture, note: Note, tmp_path: Path) -> None:
+    options = ["run", "--wav", str(CONVERSATION), "--fast", "--endpoint", f"ipc://{tmp_path}/e"]
+    options += ["--store", str(tmp_path / "store")]
+
+    def run() -> str:
+        command = [sys.executable, "-c", EARMARK, *options]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    peak = re.search(r"VmHWM:\s*(\d+) kB", benchmark.pedantic(run, rounds=1))
+    assert peak is not None
+    note("peak RSS of 'earmark run'", int(peak[1]) * 1024 / MEGABYTE, "MB", 150)
+
+
+def test_start_of_help(benchmark: BenchmarkFixture, note: Note) -> None:
+    def run() -> None:
+        command = [sys.executable, "-m", "edge.cli", "--help"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    benchmark.pedantic(run, rounds=7, warmup_rounds=1)
+    note("'earmark --help'", benchmark.stats["median"], "s", 1)
+
+
+def test_start_of_the_daemon(benchmark: BenchmarkFixture, note: Note, tmp_path: Path) -> None:
+    """From the start of the process to the first event in a subscriber's hands."""
+    numbers = iter(range(100))
+
+    def run() -> None:
+        endpoint = f"ipc://{tmp_path}/{next(numbers)}"
+        options = ["run", "--wav", str(CONVERSATION), "--endpoint", endpoint, "--wait-subscriber"]
+        options += ["--store", str(tmp_path / "store")]
+        with (
+            Subscriber(endpoint) as events,
+            subprocess.Popen(
+                [sys.executable, "-m", "edge.cli", *options], stderr=subprocess.DEVNULL
+            ) as daemon,
+        ):
+            first = events.receive(30)
+            daemon.kill()
+        assert first is not None, "no event came"
+
+    benchmark.pedantic(run, rounds=7, warmup_rounds=1)
+    note("start of 'earmark run' to its first event", benchmark.stats["median"], "s", 1)

@@ -1,0 +1,369 @@
+"""enroll, verify, identify, diarize and speakers, as a user runs them, on the bundled voices."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from daemons import HANGING
+from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, ada, beginning, conversation, model
+
+from edge.cli import main
+from edge.rttm import read_rttm
+from edge.statistics import Profile
+from edge.store import Store
+
+
+def earmark(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge.cli", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "speakers.db"
+
+
+@pytest.fixture
+def enrolled(store: Path) -> Path:
+    """A store that knows ada."""
+    with Store(store, model()) as opened:
+        opened.enrol(ada())
+    return store
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """The first 20 s of the conversation, as a WAV of another rate and two channels."""
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.stack([beginning()] * 2, axis=1), RATE)
+    return path
+
+
+def alone(tmp_path: Path, speaker: str) -> Path:
+    """What one of the four says in the conversation while nobody else speaks."""
+    turns = read_rttm(TRUTH)
+    others = [t for t in turns if t.speaker != speaker]
+    pieces = [
+        conversation()[int(t.start * RATE) : int(t.end * RATE)]
+        for t in turns
+        if t.speaker == speaker and all(o.end <= t.start or t.end <= o.start for o in others)
+    ]
+    path = tmp_path / f"{speaker}.wav"
+    soundfile.write(path, np.concatenate(pieces), RATE)
+    return path
+
+
+def silence(tmp_path: Path) -> Path:
+    path = tmp_path / "silence.wav"
+    soundfile.write(path, np.zeros(3 * RATE), RATE)
+    return path
+
+
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.wav"
+    path.write_bytes(alone(tmp_path, "ada").read_bytes()[:50_000])
+    return path
+
+
+def the_profiles(path: Path) -> list[Profile]:
+    with Store(path, model(), create=False) as opened:
+        return opened.profiles()
+
+
+def assert_one_clear_line(
+    words: Sequence[object], capsys: pytest.CaptureFixture[str], *said: str
+) -> None:
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (complaint,) = shown.err.splitlines()
+    assert complaint.startswith("earmark: ")
+    for word in said:
+        assert word in complaint
+
+
+def test_a_voice_from_enrolment_to_oblivion(store: Path) -> None:
+    enrol = earmark("enroll", "ada", ENROLMENT, "--store", store)
+    assert (enrol.returncode, enrol.stderr) == (0, "")
+    assert "7.5 s of speech added, 7.5 s in all" in enrol.stdout
+    again = earmark("enroll", "ada", ENROLMENT, ENROLMENT, "--store", store)
+    assert "15.0 s of speech added, 22.5 s in all" in again.stdout
+    (grown,) = the_profiles(store)
+    np.testing.assert_allclose(grown.statistics, 3 * ada().statistics, rtol=1e-12)
+    listed = earmark("speakers", "list", "--store", store)
+    assert listed.stdout.split() == ["ada", "22.5", "s", "of", "speech"]
+    assert "22.5 s" in earmark("speakers", "show", "ada", "--store", store).stdout
+    assert earmark("speakers", "rename", "ada", "Ada L", "--store", store).returncode == 0
+    forgotten = earmark("speakers", "forget", "Ada L", "--store", store)
+    assert (forgotten.returncode, forgotten.stdout) == (0, "Ada L is forgotten\n")
+    empty = earmark("speakers", "list", "--store", store)
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert "nobody is enrolled" in empty.stderr
+
+
+def test_enrolment_is_all_or_nothing(
+    enrolled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = enrolled.read_bytes()
+    words = ["--store", enrolled]
+    for name in ("ada", "ben"):
+        for bad, said in (
+            (broken(tmp_path), "cut off"),
+            (silence(tmp_path), "heard none"),
+            (tmp_path / "missing.wav", "No such file"),
+            (TRUTH, "expected WAV, FLAC or Ogg"),
+        ):
+            line = ["enroll", name, ENROLMENT, bad, *words]
+            assert_one_clear_line(line, capsys, bad.name, said)
+    assert enrolled.read_bytes() == before
+    fresh = tmp_path / "fresh.db"
+    assert_one_clear_line(["enroll", "ada", silence(tmp_path), "--store", fresh], capsys, "none")
+    assert not fresh.exists()
+
+
+def test_too_little_speech_to_begin_with_is_enough_to_add(
+    enrolled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, conversation()[RATE : 3 * RATE], RATE)
+    words = ["--store", enrolled]
+    assert_one_clear_line(["enroll", "ben", clip, *words], capsys, "ben needs 3 s of speech")
+    fresh = tmp_path / "fresh.db"
+    assert_one_clear_line(["enroll", "ben", clip, "--store", fresh], capsys, "needs 3 s")
+    assert not fresh.exists()
+    assert main(["enroll", "ada", str(clip), "--store", str(enrolled)]) == 0
+    assert [profile.name for profile in the_profiles(enrolled)] == ["ada"]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a\nb", "x" * 65, "speaker7", "unknown"])
+def test_names_that_cannot_be(name: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["enroll", name, ENROLMENT, "--store", store]
+    assert_one_clear_line(line, capsys, "cannot be a speaker's name", "Choose")
+    assert not store.exists()
+
+
+def test_ada_is_ada_and_the_others_are_not(enrolled: Path, tmp_path: Path) -> None:
+    """Needs an encoder that tells these four synthetic voices apart, as a trained one does."""
+    words = ["--store", enrolled, "--json"]
+    own, other, nothing = alone(tmp_path, "ada"), alone(tmp_path, "ben"), silence(tmp_path)
+
+    yes = earmark("verify", "ada", own, ENROLMENT, *words)
+    assert yes.returncode == 0, yes.stdout
+    first, second = map(json.loads, yes.stdout.splitlines())
+    assert first.keys() == {"file", "claimed", "answer", "llr", "seconds"}
+    assert (first["file"], first["claimed"], first["answer"]) == (str(own), "ada", "yes")
+    assert second["seconds"] == pytest.approx(7.5, abs=0.2)
+
+    no = earmark("verify", "ada", own, other, nothing, *words)
+    assert no.returncode == 3
+    answers = [json.loads(line)["answer"] for line in no.stdout.splitlines()]
+    assert answers == ["yes", "no", "not yet"]
+
+    found = earmark("identify", own, *words)
+    assert found.returncode == 0
+    who = json.loads(found.stdout)
+    assert who.keys() == {"file", "best", "answer", "llr", "runner_up", "margin", "seconds"}
+    assert (who["best"], who["answer"], who["runner_up"]) == ("ada", "yes", None)
+    assert earmark("identify", other, *words).returncode == 3
+
+
+def test_the_likelier_of_two_is_told_with_the_runner_up(
+    enrolled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ben = alone(tmp_path, "ben")
+    words = ["--store", str(enrolled)]
+    assert main(["enroll", "ben", str(ben), *words]) == 0
+    capsys.readouterr()
+    main(["identify", str(ENROLMENT), str(ben), "--json", *words])
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["best"], first["runner_up"]) == ("ada", "ben")
+    assert (second["best"], second["runner_up"]) == ("ben", "ada")
+    assert first["margin"] > 0 < second["margin"]
+    main(["identify", str(ENROLMENT), *words])
+    shown = capsys.readouterr().out
+    assert "ada llr" in shown
+    assert "before ben" in shown
+
+
+def test_silence_is_not_yet(
+    enrolled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing, words = str(silence(tmp_path)), ["--store", str(enrolled)]
+    assert main(["verify", "ada", nothing, *words]) == 4
+    assert main(["identify", nothing, *words]) == 4
+    assert capsys.readouterr().out.count("not yet") == 2
+
+
+@pytest.mark.parametrize("command", [["verify", "ada"], ["identify"]])
+def test_trials_that_cannot_be(
+    command: list[str], enrolled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, words = alone(tmp_path, "ada"), ["--store", enrolled]
+    assert_one_clear_line([*command, own, broken(tmp_path), *words], capsys, "cut off")
+    assert_one_clear_line([*command, own, *words, "--miss", "0"], capsys, "miss must lie")
+    assert_one_clear_line([*command, own, *words, "--false-accept", "nan"], capsys, "false_accept")
+    missing = tmp_path / "missing.db"
+    assert_one_clear_line([*command, own, "--store", missing], capsys, "nobody is enrolled")
+    assert not missing.exists()
+    assert_one_clear_line([*command, own, *words, "--model", tmp_path], capsys, "no model at")
+    if command[0] == "verify":
+        assert_one_clear_line(["verify", "bob", own, *words], capsys, "as 'bob'", "speakers list")
+
+
+def test_diarizing_prints_who_spoke_when(
+    enrolled: Path, short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rttm, document = tmp_path / "out.rttm", tmp_path / "out.json"
+    words = ["diarize", str(short), "--store", str(enrolled)]
+    assert main([*words, "--rttm", str(rttm), "--json", str(document)]) == 0
+    assert capsys.readouterr().out == ""
+    turns = read_rttm(rttm)
+    parsed = json.loads(document.read_text(encoding="utf-8"))
+    assert parsed["file"] == str(short)
+    assert parsed["seconds"] == 20.0
+    assert [(t["start"], t["end"], t["speaker"]) for t in parsed["turns"]] == [
+        (round(turn.start, 3), round(turn.end, 3), turn.speaker) for turn in turns
+    ]
+    assert all(0 <= turn.start < turn.end <= 20 for turn in turns)
+    assert parsed["speakers"].keys() == {turn.speaker for turn in turns}
+    for option, text in (("--rttm", rttm.read_text()), ("--json", document.read_text())):
+        assert main([*words, option, "-"]) == 0
+        assert capsys.readouterr().out == text
+    assert main(words) == 0
+    table = capsys.readouterr().out
+    assert "speaker" in table
+    for turn in turns:
+        assert f"{turn.start:9.1f}  {turn.end:9.1f}" in table
+
+
+def test_the_conversation_has_its_speakers(enrolled: Path) -> None:
+    """Needs an encoder that tells these four synthetic voices apart, as a trained one does."""
+    result = earmark("diarize", CONVERSATION, "--store", enrolled, "--json", "-")
+    assert result.returncode == 0
+    speakers = json.loads(result.stdout)["speakers"]
+    assert speakers["ada"] > 10
+    assert 3 <= sum(seconds > 3 for seconds in speakers.values()) <= 5
+
+
+def test_enrolled_names_are_used_only_where_they_are_wanted(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def speakers(*words: str) -> set[str]:
+        assert main(["diarize", str(short), "--json", "-", *words]) == 0
+        return set(json.loads(capsys.readouterr().out)["speakers"])
+
+    assert "ada" not in speakers()
+    assert not (tmp_path / "data").exists()
+    assert main(["enroll", "ada", str(ENROLMENT)]) == 0
+    capsys.readouterr()
+    assert "ada" in speakers()
+    assert "ada" not in speakers("--anonymous")
+
+
+def test_diarizing_what_cannot_be(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["diarize", "--anonymous"]
+    assert_one_clear_line([*words, short, broken(tmp_path)], capsys, "cut off")
+    assert_one_clear_line([*words, short, "--rttm", tmp_path], capsys, "cannot write")
+    nowhere = tmp_path / "nowhere" / "x.rttm"
+    assert_one_clear_line([*words, short, "--json", nowhere], capsys, "cannot write")
+    twice = [*words, short, short, "--rttm", "-"]
+    assert_one_clear_line(twice, capsys, "the recording 'short'")
+    missing = tmp_path / "missing.db"
+    assert_one_clear_line(["diarize", short, "--store", missing], capsys, "no store at")
+    target = tmp_path / "kept.rttm"
+    target.write_text("kept")
+    assert_one_clear_line([*words, broken(tmp_path), "--rttm", target], capsys, "cut off")
+    assert target.read_text() == "kept"
+
+
+def test_silence_is_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diarize", "--anonymous", str(silence(tmp_path))]) == 0
+    assert "nobody speaks" in capsys.readouterr().out
+    assert main(["diarize", "--anonymous", str(silence(tmp_path)), "--rttm", "-"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["enroll"],
+        ["enroll", "ada"],
+        ["verify", "ada"],
+        ["identify"],
+        ["diarize"],
+        ["diarize", "x", "--rttm", "-", "--json", "-"],
+        ["diarize", "x", "--store", "s", "--anonymous"],
+        ["verify", "ada", "x", "--miss", "little"],
+        ["speakers"],
+        ["speakers", "rename", "ada"],
+        ["speakers", "clone", "ada"],
+    ],
+)
+def test_a_wrong_command_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "usage: earmark" in capsys.readouterr().err
+
+
+def test_one_bad_profile_does_not_hide_the_others(
+    enrolled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from types import SimpleNamespace
+    from typing import Any, cast
+
+    other = cast(Any, SimpleNamespace(id="other", statistics_size=3))
+    with Store(enrolled, other) as opened:
+        opened.enrol(Profile("ben", np.ones(3)))
+    assert main(["speakers", "list", "--store", str(enrolled)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("ada")
+    assert "enrolled with the model other" in second
+    assert main(["speakers", "forget", "ben", "--store", str(enrolled)]) == 0
+
+
+def test_a_long_file_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(150 * 4000), 4000)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.cli", "diarize", "--anonymous", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            data = os.read(leader, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not data:
+            break
+        shown += data
+    os.close(leader)
+    output, _ = process.communicate(timeout=HANGING)
+    assert process.returncode == 0
+    assert b"long.wav" in shown
+    assert b"nobody speaks" in output
+    assert b"\x1b" not in output

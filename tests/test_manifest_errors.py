@@ -1,0 +1,153 @@
+"""Risk: a corpus with something amiss ends in a traceback, or is trained on as if it were right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_corpus import build_corpus, tiny_config
+
+from edge.config_file import load_config
+from edge.errors import EarmarkError
+from train.cli import main
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.manifest import COLUMNS, read_manifest
+
+HEADER = ",".join(COLUMNS)
+GOOD = "a/1.flac,a,common_voice,2.5,CC0,en,48000"
+
+
+def write(folder: Path, *lines: str) -> Path:
+    path = folder / "train.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_good_manifest_is_read_as_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER, GOOD, 'b/"2".opus,,"x, y",0.533,CC0,,8000')
+    first, second = read_manifest(path)
+    assert (first.row, first.path, first.speaker) == (0, tmp_path.resolve() / "a/1.flac", "a")
+    assert (first.corpus, first.seconds, first.licence) == ("common_voice", 2.5, "CC0")
+    assert (second.row, second.speaker, second.corpus, second.source_rate) == (1, "", "x, y", 8000)
+    assert read_manifest(write(tmp_path, HEADER)) == []
+
+
+def test_columns_may_stand_in_any_order_with_others_between(tmp_path: Path) -> None:
+    columns = ["extra", *reversed(COLUMNS)]
+    path = write(tmp_path, ",".join(columns), ",".join(["?", *reversed(GOOD.split(","))]))
+    assert read_manifest(path) == read_manifest(write(tmp_path, HEADER, GOOD))
+
+
+def test_a_missing_manifest(tmp_path: Path) -> None:
+    with pytest.raises(EarmarkError, match=r"no manifest at .*train\.csv") as error:
+        read_manifest(tmp_path / "train.csv")
+    assert "--corpus" in error.value.remedy
+    with pytest.raises(EarmarkError, match="no manifest at"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "missing"),
+    [
+        ("path,speaker,corpus,licence,language,source_rate", "seconds"),
+        ("file,speaker,corpus,seconds,licence,language,rate", "path, source_rate"),
+        (GOOD, ", ".join(sorted(COLUMNS))),  # no header at all
+        ("", ", ".join(sorted(COLUMNS))),
+    ],
+)
+def test_missing_columns(tmp_path: Path, header: str, missing: str) -> None:
+    path = write(tmp_path, header, GOOD)
+    with pytest.raises(EarmarkError) as error:
+        read_manifest(path)
+    assert error.value.what == f"{path} lacks the columns {missing}"
+    assert error.value.remedy == f"A manifest has the columns {', '.join(COLUMNS)}"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (GOOD.replace("2.5", "long"), "could not convert string to float: 'long'"),
+        (GOOD.replace("2.5", ""), "could not convert string to float: ''"),
+        (GOOD.replace("2.5", "nan"), "must be positive, got nan"),
+        (GOOD.replace("2.5", "inf"), "must be positive, got inf"),
+        (GOOD.replace("2.5", "0"), "must be positive, got 0.0"),
+        (GOOD.replace("2.5", "-1"), "must be positive, got -1.0"),
+        (GOOD.replace("48000", "48 kHz"), "invalid literal for int.*'48 kHz'"),
+        (GOOD.replace("48000", "0"), "must be positive, got 2.5 and 0"),
+        (GOOD.replace("a/1.flac", ""), "the path is empty"),
+        ("a/1.flac,a,common_voice", "there is no seconds, no licence, no language"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
+    path = write(tmp_path, HEADER, GOOD, line, GOOD)
+    with pytest.raises(EarmarkError, match=f"train.csv, line 3: .*{reason}"):
+        read_manifest(path)
+
+
+def test_text_that_is_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_bytes(f"{HEADER}\nM\xfcller.flac".encode("latin-1"))
+    with pytest.raises(EarmarkError, match="is not UTF-8 text"):
+        read_manifest(path)
+
+
+def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
+    folder = build_corpus(tmp_path / "corpus")
+    config = load_config(TrainConfig, tiny_config(tmp_path))
+
+    def refused(match: str) -> None:
+        with pytest.raises(EarmarkError, match=match):
+            Corpus.open(folder, tmp_path / "cache", config)
+
+    teacher = folder / "teachers" / "train.resnet34.npy"
+    rows = np.load(teacher)
+    teacher.unlink()
+    refused("no teacher embeddings at .*train.resnet34.npy")
+    for name in ("train.resnet34", "train.campplus"):
+        path = folder / "teachers" / f"{name}.npy"
+        whole = rows if name == "train.resnet34" else np.load(path)
+        np.save(path, whole[:-2])
+    refused(f"{len(rows) + 2} teacher embeddings for {len(rows) + 4} utterances")
+
+    folder = build_corpus(tmp_path / "second")
+    for path in (folder / "noise").iterdir():
+        path.unlink()
+    refused("no audio in .*noise")
+
+    folder = build_corpus(tmp_path / "third")
+    clip = folder / "train" / "003.flac"
+    samples, _ = soundfile.read(clip)
+    soundfile.write(clip, samples, 8000)
+    refused("003.flac has 8000 Hz, expected 16000 Hz")
+    clip.write_bytes(b"not audio")
+    refused("cannot read audio from .*003.flac")
+    clip.unlink()
+    refused("cannot read audio from .*003.flac")
+    soundfile.write(clip, samples, 16000)
+    Corpus.open(folder, tmp_path / "cache", config)  # nothing half decoded stands in the way
+
+
+def test_an_utterance_without_teachers_is_left_out(tmp_path: Path) -> None:
+    folder = build_corpus(tmp_path / "corpus")
+    path = folder / "teachers" / "train.campplus.npy"
+    rows = np.load(path)
+    rows[1] = np.nan
+    np.save(path, rows)
+    corpus = Corpus.open(
+        folder, tmp_path / "cache", load_config(TrainConfig, tiny_config(tmp_path))
+    )
+    assert 1 not in corpus.train_indices
+    assert {0, 2} <= set(corpus.train_indices)
+    assert np.isfinite(corpus.targets[corpus.train_indices]).all()
+
+
+def test_the_command_prints_one_line_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--corpus", str(tmp_path), "--run", str(tmp_path / "run")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("earmark-train: no manifest at")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,132 @@
+"""A model that is not this runtime's is refused with one clear error, never run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.encoder import DEFAULT_MODEL, METADATA_KEY, Model
+from edge.errors import EarmarkError
+
+onnx = pytest.importorskip("onnx", reason="needs the onnx package, of the extra [train]")
+GRAPHS = ("frames.onnx", "head.onnx")
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in GRAPHS:
+        shutil.copy(DEFAULT_MODEL / name, tmp_path)
+    return tmp_path
+
+
+def alter(path: Path, change: Callable[[str], str | None]) -> None:
+    """Rewrite the metadata of a graph."""
+    graph = onnx.load(path)
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == METADATA_KEY)
+    text = change(entry.value)
+    if text is None:
+        graph.metadata_props.remove(entry)
+    else:
+        entry.value = text
+    onnx.save(graph, path)
+
+
+def alter_spec(folder: Path, change: Change, names: tuple[str, ...] = GRAPHS) -> None:
+    def rewrite(text: str) -> str:
+        spec = json.loads(text)
+        change(spec)
+        return json.dumps(spec)
+
+    for name in names:
+        alter(folder / name, rewrite)
+
+
+def test_an_unchanged_copy_is_the_same_model(folder: Path) -> None:
+    assert Model(folder).id == Model.load().id
+    alter_spec(folder, lambda spec: None)
+    assert Model(folder).spec == Model.load().spec
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s.update(front_end_hash="0123456789abcdef"), "0123456789abcdef"),
+        (lambda s: s["fbank"].update(num_mels=40), "front end"),
+        (lambda s: s["fbank"].update(preemphasis=0.0), "front end"),
+        (lambda s: s["fbank"].update(window="hamming"), "front end"),
+        (lambda s: s["fbank"].update(window="round"), "fbank options"),
+        (lambda s: s["fbank"].update(num_mels="many"), "fbank options"),
+        (lambda s: s["fbank"].update(num_mels=-1), "fbank options"),
+        (lambda s: s["fbank"].update(dither=1.0), "fbank options"),
+        (lambda s: s.update(sample_rate=8000), "8000 Hz"),
+        (lambda s: s["fbank"].update(sample_rate=8000), "Hz"),
+        (lambda s: s.update(calibration=[1.0, 2.0]), "metadata"),
+        (lambda s: s.update(frames_per_second=0), "metadata"),
+        (lambda s: s.update(frames_per_chunk=0), "metadata"),
+        (lambda s: s.update(frames_per_record=-10), "metadata"),
+        (lambda s: s.update(look_ahead=-1), "metadata"),
+        (lambda s: s.update(new_in_version_7=True), "new_in_version_7"),
+        (lambda s: s.pop("look_ahead"), "look_ahead"),
+        (lambda s: s.update(frames_per_chunk=25), "graphs"),
+        (lambda s: s.update(frames_per_record=20), "graphs"),
+        (lambda s: s.update(embedding=7), "graphs"),
+    ],
+)
+def test_metadata_that_do_not_fit(folder: Path, change: Change, said: str) -> None:
+    alter_spec(folder, change)
+    with pytest.raises(EarmarkError, match=said) as refusal:
+        Model(folder)
+    assert refusal.value.remedy
+    assert str(folder) in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("text", [None, "", "not json", "[]", "{}"])
+def test_no_metadata(folder: Path, name: str, text: str | None) -> None:
+    alter(folder / name, lambda _: text)
+    with pytest.raises(EarmarkError, match=name):
+        Model(folder)
+
+
+def test_graphs_of_two_models(folder: Path) -> None:
+    alter_spec(folder, lambda spec: spec.update(version=2), ("head.onnx",))
+    with pytest.raises(EarmarkError, match="different models"):
+        Model(folder)
+
+
+def test_graphs_in_each_others_place(folder: Path) -> None:
+    for name in GRAPHS:
+        shutil.copy(DEFAULT_MODEL / name, folder / next(n for n in GRAPHS if n != name))
+    with pytest.raises(EarmarkError, match="graphs"):
+        Model(folder)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("how", ["empty", "text", "cut", "flipped"])
+def test_a_graph_that_is_damaged(folder: Path, name: str, how: str) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    damaged = {
+        "empty": b"",
+        "text": b"garbage " * 100,
+        "cut": whole[: len(whole) // 2],
+        "flipped": bytes(255 - byte for byte in whole[:4096]) + whole[4096:],
+    }
+    path.write_bytes(damaged[how])
+    with pytest.raises(EarmarkError, match=name):
+        Model(folder)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_that_is_missing(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(EarmarkError, match=name):
+        Model(folder)
+    with pytest.raises(EarmarkError, match="no model"):
+        Model(folder / "nowhere")

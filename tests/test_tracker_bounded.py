@@ -1,0 +1,116 @@
+"""The tracker runs for months: its memory is bounded, and its positions do not wrap around."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pytest
+from voices import RATE, ada, assert_consistent, conversation, model
+
+from edge.errors import EarmarkError
+from edge.events import Event, Segment, SpeakerCreated
+from edge.gate import GateConfig
+from edge.pipeline import Pipeline, PipelineConfig
+from edge.records import Record, all_records
+from edge.scoring import OperatingPoint
+from edge.tracker import Tracker, TrackerConfig
+
+STEP = 1600  # samples of a record
+
+
+@cache
+def recorded() -> list[Record]:
+    return all_records(model(), GateConfig(), conversation())
+
+
+def without_end(records: list[Record], count: int) -> Iterator[Record]:
+    """`count` records, the given ones over and over, each behind the one before."""
+    for k in range(count):
+        record = records[k % len(records)]
+        yield dataclasses.replace(record, start=k * STEP, end=(k + 1) * STEP)
+
+
+def tracker(config: TrackerConfig) -> Tracker:
+    return Tracker(model(), [ada()], config, OperatingPoint())
+
+
+def test_a_voice_that_never_pauses_is_cut() -> None:
+    speech = [r for r in recorded() if r.speech]
+    steady = tracker(TrackerConfig(max_segment=50, change_llr=-1e9))
+    events: list[Event] = []
+    for record in without_end(speech[:40], 400):
+        events += steady.push(record)
+        assert len(steady._records) <= 50
+    events += steady.finish()
+    assert_consistent(events, 400 * STEP)
+    finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
+    assert len(finals) == 8
+    assert {e.end - e.start for e in finals} == {50 * STEP}
+
+
+def test_a_crowd_is_bounded() -> None:
+    """No stretch is ever recognised, and no two voices are ever one."""
+    crowd = tracker(TrackerConfig(known_llr=1e9, merge_llr=1e9, max_speakers=5))
+    events: list[Event] = []
+    for record in without_end(recorded(), 2 * len(recorded())):
+        events += crowd.push(record)
+        assert len(crowd.book.speakers) <= 5
+    events += crowd.finish()
+    assert_consistent(events, 2 * len(recorded()) * STEP)
+    assert sum(isinstance(e, SpeakerCreated) for e in events) == 4
+
+
+def test_more_enrolled_than_there_is_room_for() -> None:
+    full = tracker(TrackerConfig(max_speakers=1, known_llr=1e9))
+    events = [e for r in recorded()[:200] for e in full.push(r)] + full.finish()
+    assert_consistent(events, len(conversation()))
+    assert not any(isinstance(e, SpeakerCreated) for e in events)
+
+
+def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
+    random = np.random.default_rng(1)
+    stream = Pipeline(model(), [ada()], PipelineConfig())
+    events: list[Event] = []
+    for _ in range(2):
+        for samples in (conversation(), random.normal(0, 0.1, 5 * RATE), np.zeros(2 * RATE)):
+            for start in range(0, len(samples), 4000):
+                events += stream.push(samples[start : start + 4000].astype(np.float32))
+                records = stream._records
+                assert len(records._waiting) <= 4
+                assert len(records._marks) <= 30
+                assert len(records._encoder._frames) < model().spec.frames_per_chunk
+                assert len(stream._tracker._records) <= stream.config.tracker.max_segment
+    events += stream.flush()
+    assert_consistent(events, stream.position)
+    assert stream.speakers <= stream.config.tracker.max_speakers
+    assert stream._tracker._records == []
+
+
+@pytest.mark.parametrize("power", [31, 32, 53])
+def test_positions_do_not_wrap_around(power: int) -> None:
+    stream = Pipeline(model(), [ada()], PipelineConfig())
+    lost = 2**power - 3 * RATE
+    events = stream.skip(lost)
+    events += stream.push(conversation()[: 8 * RATE]) + stream.flush()
+    end = lost + 8 * RATE
+    assert_consistent(events, end)
+    segments = [e for e in events if isinstance(e, Segment)]
+    assert segments[0].start < 2**power < segments[-1].end <= end
+    assert all(isinstance(p, int) for e in segments for p in (e.start, e.end))
+
+
+def test_the_same_records_give_the_same_events() -> None:
+    def run() -> list[Event]:
+        one = tracker(TrackerConfig())
+        return [e for r in recorded()[:250] for e in one.push(r)] + one.finish()
+
+    assert run() == run()
+
+
+@pytest.mark.parametrize("key", ["max_gap", "max_segment", "new_speech", "max_speakers"])
+def test_settings_that_make_no_tracker(key: str) -> None:
+    with pytest.raises(EarmarkError, match=f"tracker.{key} is 0"):
+        TrackerConfig(**{key: 0})

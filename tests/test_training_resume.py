@@ -1,0 +1,168 @@
+"""Risk: a training run that was stopped goes on as another run, or cannot go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_corpus import SHAPE, build_corpus, open_corpus, tiny_config
+from torch import Tensor
+
+from train.batches import Batch
+from train.cli import main
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder_file import load_encoder
+from train.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Corpus]:
+    return open_corpus(tmp_path_factory.mktemp("opened"))
+
+
+class Interrupted(Trainer):
+    """Hears Ctrl-C in the middle of its third step, as the keyboard would send it."""
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        terms = super()._update(batch)
+        if self.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return terms
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """All numbers of a checkpoint, optimiser included, by place."""
+    found: dict[str, Tensor] = {}
+
+    def walk(place: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{place}.{key}", inner)
+        elif isinstance(value, list):
+            for i, inner in enumerate(value):
+                walk(f"{place}.{i}", inner)
+        elif isinstance(value, Tensor):
+            found[place] = value
+        elif isinstance(value, int | float):
+            found[place] = torch.tensor(value)
+
+    walk("", torch.load(path, weights_only=True))
+    return found
+
+
+def test_a_run_stopped_in_the_middle_of_a_step_ends_weight_for_weight_like_one_never_stopped(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    straight = Trainer(config, corpus, tmp_path / "straight", workers=0)
+    straight.train()
+
+    stopped = Interrupted(config, corpus, tmp_path / "stopped", workers=0)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert stopped.checkpoint_path.is_file()
+    assert not stopped.encoder_path.exists()
+    assert tensors(stopped.checkpoint_path)[".step"] == 3
+
+    resumed = Trainer(config, corpus, tmp_path / "stopped", workers=1)
+    resumed.train()
+    expected, got = tensors(straight.checkpoint_path), tensors(resumed.checkpoint_path)
+    assert expected.keys() == got.keys()
+    assert len(expected) > 100
+    different = [place for place in expected if not torch.equal(expected[place], got[place])]
+    assert different == []
+    first = load_encoder(straight.encoder_path).state_dict()
+    second = load_encoder(resumed.encoder_path).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_depends_on_its_seed(tmp_path: Path, opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    one = Trainer(config, corpus, tmp_path / "one", workers=0)
+    two = Trainer(replace(config, seed=2), corpus, tmp_path / "two", workers=0)
+    assert not torch.equal(one.encoder.stem.linear.weight, two.encoder.stem.linear.weight)
+    assert not torch.equal(one.batches[0].labels, two.batches[0].labels)
+
+
+def test_an_encoder_in_training_can_be_validated_on_held_out_speakers(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    figures = Trainer(config, corpus, tmp_path, workers=0).validate()
+    assert 0.0 <= figures["eer_3s"] <= 100.0
+    assert 0.0 <= figures["min_dcf_3s"] <= 1.0
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(config, corpus, tmp_path, workers=0).train()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    broken = Trainer(config, corpus, tmp_path, workers=0)
+    broken.batches._targets = broken.batches._targets * float("nan")
+    with pytest.raises(FloatingPointError, match="nan at step 3"):
+        broken.train()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_command_trains_writes_where_it_came_from_and_run_again_only_writes_the_encoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "tiny"
+    arguments = ["--corpus", str(build_corpus(tmp_path / "corpus")), "--run", str(run)]
+    arguments += ["--config", str(tiny_config(tmp_path))]
+    assert main(arguments) == 0
+    assert f"earmark-export {run / 'encoder.pt'}" in capfd.readouterr().out
+    assert load_encoder(run / "encoder.pt").config == SHAPE
+    origin = json.loads((run / "provenance.json").read_text())
+    assert origin["config"]["optimiser"]["steps"] == 6
+    assert origin["config"]["encoder"]["channels"] == SHAPE.channels
+    assert origin["config"]["augment"]["noise_probability"] > 0, "defaults are written out too"
+    assert origin["packages"]["torch"] == torch.__version__
+    assert origin["commit"]
+
+    checkpoint = tensors(run / "checkpoint.pt")
+    weights = load_encoder(run / "encoder.pt").state_dict()
+    (run / "encoder.pt").unlink()
+    assert main(arguments) == 0
+    again = tensors(run / "checkpoint.pt")
+    assert all(torch.equal(checkpoint[place], again[place]) for place in checkpoint)
+    written = load_encoder(run / "encoder.pt").state_dict()
+    assert all(torch.equal(weights[name], written[name]) for name in weights)
+
+
+def test_ctrl_c_ends_the_command_with_130_and_a_checkpoint(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "runs" / "tiny"
+    config = tiny_config(tmp_path)
+    config.write_text(config.read_text().replace("steps: 6", "steps: 100000"))
+    arguments = ["--corpus", str(build_corpus(tmp_path / "corpus")), "--run", str(run)]
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def press_when_training() -> None:
+        while not (run / "train.csv").is_file():  # written at step 50
+            time.sleep(0.01)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    presser = threading.Thread(target=press_when_training, daemon=True)
+    presser.start()
+    assert main([*arguments, "--config", str(config), "--workers", "0"]) == 130
+    presser.join()
+    assert f"goes on from {run}" in capfd.readouterr().err
+    assert 50 <= tensors(run / "checkpoint.pt")[".step"] < 100000
+    assert not (run / "encoder.pt").exists()
