@@ -39,8 +39,8 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
         views.append(_centred(np.concatenate([np.load(path) for path in paths])))
     fused = np.concatenate(views, axis=1)
     known = np.isfinite(fused).all(axis=1)
-    _, axes = np.linalg.eigh(fused[known].T @ fused[known])  # by rising variance
-    projected = fused @ axes[:, -size:]
+    _, _, axes = np.linalg.svd(fused[known], full_matrices=False)
+    projected = fused @ axes[:size].T
     targets = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     return targets.astype(np.float32)  # type: ignore[no-any-return]
 
