@@ -206,7 +206,7 @@ class Horizon:
         return events
 
     def _settle(self, stretch: Stretch) -> Segment:
-        """Make a stretch final; its speech is added to its speaker where it surely belongs there."""
+        """Make a stretch final; its speech is learnt where it surely belongs."""
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
         if stretch.speaker != UNKNOWN:

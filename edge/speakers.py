@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.statistics import Profile, Sums
 
-
 UNKNOWN = "unknown"
 
 

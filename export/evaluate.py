@@ -23,7 +23,7 @@ from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn, read_rttm
-from edge.tracker import UNKNOWN
+from edge.speakers import UNKNOWN
 from edge.turns import turns_from_events
 from export.graphs import export_graphs
 from export.metadata import model_spec, write_spec

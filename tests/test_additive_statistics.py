@@ -114,22 +114,18 @@ def test_a_file_in_blocks_is_the_file_as_a_whole() -> None:
 def test_a_book_learns_by_adding() -> None:
     book = SpeakerBook(model(), [])
     first, second = clip(0.5, 5), clip(12.8, 16.8)
-    name = book.create(first)
+    name = book.new_name()
+    book.learn(name, first)
     book.learn(name, second)
     assert np.array_equal(book[name].statistics, first + second)
     np.testing.assert_array_equal(book[name].embedding, model().embed((first + second)[None])[0])
-    other = book.create(clip(5, 9))
-    book.merge(other, name)
-    assert np.array_equal(book[name].statistics, first + second + clip(5, 9))
-    assert [speaker.name for speaker in book.speakers] == [name]
+    assert book.names == [name]
 
 
 def test_no_new_voice_gets_the_name_of_one_that_is_enrolled_or_gone() -> None:
     book = SpeakerBook(model(), [Profile("speaker1", ada().statistics)])
-    second = book.create(clip(5, 9))
-    assert second == "speaker2"
-    book.merge(second, "speaker1")
-    assert book.create(clip(5, 9)) == "speaker3"
+    assert book.new_name() == "speaker2"
+    assert book.new_name() == "speaker3"
 
 
 def test_too_little_speech_is_no_profile() -> None:

@@ -12,7 +12,7 @@ from voices import ada, model
 
 from edge.errors import EarmarkError
 from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
-from edge.speakers import SpeakerBook
+from edge.speakers import SpeakerBook, rank
 from edge.verification import identify, verify
 
 lengths = st.floats(0, 1e6)
@@ -72,7 +72,7 @@ def test_whole_arrays_at_once() -> None:
 
 def test_the_best_comes_first_with_its_margin() -> None:
     profiles = [ada(), type(ada())("noise", np.ones(model().statistics_size))]
-    scores = SpeakerBook(model(), profiles).scores(ada().statistics)
+    scores = rank(model(), SpeakerBook(model(), profiles).voices, ada().statistics)
     assert [score.speaker for score in scores] == ["ada", "noise"]
     found = identify(model(), profiles, ada().statistics, OperatingPoint())
     assert (found.best, found.runner_up) == ("ada", "noise")

@@ -28,7 +28,7 @@ from edge.rttm import Turn, read_rttm
 from edge.show import show
 from edge.store import Store
 from edge.timeline import SAMPLE_RATE, Timeline, printable
-from edge.tracker import UNKNOWN
+from edge.speakers import UNKNOWN
 
 ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSATION, TRUTH = ASSETS / "conversation.flac", ASSETS / "conversation.rttm"
