@@ -60,6 +60,7 @@ class Tracker:
         book = SpeakerBook(model, profiles)
         self._horizon = Horizon(model, book, config.horizon, operating_point)
         self._records: list[Record] = []  # speech of the open segment
+        self._totals: list[Sums] = []  # statistics from its start to each record
         self._gap = 0
         self._next_id = 0
         self._shown: Segment | None = None  # last revision of the open segment
@@ -76,15 +77,16 @@ class Tracker:
             self._gap += 1
             return self._close() if self._gap == self.config.max_gap else []
         self._gap = 0
-        self._records.append(record)
+        self._append(record)
         if len(self._records) % 2:  # two records come from one run of the encoder
             return []
         change = self._change()
         if change is not None:
             newer = self._records[change:]
-            self._records = self._records[:change]
+            del self._records[change:], self._totals[change:]
             events = self._close()
-            self._records = newer
+            for earlier in newer:
+                self._append(earlier)
             return events + self._show()
         if len(self._records) >= self.config.max_segment:
             return self._close()
@@ -99,28 +101,31 @@ class Tracker:
         config = self.config
         count = len(self._records)
         first = max(config.min_side, count - config.min_side - config.look_back)
-        candidates = np.arange(first, count - config.min_side + 1)
+        # Two records come from one run of the encoder: every second one is a place to cut.
+        candidates = np.arange(first, count - config.min_side + 1, 2)
         if not len(candidates):
             return None
-        sums = np.cumsum([r.statistics for r in self._records], axis=0)
-        older, newer = sums[candidates - 1], sums[-1] - sums[candidates - 1]
-        cosines = np.sum(self._model.embed(older) * self._model.embed(newer), axis=1)
+        older = np.stack([self._totals[candidate - 1] for candidate in candidates])
+        newer = self._totals[-1] - older
+        embeddings = self._model.embed(np.concatenate([older, newer]))
+        cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
         llrs = self._model.calibration.llr(
             cosines, self._model.seconds(older), self._model.seconds(newer)
         )
         worst = int(np.argmin(llrs))
         return int(candidates[worst]) if llrs[worst] < config.change_llr else None
 
-    def _statistics(self) -> Sums:
-        total: Sums = np.sum([r.statistics for r in self._records], axis=0)
-        return total
+    def _append(self, record: Record) -> None:
+        total = record.statistics + self._totals[-1] if self._totals else record.statistics
+        self._records.append(record)
+        self._totals.append(total)
 
     def _show(self) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say."""
         count = len(self._records)
         if count < self.config.first_label:
             return []
-        ranked = rank(self._model, self.voices, self._statistics())
+        ranked = rank(self._model, self.voices, self._totals[-1])
         known = ranked and ranked[0].llr >= self.config.horizon.known_llr
         speaker = ranked[0].speaker if known else UNKNOWN
         verdict = self._verdict(ranked)
@@ -145,13 +150,14 @@ class Tracker:
         """End the open segment and hand it to the horizon."""
         events: list[Event] = []
         if self._shown is not None or len(self._records) >= self.config.min_segment:
-            statistics = self._statistics()
+            statistics = self._totals[-1]
             events += self._verdict(rank(self._model, self.voices, statistics))
             start, end = self._records[0].start, self._records[-1].end
             stretch = Stretch(self._next_id, self._revision(), start, end, statistics)
             events += self._horizon.add(stretch)
             self._next_id += 1
         self._records = []
+        self._totals = []
         self._shown = None
         self._said = None
         return events
@@ -169,7 +175,7 @@ class Tracker:
         if (score.speaker, answer) == self._said:
             return []
         self._said = (score.speaker, answer)
-        evidence = float(self._model.seconds(self._statistics()))
+        evidence = float(self._model.seconds(self._totals[-1]))
         return [
             Verdict(
                 self._records[-1].end, self._next_id, score.speaker, answer, score.llr, evidence

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
 
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError:
+    sys.exit("earmark-export: torch is not installed. Run: pip install 'earmark[train]'")
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -73,43 +78,52 @@ def main(argv: list[str] | None = None) -> int:
 def export(
     encoder_path: Path, corpus_folder: Path, output: Path, cache: Path, fp32_folder: Path
 ) -> list[str]:
-    """Write the float32 and int8 models; returns the reasons why the result must not ship."""
+    """Write the float32 and int8 models; returns the reasons why the result must not ship.
+
+    A model that is refused stays in a folder beside `output`, whose content is left as it was.
+    """
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch's own exporter
     encoder = load_encoder(encoder_path)
     corpus = Corpus.open(corpus_folder, cache, TrainConfig(encoder=encoder.config))
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
+    staging = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
     name = output.name
     write_spec(fp32_folder, model_spec(encoder.config, name, training_data, "float32"))
 
     print("quantising")
-    output.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(1)
     count = min(RANGE_RECORDINGS, len(corpus.train_indices))
     chosen = random.choice(corpus.train_indices, count, replace=False)
     streams = (_log_mel(corpus.waveforms[int(i)], random.uniform(0.1, 2.0)) for i in chosen)
-    quantise_frames(fp32_folder / "frames.onnx", output / "frames.onnx", streams, CHUNK)
-    (output / "head.onnx").write_bytes((fp32_folder / "head.onnx").read_bytes())
+    quantise_frames(fp32_folder / "frames.onnx", staging / "frames.onnx", streams, CHUNK)
+    (staging / "head.onnx").write_bytes((fp32_folder / "head.onnx").read_bytes())
     spec = model_spec(encoder.config, name, training_data, "int8")
-    write_spec(output, spec)
+    write_spec(staging, spec)
 
     print("calibrating scores on held-out speakers")
     audios, speakers = corpus.held_out_trials()
-    weights = fit_calibration(Model.load(output), audios, speakers)
+    weights = fit_calibration(Model.load(staging), audios, speakers)
     spec = msgspec.structs.replace(spec, calibration=weights)
-    write_spec(output, spec)
+    write_spec(staging, spec)
 
     print("checking parity")
     parity = measure_parity(
-        encoder, Model.load(fp32_folder), Model.load(output), audios[:PARITY_RECORDINGS]
+        encoder, Model.load(fp32_folder), Model.load(staging), audios[:PARITY_RECORDINGS]
     )
     parameters = sum(p.numel() for p in encoder.parameters())
-    write_card(output, spec, parameters, asdict(parity), provenance(encoder.config))
+    write_card(staging, spec, parameters, asdict(parity), provenance(encoder.config))
     for key, value in asdict(parity).items():
         print(f"  {key:20} {value:.6f}")
-    return parity.failures()
+    failures = parity.failures()
+    if not failures:
+        shutil.rmtree(output, ignore_errors=True)
+        staging.rename(output)
+    return failures
 
 
 def _log_mel(audio: NDArray[np.float32], gain: float) -> NDArray[np.float32]:

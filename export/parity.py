@@ -17,7 +17,7 @@ from train.trials import Embed
 Audio = NDArray[np.float32]
 
 MAX_STATISTICS_ERROR = 1e-4  # relative to the largest of a record
-MIN_INT8_COSINE = 0.97  # mean over recordings
+MIN_INT8_COSINE = 0.99  # mean over recordings
 
 
 @dataclass(frozen=True)

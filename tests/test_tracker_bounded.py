@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from voices import RATE, ada, assert_consistent, conversation, model
 
+from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated
 from edge.gate import GateConfig
@@ -114,10 +115,10 @@ def test_the_same_records_give_the_same_events() -> None:
 @pytest.mark.parametrize("key", ["max_gap", "max_segment", "min_side"])
 def test_settings_that_make_no_tracker(key: str) -> None:
     with pytest.raises(EarmarkError, match=f"tracker.{key} is 0"):
-        dataclasses.replace(TrackerConfig(), **{key: 0})
+        parse_config(TrackerConfig, {key: 0}, "test")
 
 
 @pytest.mark.parametrize("key", ["stretches", "max_speakers"])
 def test_settings_that_make_no_horizon(key: str) -> None:
     with pytest.raises(EarmarkError, match=f"horizon.{key} is 0"):
-        dataclasses.replace(HorizonConfig(), **{key: 0})
+        parse_config(HorizonConfig, {key: 0}, "test")

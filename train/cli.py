@@ -6,7 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError:
+    sys.exit("earmark-train: torch is not installed. Run: pip install 'earmark[train]'")
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError

@@ -26,9 +26,9 @@ from edge.errors import EarmarkError
 from edge.events import Envelope, Health
 from edge.rttm import Turn, read_rttm
 from edge.show import show
+from edge.speakers import UNKNOWN
 from edge.store import Store
 from edge.timeline import SAMPLE_RATE, Timeline, printable
-from edge.speakers import UNKNOWN
 
 ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSATION, TRUTH = ASSETS / "conversation.flac", ASSETS / "conversation.rttm"

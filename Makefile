@@ -1,0 +1,93 @@
+# All that one does in this repository; `make` lists it. Set-up is part of every target, and is done
+# again only when what it depends on has changed.
+
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CORPUS ?= ../shared/corpus
+JOBS ?= $(shell nproc)
+BIN := .venv/bin
+NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc
+INSTALLED_FROM := pyproject.toml CMakeLists.txt $(wildcard native/src/*)
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/.base ## hear the bundled conversation, live in the terminal
+	@$(BIN)/earmark demo
+
+.PHONY: test
+test: lint native-test ## lint, native tests and all other tests
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: .venv/.test ## style, types, and what may import what
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE_CODE)
+
+# $(call native-tests,SANITIZER): GoogleTest, each sanitizer in a build of its own.
+define native-tests
+cmake -S . -B build/native-$(or $1,plain) -DEARMARK_TESTS=ON -DEARMARK_SANITIZE=$1 >/dev/null
+cmake --build build/native-$(or $1,plain) -j$(JOBS)
+build/native-$(or $1,plain)/earmark_tests --gtest_brief=1
+endef
+
+.PHONY: native-test asan ubsan tsan
+native-test: build/.system-test ## GoogleTest on the C++ core
+	$(call native-tests,)
+asan: build/.system-test ## the same under AddressSanitizer
+	$(call native-tests,address)
+ubsan: build/.system-test ## the same under UndefinedBehaviorSanitizer
+	$(call native-tests,undefined)
+tsan: build/.system-test ## the same under ThreadSanitizer
+	$(call native-tests,thread)
+
+.PHONY: fuzz
+fuzz: build/.system-fuzz ## ring and fbank under libFuzzer, 20 s each
+	cmake -S . -B build/fuzz -DCMAKE_CXX_COMPILER=clang++ -DEARMARK_FUZZ=ON \
+	  -DEARMARK_SANITIZE=address >/dev/null
+	cmake --build build/fuzz -j$(JOBS)
+	build/fuzz/fuzz_ring -max_total_time=20 -verbosity=0 -print_final_stats=1
+	build/fuzz/fuzz_fbank -max_total_time=20 -verbosity=0 -print_final_stats=1
+
+.PHONY: bench
+bench: .venv/.test ## speed and memory; ratios to rivals in brackets
+	$(BIN)/pytest tests/bench_*.py --benchmark-only --benchmark-columns=median,iqr,rounds \
+	  --benchmark-sort=mean
+
+.PHONY: eval
+eval: .venv/.test ## DER and EER on CORPUS (../shared/corpus)
+	$(BIN)/python -m export.evaluate --corpus $(CORPUS)
+
+.PHONY: train
+train: .venv/.test ## make the default encoder again, from CORPUS
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/small
+	$(BIN)/earmark-export runs/small/encoder.pt --corpus $(CORPUS) --output edge/models/small
+	cp runs/small/encoder.pt train/weights/small.pt
+
+.PHONY: clean
+clean: ## remove what was built and installed here, not runs/
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+
+build/.system-%:
+	@scripts/system.sh need $*
+	@mkdir -p build && touch $@
+
+.venv/bin/python: | build/.system-base
+	"$$(scripts/system.sh python)" -m venv .venv
+
+.venv/.base: $(INSTALLED_FROM) | .venv/bin/python
+	@echo "installing earmark into .venv: half a minute"
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/.test: $(INSTALLED_FROM) | build/.system-test .venv/bin/python
+	@echo "installing earmark[train,test] into .venv: a minute or two, and 1.3 GB"
+	@$(BIN)/pip install --quiet --editable '.[train,test]'
+	@touch $@ .venv/.base
