@@ -15,6 +15,7 @@ from edge.config_file import load_config
 from edge.errors import EarmarkError
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.encoder_file import load_encoder
 from train.trainer import Trainer
 
 
@@ -28,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
     parser.add_argument("--config", type=Path, help="YAML that overrides the defaults")
+    parser.add_argument(
+        "--init", type=Path, help="encoder.pt of another run, whose weights a new run begins with"
+    )
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default 1)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes (default 1)")
     return parser
@@ -40,7 +44,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config = load_config(TrainConfig, args.config)
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
-        trainer = Trainer(config, corpus, args.run, args.workers)
+        initial = load_encoder(args.init) if args.init else None
+        if initial is not None and initial.config != config.encoder:
+            raise EarmarkError(
+                f"{args.init} is an encoder of another shape than this run's",
+                "Give the configuration that it was trained with",
+            )
+        trainer = Trainer(config, corpus, args.run, args.workers, initial)
         trainer.train()
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)

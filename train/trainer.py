@@ -38,7 +38,15 @@ VALIDATE_STEPS = 500
 class Trainer:
     """Trains an encoder in a run folder; started again there, it goes on where it stopped."""
 
-    def __init__(self, config: TrainConfig, corpus: Corpus, run: Path, workers: int) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        corpus: Corpus,
+        run: Path,
+        workers: int,
+        initial: Encoder | None = None,
+    ) -> None:
+        """`initial`: an encoder whose weights a new run begins with, instead of random ones."""
         self.config = config
         self.corpus = corpus
         self.run = run
@@ -53,6 +61,7 @@ class Trainer:
             targets=corpus.targets,
             augmenter=augmenter,
         )
+        self.initial = initial
         self.encoder = Encoder(config.encoder)
         self.classifier = AamSoftmax(
             self.batches.speaker_centres(), config.loss.margin, config.loss.scale
@@ -84,6 +93,8 @@ class Trainer:
         write_provenance(self.run, self.config)
         if self.checkpoint_path.is_file():
             self._load()
+        elif self.initial is not None:
+            self.encoder.load_state_dict(self.initial.state_dict())
         else:
             self._measure_input()
         loader = DataLoader(
