@@ -67,8 +67,11 @@ eval: .venv/.test ## DER and EER on CORPUS (../shared/corpus)
 
 .PHONY: train
 train: .venv/.test ## make the default encoder again, from CORPUS
-	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/small
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/heavy
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/small --init runs/heavy/encoder.pt \
+	  --config configs/train_light.yaml
 	$(BIN)/earmark-export runs/small/encoder.pt --corpus $(CORPUS) --output edge/models/small
+	mkdir -p train/weights
 	cp runs/small/encoder.pt train/weights/small.pt
 
 .PHONY: clean

@@ -33,7 +33,7 @@ class LossConfig:
 class OptimiserConfig:
     """AdamW with a warm-up and a cosine to zero; an average of the weights is what is exported."""
 
-    steps: int = 4400
+    steps: int = 3200
     batch: int = 48
     learning_rate: float = 2.5e-3
     warmup: int = 150
