@@ -42,6 +42,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     embedding: int
     calibration: tuple[float, float, float, float]
+    speech_weight: float  # mean attention from which a record counts as speech
     training_data: str
     licence: str
     precision: str
@@ -108,6 +109,14 @@ class Model:
         """Net speech behind statistics (..., size), in seconds."""
         count: NDArray[np.float64] = statistics[..., 0] / self.spec.frames_per_second
         return count
+
+    def attention(self, statistics: Sums) -> float:
+        """Mean attention weight, between 0 and 1, that the statistics (size,) were given.
+
+        Learnt for telling voices apart, it is low where there is none to tell: in noise.
+        """
+        features = (self.statistics_size - 1) // 3
+        return float(statistics[1 : 1 + features].mean() / max(statistics[0], 1.0))
 
     def embed(self, statistics: Sums) -> NDArray[np.float64]:
         """Unit-length embeddings (rows, embedding) of statistics (rows, size)."""

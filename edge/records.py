@@ -14,7 +14,11 @@ from edge.statistics import Sums
 
 @dataclass(frozen=True)
 class Record:
-    """Statistics of the samples [start, end), and whether the gate heard speech in most of them."""
+    """Statistics of the samples [start, end), and whether there is speech in them.
+
+    Speech is what both the gate and the encoder's attention take for it: the gate is quick and lets
+    noise through, attention is low in noise and knows nothing of onsets.
+    """
 
     start: int
     end: int
@@ -27,6 +31,7 @@ class RecordStream:
 
     def __init__(self, model: Model, gate: GateConfig, start: int = 0) -> None:
         """`start` is the stream position of the first sample that will be pushed."""
+        self._model = model
         self._encoder = EncoderStream(model)
         self._gate = Gate(gate)
         self._length = model.record_samples
@@ -70,12 +75,14 @@ class RecordStream:
         begin = self._end - self._length
         first = max(0, begin // FRAME) - self._marks_start
         last = max(first + 1, self._end // FRAME - self._marks_start)
-        speech = bool(self._marks[first:last].mean() >= 0.5)
+        statistics = self._waiting.pop(0).astype(np.float64)
+        voiced = self._model.attention(statistics) >= self._model.spec.speech_weight
+        speech = voiced and bool(self._marks[first:last].mean() >= 0.5)
         record = Record(
             start=self._start + max(0, begin),
             end=self._start + max(0, self._end),
             speech=speech and self._end > 0,
-            statistics=self._waiting.pop(0).astype(np.float64),
+            statistics=statistics,
         )
         self._made += 1
         done = max(0, self._end - self._length) // FRAME - self._marks_start

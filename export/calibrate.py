@@ -1,4 +1,4 @@
-"""Fitting the score calibration on speakers that the encoder was not trained on."""
+"""Fitting what turns scores into decisions, on speakers that the encoder was not trained on."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ def fit_calibration(
     cosines = (embeddings @ embeddings.T)[first, second]
     features = calibration_features(cosines, seconds[first], seconds[second])
     return _logistic_regression(features, names[first] == names[second])
+
+
+def fit_speech_weight(
+    model: Model, speech: Sequence[NDArray[np.float32]], noise: Sequence[NDArray[np.float32]]
+) -> float:
+    """The mean attention at which as much gated speech is refused as gated noise is let through.
+
+    Recordings at 16 kHz; `model` must not gate by attention yet (`speech_weight` 0).
+    """
+    voiced, unvoiced = (
+        np.sort(
+            [
+                model.attention(record.statistics)
+                for audio in audios
+                for record in all_records(model, GateConfig(), audio)
+                if record.speech
+            ]
+        )
+        for audios in (speech, noise)
+    )
+    candidates = np.unique(np.concatenate([voiced, unvoiced]))
+    refused = np.searchsorted(voiced, candidates) / len(voiced)
+    passed = 1.0 - np.searchsorted(unvoiced, candidates) / len(unvoiced)
+    return float(candidates[np.argmax(refused >= passed)])
 
 
 def _logistic_regression(

@@ -29,6 +29,7 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - int8, streamed, against torch: mean cosine {int8_cosine_mean:.4f}, least {int8_cosine_min:.4f}
+- speech is where the mean attention is at least {speech_weight:.3f}
 - score calibration (offset, scarcity, cosine, cosine x scarcity): {calibration}
 
 ## Intended use and limits
@@ -56,6 +57,7 @@ def write_card(
         fbank=", ".join(f"{key} {value}" for key, value in spec.fbank.items()),
         licence=spec.licence,
         training_data=spec.training_data,
+        speech_weight=spec.speech_weight,
         commit=origin["commit"],
         packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
         calibration=", ".join(f"{weight:.3f}" for weight in spec.calibration),

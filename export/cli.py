@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from export.calibrate import fit_calibration
+from edge.front_end import SAMPLE_RATE
+from export.calibrate import fit_calibration, fit_speech_weight
 from export.card import write_card
 from export.graphs import CHUNK, export_graphs
 from export.metadata import model_spec, write_spec
@@ -105,8 +106,12 @@ def export(
     spec = model_spec(encoder.config, name, training_data, "int8")
     write_spec(staging, spec)
 
-    print("calibrating scores on held-out speakers")
+    print("calibrating on held-out speakers")
     audios, speakers = corpus.held_out_trials()
+    noises = [corpus.noises[i][: 10 * SAMPLE_RATE] for i in range(len(corpus.noises))]
+    weight = fit_speech_weight(Model.load(staging), audios[:RANGE_RECORDINGS], noises)
+    spec = msgspec.structs.replace(spec, speech_weight=weight)
+    write_spec(staging, spec)
     weights = fit_calibration(Model.load(staging), audios, speakers)
     spec = msgspec.structs.replace(spec, calibration=weights)
     write_spec(staging, spec)

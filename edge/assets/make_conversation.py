@@ -71,7 +71,7 @@ VOICES = {
     "ada": Voice("festival", "cmu_us_slt_arctic_hts", "festvox-us-slt-hts", (), 1, -13.0),
     "ben": Voice("festival", "ked_diphone", "festvox-kdlpc16k", (), 2, -12.0),
     "callum": Voice("flite", "awb", "flite", (), 3, -14.0),
-    "dan": Voice("flite", "kal16", "flite", ("int_f0_target_mean=145",), 4, -11.0),
+    "dan": Voice("flite", "kal16", "flite", ("int_f0_target_mean=220",), 4, -11.0),
 }
 SCRIPT = (
     Turn("ada", 0.0, "Good morning, both of you. Shall we plan the picnic for Saturday?"),
@@ -129,7 +129,7 @@ def synthesise(voice: Voice, text: str) -> Audio:
     with tempfile.TemporaryDirectory() as folder:
         wav = f"{folder}/turn.wav"
         if voice.program == "flite":
-            settings = [part for setting in voice.settings for part in ("--set", setting)]
+            settings = [part for setting in voice.settings for part in ("--setf", setting)]
             command = ["flite", "-voice", voice.name, *settings, "-t", text, "-o", wav]
         else:
             quoted = text.replace("\\", "\\\\").replace('"', '\\"')
