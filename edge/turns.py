@@ -50,4 +50,7 @@ def _joined(spans: Iterable[tuple[int, int, str]]) -> list[Turn]:
         else:
             latest[speaker] = len(joined)
             joined.append((start, end, speaker))
-    return [Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, speaker) for start, end, speaker in joined]
+    return [
+        Turn(start / SAMPLE_RATE, end / SAMPLE_RATE, speaker)
+        for start, end, speaker in sorted(joined)
+    ]

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.front_end import SAMPLE_RATE
 from export.calibrate import fit_calibration, fit_speech_weight
 from export.card import write_card
 from export.graphs import CHUNK, export_graphs
@@ -108,8 +107,7 @@ def export(
 
     print("calibrating on held-out speakers")
     audios, speakers = corpus.held_out_trials()
-    noises = [corpus.noises[i][: 10 * SAMPLE_RATE] for i in range(len(corpus.noises))]
-    weight = fit_speech_weight(Model.load(staging), audios[:RANGE_RECORDINGS], noises)
+    weight = fit_speech_weight(Model.load(staging), audios[:RANGE_RECORDINGS])
     spec = msgspec.structs.replace(spec, speech_weight=weight)
     write_spec(staging, spec)
     weights = fit_calibration(Model.load(staging), audios, speakers)

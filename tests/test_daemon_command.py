@@ -114,7 +114,7 @@ def test_the_demo_names_ada_and_tells_the_voices_apart(tmp_path: Path) -> None:
     assert "Who spoke when" in shown
     assert "a new voice: speaker1" in shown
     (total,) = (line for line in shown.splitlines() if "labelled right" in line)
-    assert float(total.split("%")[0]) > 50, total
+    assert float(total.split("%")[0]) > 80, total
     assert list(tmp_path.iterdir()) == []  # no voice of anybody stays behind
 
 
