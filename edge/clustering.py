@@ -6,10 +6,13 @@ said, and the stopping rule is a likelihood ratio that knows how much speech sta
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
+from edge.speakers import Voice
 from edge.statistics import Sums
 
 
@@ -53,25 +56,25 @@ def agglomerate(model: Model, statistics: Sums, settled: int, threshold: float) 
 
 
 def leave_one_out(
-    model: Model, statistics: Sums, voices: Sums, owner: NDArray[np.int64]
+    model: Model, statistics: Sums, voices: Sequence[Voice], owner: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Llr (rows, voices) of stretches with voices; a voice that a stretch is part of is without it.
 
     Args:
         model: embeds and scores.
         statistics: of the stretches (rows, size).
-        voices: of the voices (voices, size), the stretches they own included.
+        voices: with the stretches that they own.
         owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
             is minus infinity.
     """
     embeddings = model.embed(statistics)
     seconds = model.seconds(statistics)
-    llrs = model.calibration.llr(
-        embeddings @ model.embed(voices).T, seconds[:, None], model.seconds(voices)[None]
-    )
+    sums = np.stack([voice.statistics for voice in voices])
+    known = np.stack([voice.embedding for voice in voices])
+    llrs = model.calibration.llr(embeddings @ known.T, seconds[:, None], model.seconds(sums)[None])
     owned = np.flatnonzero(owner >= 0)
     if len(owned):
-        rest = voices[owner[owned]] - statistics[owned]
+        rest = sums[owner[owned]] - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
         cosines = np.sum(model.embed(rest) * embeddings[owned], axis=1)
         own = model.calibration.llr(cosines, seconds[owned], model.seconds(rest))

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.events import Event, Health, SourceLost, SourceOpened, SourceOverflow
+from edge.front_end import SAMPLE_RATE
 from edge.publisher import Publisher
 from edge.resample import Resampler
 from edge.sources import Block, Source
 
-SAMPLE_RATE = 16_000
 QUEUE_BLOCKS = 8
 TICK = 0.1  # seconds within which a stop is noticed
 READER_PATIENCE = 2.0  # seconds for the reader to end; one that a broken driver holds is left

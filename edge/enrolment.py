@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.gate import GateConfig
-from edge.records import RecordStream
+from edge.records import iter_records
 from edge.statistics import Profile, Sums
 
 MIN_SPEECH_SECONDS = 3.0
@@ -25,13 +25,8 @@ def stream_statistics(
     model: Model, blocks: Iterable[NDArray[np.float32]], gate: GateConfig
 ) -> Sums:
     """Statistics (size,) of the speech in a recording of any length, given block after block."""
-    stream = RecordStream(model, gate)
     total = np.zeros(model.statistics_size)
-    for block in blocks:
-        for record in stream.push(block):
-            if record.speech:
-                total += record.statistics
-    for record in stream.flush():
+    for record in iter_records(model, gate, blocks):
         if record.speech:
             total += record.statistics
     return total

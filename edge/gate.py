@@ -9,8 +9,8 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 FRAME = 320  # samples; WebRTC takes 10, 20 or 30 ms
 
 

@@ -17,7 +17,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.scoring import OperatingPoint
-from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, standing
+from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, ranking, standing
 from edge.statistics import Sums
 
 
@@ -176,12 +176,11 @@ class Horizon:
         llrs = leave_one_out(
             self._model,
             np.stack([s.statistics for s in self._stretches]),
-            np.stack([v.statistics for v in self.voices]),
+            self.voices,
             owner,
         )
         for stretch, row in zip(self._stretches, llrs, strict=True):
-            order = np.argsort(-row, kind="stable")
-            ranked = [Score(names[i], float(row[i])) for i in order]
+            ranked = ranking(self.voices, row)
             if stretch.speaker == UNKNOWN:
                 stretch.speaker = self._likeliest(ranked)
             stretch.standing = standing(stretch.speaker, ranked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,7 +92,16 @@ class RecordStream:
         return record
 
 
+def iter_records(
+    model: Model, gate: GateConfig, blocks: Iterable[NDArray[np.float32]]
+) -> Iterator[Record]:
+    """Every record of a recording of any length, given block after block."""
+    stream = RecordStream(model, gate)
+    for block in blocks:
+        yield from stream.push(block)
+    yield from stream.flush()
+
+
 def all_records(model: Model, gate: GateConfig, samples: NDArray[np.float32]) -> list[Record]:
     """Every record of a recording that is at hand as a whole."""
-    stream = RecordStream(model, gate)
-    return stream.push(samples) + stream.flush()
+    return list(iter_records(model, gate, [samples]))

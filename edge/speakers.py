@@ -58,6 +58,11 @@ def rank(model: Model, voices: Sequence[Voice], statistics: Sums) -> list[Score]
     embeddings = np.stack([voice.embedding for voice in voices])
     cosines = embeddings @ model.embed(statistics[None])[0]
     llrs = model.calibration.llr(cosines, model.seconds(statistics), model.seconds(known))
+    return ranking(voices, llrs)
+
+
+def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:
+    """The llr of each voice (voices,) as scores, likeliest first."""
     order = np.argsort(-llrs, kind="stable")
     return [Score(voices[i].name, float(llrs[i])) for i in order]
 

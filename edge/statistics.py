@@ -22,8 +22,3 @@ class Profile:
 
     name: str
     statistics: Sums
-
-
-def frame_count(statistics: Sums) -> float:
-    """Encoder frames behind the statistics: their first element."""
-    return float(statistics[0])

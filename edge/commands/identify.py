@@ -5,13 +5,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from edge.commands.options import (
-    add_error_rates,
-    add_model,
-    add_store,
+    add_trials,
     existing_store,
     exit_status,
     load_model,
@@ -39,11 +36,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
-    parser.add_argument("--json", action="store_true", help="JSON, one line a file")
-    add_error_rates(parser)
-    add_store(parser)
-    add_model(parser)
+    add_trials(parser)
     parser.set_defaults(handler=run)
 
 

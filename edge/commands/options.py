@@ -45,6 +45,15 @@ def add_error_rates(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_trials(parser: argparse.ArgumentParser) -> None:
+    """What recordings are tested, against whom, and how strictly."""
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
+    parser.add_argument("--json", action="store_true", help="JSON, one line a file")
+    add_error_rates(parser)
+    add_store(parser)
+    add_model(parser)
+
+
 def load_model(args: argparse.Namespace) -> Model:
     """The encoder that the command line names, or the one that ships.
 
