@@ -17,22 +17,21 @@ Answer = Literal["yes", "no", "not yet"]
 MIN_SECONDS = 0.4  # the least that the calibration is fitted on; below, evidence fades to none
 
 
-def calibration_features(cosines: Floats, first: Floats, second: Floats) -> Floats:
-    """Regressors of the calibration, (..., 4), from cosines and net seconds of speech.
-
-    The scarcity of speech q = log(1 + 1/first + 1/second) moves both the offset and the slope:
-    a short test scatters more, and its cosine with its own speaker is smaller.
-    """
-    scarcity = np.log1p(
+def scarcity(first: Floats, second: Floats) -> Floats:
+    """How little speech there is on two sides, from seconds: q = log(1 + 1/first + 1/second)."""
+    q: Floats = np.log1p(
         1.0 / np.maximum(first, MIN_SECONDS) + 1.0 / np.maximum(second, MIN_SECONDS)
     )
-    ones = np.ones_like(cosines)
-    return np.stack([ones, scarcity, cosines, cosines * scarcity], axis=-1)
+    return q
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Logistic-regression weights of `calibration_features`, fitted on unseen speakers."""
+    """Weights (a, b, c, d) of llr = a + b·q + (c + d·q)·cosine, fitted on unseen speakers.
+
+    The scarcity of speech q moves both the offset and the slope: a short test scatters more, and
+    its cosine with its own speaker is smaller.
+    """
 
     weights: tuple[float, float, float, float]
 
@@ -48,9 +47,10 @@ class Calibration:
         Where there is less speech than the fit has seen they shrink with it, to 0 for none at all:
         its regressors would make a few frames of anything look like proof.
         """
-        features = calibration_features(cosines, *np.broadcast_arrays(first, second))
+        a, b, c, d = self.weights
+        q = scarcity(first, second)
         share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
-        ratios: Floats = features @ np.asarray(self.weights) * share
+        ratios: Floats = (a + b * q + (c + d * q) * cosines) * share
         return ratios
 
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
-from edge.scoring import calibration_features
+from edge.scoring import scarcity
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,8 @@ def fit_calibration(
     apart = np.asarray(recordings)[first] != np.asarray(recordings)[second]
     first, second = first[apart], second[apart]
     cosines = (embeddings @ embeddings.T)[first, second]
-    features = calibration_features(cosines, seconds[first], seconds[second])
+    q = scarcity(seconds[first], seconds[second])
+    features = np.stack([np.ones_like(q), q, cosines, cosines * q], axis=-1)
     return _logistic_regression(features, names[first] == names[second])
 
 

@@ -99,7 +99,9 @@ def export(
     random = np.random.default_rng(1)
     count = min(RANGE_RECORDINGS, len(corpus.train_indices))
     chosen = random.choice(corpus.train_indices, count, replace=False)
-    streams = (_log_mel(corpus.waveforms[int(i)], random.uniform(0.1, 2.0)) for i in chosen)
+    streams = (
+        _log_mel(corpus.waveforms[int(i)], 10.0 ** random.uniform(-2.0, 0.3)) for i in chosen
+    )
     quantise_frames(fp32_folder / "frames.onnx", staging / "frames.onnx", streams, CHUNK)
     (staging / "head.onnx").write_bytes((fp32_folder / "head.onnx").read_bytes())
     spec = model_spec(encoder.config, name, training_data, "int8")

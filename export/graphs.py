@@ -1,15 +1,24 @@
-"""torch to ONNX: batch normalisation folded away, two graphs written."""
+"""torch to ONNX: batch normalisation folded away, all maps as convolutions, two graphs written."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import CausalDepthwiseNorm, Encoder, FramesGraph, HeadGraph, PointwiseNorm
+from train.encoder import (
+    CausalDepthwiseNorm,
+    Encoder,
+    HeadGraph,
+    PointwiseNorm,
+    split_level,
+    sum_statistics,
+)
 
 OPSET = 17
 CHUNK = 20  # fbank frames that the runtime feeds at once: 200 ms
@@ -28,6 +37,63 @@ def folded(encoder: Encoder) -> Encoder:
     return encoder
 
 
+def _of_one_frame(linear: nn.Linear) -> nn.Conv1d:
+    """A linear map of every frame's channels, as a convolution over frames."""
+    conv = nn.Conv1d(linear.in_features, linear.out_features, 1)
+    conv.weight.data = linear.weight.data[:, :, None]
+    conv.bias.data = linear.bias.data  # type: ignore[union-attr]
+    return conv
+
+
+class ConvolutionalFrames(nn.Module):
+    """What `FramesGraph` computes, on channels by time, of a folded encoder.
+
+    A quantised convolution takes its bias and its rectifier along; a matrix product would leave
+    both behind as operations of their own, which cost the int8 graph a quarter more time.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.stem = _of_one_frame(encoder.stem)  # type: ignore[arg-type]
+        self.feature = _of_one_frame(encoder.feature)  # type: ignore[arg-type]
+        self.attend_in = _of_one_frame(encoder.attend_in)
+        self.attend_out = _of_one_frame(encoder.attend_out)
+        blocks: list[Any] = list(encoder.blocks)
+        self.expand = nn.ModuleList(_of_one_frame(block.expand) for block in blocks)
+        self.depthwise = nn.ModuleList(self._over_time(block.depthwise) for block in blocks)
+        self.project = nn.ModuleList(_of_one_frame(block.project) for block in blocks)
+
+    @staticmethod
+    def _over_time(depthwise: CausalDepthwiseNorm) -> nn.Conv1d:
+        old = depthwise.conv
+        channels, kernel = old.out_channels, old.kernel_size[1]
+        conv = nn.Conv1d(channels, channels, kernel, dilation=old.dilation[1], groups=channels)
+        conv.weight.data = old.weight.data[:, :, 0]
+        conv.bias.data = old.bias.data  # type: ignore[union-attr]
+        return conv
+
+    def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Records (batch, time / frames_per_record, 1 + 3 * features) and the new state."""
+        encoder, config = self.encoder, self.encoder.config
+        x = ((split_level(fbank) - encoder.input_mean) / encoder.input_std).clamp(-4.0, 4.0)
+        batch, time, width = x.shape
+        x = x.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
+        x = functional.relu(self.stem(x))
+        states = []
+        layers = zip(self.expand, self.depthwise, self.project, strict=True)
+        histories = state.transpose(1, 2).split(encoder.histories, 2)
+        for (expand, depthwise, project), history in zip(layers, histories, strict=True):
+            y = torch.cat([history, functional.relu(expand(x))], dim=2)
+            states.append(y[:, :, -history.shape[2] :])
+            x = functional.relu(x + project(functional.relu(depthwise(y))))
+        shape = (batch, -1, config.frames_per_record // config.stride, config.features)
+        h = self.feature(x).transpose(1, 2).reshape(shape)
+        w = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))
+        w = w.transpose(1, 2).reshape(shape)
+        return sum_statistics(w, h, dim=2), torch.cat(states, dim=2).transpose(1, 2)
+
+
 def export_graphs(encoder: Encoder, folder: Path) -> None:
     """Write `frames.onnx` and `head.onnx` in float32 into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +102,7 @@ def export_graphs(encoder: Encoder, folder: Path) -> None:
     statistics = torch.ones(1, 1 + 3 * encoder.config.features)
     with torch.no_grad():
         torch.onnx.export(
-            FramesGraph(encoder),
+            ConvolutionalFrames(encoder),
             (fbank, encoder.initial_state(1)),
             folder / "frames.onnx",
             input_names=["fbank", "state"],

@@ -24,7 +24,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 # The trunk. Slices, sums and the split of the state carry values of mixed range: left in float.
-QUANTISED = ("MatMul", "Gemm", "Conv", "Add", "Relu")
+QUANTISED = ("Conv", "Add", "Relu")
 
 
 class _StreamInputs(CalibrationDataReader):
