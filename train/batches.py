@@ -63,7 +63,8 @@ class Batches(Dataset[Batch]):
         stride = config.encoder.stride
         frames = int(random.uniform(*data.crop_seconds) * 100) // stride * stride
         chosen = random.choice(len(self._labels), size=size, p=self._probability)
-        fbank = np.stack([self._crop(int(i), frames, random) for i in chosen])
+        strength = self._augmenter.strength(step)
+        fbank = np.stack([self._crop(int(i), frames, random, strength) for i in chosen])
         mask = np.ones((size, frames // stride), dtype=np.float32)
         for i in np.flatnonzero(random.random(size) < data.splice_probability):
             span = int(random.integers(*data.splice_frames)) // stride * stride
@@ -83,13 +84,16 @@ class Batches(Dataset[Batch]):
         np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
         return torch.from_numpy(centres)
 
-    def _crop(self, i: int, frames: int, random: np.random.Generator) -> NDArray[np.float32]:
+    def _crop(
+        self, i: int, frames: int, random: np.random.Generator, strength: float
+    ) -> NDArray[np.float32]:
         index = int(self._indices[i])
         count = 160 * (frames - 1) + 400
         start = int(random.integers(max(1, self._waveforms.length(index) - count + 1)))
-        audio = self._augmenter.waveform(self._waveforms.crop(index, start, count), random)
+        audio = self._waveforms.crop(index, start, count)
+        audio = self._augmenter.waveform(audio, random, strength)
         self._fbank.reset()
-        return self._augmenter.features(self._fbank.push(audio), random)
+        return self._augmenter.features(self._fbank.push(audio), random, strength)
 
 
 def _sampling_probability(utterances: list[Utterance]) -> NDArray[np.float64]:

@@ -14,8 +14,8 @@ class DataConfig:
 
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
-    crop_seconds: tuple[float, float] = (1.0, 2.6)
-    splice_probability: float = 0.3  # crops that begin in another voice, which is not pooled
+    crop_seconds: tuple[float, float] = (1.0, 2.2)
+    splice_probability: float = 0.2  # crops that begin in another voice, which is not pooled
     splice_frames: tuple[int, int] = (20, 60)
 
 
@@ -24,7 +24,7 @@ class LossConfig:
     """Weights of the terms; margin and scale of AAM-softmax (Deng et al., 2019)."""
 
     distillation: float = 1.0
-    classification: float = 0.01
+    classification: float = 0.02
     margin: float = 0.2
     scale: float = 30.0
 
@@ -33,9 +33,9 @@ class LossConfig:
 class OptimiserConfig:
     """AdamW with a warm-up and a cosine to zero; an average of the weights is what is exported."""
 
-    steps: int = 3200
+    steps: int = 10000
     batch: int = 48
-    learning_rate: float = 2.5e-3
+    learning_rate: float = 3.0e-3
     warmup: int = 150
     weight_decay: float = 0.02
     clip_norm: float = 5.0

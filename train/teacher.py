@@ -40,7 +40,10 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
     fused = np.concatenate(views, axis=1)
     known = np.isfinite(fused).all(axis=1)
     _, _, axes = np.linalg.svd(fused[known], full_matrices=False)
-    projected = fused @ axes[:size].T
+    axes = axes[:size]
+    # A singular vector's sign is arbitrary; fixed, a run resumes on any machine with the same map.
+    axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    projected = fused @ axes.T
     targets = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     return targets.astype(np.float32)  # type: ignore[no-any-return]
 

@@ -41,3 +41,5 @@ def _load() -> Any:
 _functional = _load()
 fftconvolve = _functional.fftconvolve
 resample = _functional.resample
+mu_law_encoding = _functional.mu_law_encoding
+mu_law_decoding = _functional.mu_law_decoding
