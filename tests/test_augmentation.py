@@ -159,5 +159,7 @@ def test_a_room_does_not_shift_the_voice() -> None:
 def test_a_telephone_line_passes_nothing_over_4_khz() -> None:
     time = np.arange(16000) / 16000
     low, high = (np.sin(2 * np.pi * f * time).astype(np.float32) for f in (1000.0, 6000.0))
-    assert np.sqrt(np.mean(_telephone(low, 50.0, 3800.0, companded=False) ** 2)) == pytest.approx(np.sqrt(0.5), rel=0.02)
+    assert np.sqrt(np.mean(_telephone(low, 50.0, 3800.0, companded=False) ** 2)) == pytest.approx(
+        np.sqrt(0.5), rel=0.02
+    )
     assert np.sqrt(np.mean(_telephone(high, 50.0, 3800.0, companded=True)[400:-400] ** 2)) < 0.01

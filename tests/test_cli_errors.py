@@ -99,7 +99,9 @@ def test_an_endpoint_that_other_machines_could_reach() -> None:
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    result = earmark("run", "--wav", "x", "--endpoint", "ipc://x", "--model", str(tmp_path))
+    result = earmark(
+        "run", "--wav", "x", "--endpoint", f"ipc://{tmp_path}/x", "--model", str(tmp_path)
+    )
     assert_one_clear_line(result, str(tmp_path), "earmark-export")
 
 

@@ -9,17 +9,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from tiny_corpus import SHAPE, build_corpus, open_corpus, tiny_config
 from torch import Tensor
 
+from edge.errors import EarmarkError
 from train.batches import Batch
 from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder
 from train.trainer import Trainer
+from train.waveforms import Waveforms
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +170,24 @@ def test_ctrl_c_ends_the_command_with_130_and_a_checkpoint(
     assert f"goes on from {run}" in capfd.readouterr().err
     assert 50 <= tensors(run / "checkpoint.pt")[".step"] < 100000
     assert not (run / "encoder.pt").exists()
+
+
+def test_a_run_is_not_gone_on_with_under_another_configuration(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    Trainer(config, corpus, tmp_path, workers=0).train()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    other = replace(config, optimiser=replace(config.optimiser, steps=9))
+    with pytest.raises(EarmarkError, match=r"optimiser\.steps 6 \(now 9\).*--run"):
+        Trainer(other, corpus, tmp_path, workers=0).train()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_audio_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
+    path, cache = tmp_path / "a.wav", tmp_path / "cache"
+    for level in (0.25, 0.5):
+        soundfile.write(path, np.full(int(16000 * level), level, dtype=np.float32), 16000)
+        audio = Waveforms.load([path], cache)[0]
+        np.testing.assert_allclose(audio, level, atol=1e-3)
+        assert len(audio) == 16000 * level

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge.errors import EarmarkError
+
 
 def git_commit() -> str:
     """The commit of the source tree, with `+changes` where files differ; 'unknown' outside git."""
@@ -42,3 +44,25 @@ def provenance(config: Any) -> dict[str, Any]:
 def write_provenance(run: Path, config: Any) -> None:
     """Write `run/provenance.json`."""
     (run / "provenance.json").write_text(json.dumps(provenance(config), indent=2) + "\n")
+
+
+def check_unchanged(run: Path, config: Any) -> None:
+    """Raise EarmarkError if the run was begun with another configuration."""
+    begun = _flat(json.loads((run / "provenance.json").read_text())["config"])
+    now = _flat(json.loads(json.dumps(asdict(config))))
+    changed = [key for key in now if begun.get(key) != now[key]]
+    if changed:
+        was = ", ".join(f"{key} {begun.get(key)} (now {now[key]})" for key in changed[:4])
+        raise EarmarkError(
+            f"{run} was begun with another configuration: {was}",
+            "Give that one again, or begin in another folder with --run",
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = value if isinstance(value, dict) else None
+        flat |= _flat(inner, f"{prefix}{key}.") if inner is not None else {prefix + key: value}
+    return flat

@@ -28,7 +28,7 @@ from train.corpus import Corpus
 from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder
 from train.losses import AamSoftmax, distillation_loss
-from train.provenance import write_provenance
+from train.provenance import check_unchanged, write_provenance
 from train.trials import verification_errors
 
 CHECKPOINT_SECONDS = 180.0
@@ -90,8 +90,11 @@ class Trainer:
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode."""
         self.run.mkdir(parents=True, exist_ok=True)
+        resumed = self.checkpoint_path.is_file()
+        if resumed:
+            check_unchanged(self.run, self.config)
         write_provenance(self.run, self.config)
-        if self.checkpoint_path.is_file():
+        if resumed:
             self._load()
         elif self.initial is not None:
             self.encoder.load_state_dict(self.initial.state_dict())

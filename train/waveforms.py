@@ -58,7 +58,7 @@ class Waveforms:
     @classmethod
     def load(cls, paths: Sequence[Path], cache: Path) -> Waveforms:
         """Map the decoded files, decoding them first if this list was never decoded."""
-        key = sha256("\n".join(map(str, paths)).encode()).hexdigest()[:16]
+        key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
         if not index_path.is_file():
             cache.mkdir(parents=True, exist_ok=True)
@@ -67,6 +67,15 @@ class Waveforms:
         offsets = np.concatenate([[0], np.cumsum(json.loads(index_path.read_text()))])
         samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
         return cls(samples, offsets.astype(np.int64))
+
+
+def _identity(path: Path) -> str:
+    """What changes when the file does."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
 def _decode(paths: Sequence[Path], target: Path) -> list[int]:
