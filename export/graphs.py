@@ -45,6 +45,28 @@ def _of_one_frame(linear: nn.Linear) -> nn.Conv1d:
     return conv
 
 
+class ConvolutionalBlock(nn.Module):
+    """What a folded `CausalBlock` computes, on channels by time."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        over_time = block.depthwise.conv
+        channels, kernel = over_time.out_channels, over_time.kernel_size[1]
+        self.expand = _of_one_frame(block.expand)
+        self.depthwise = nn.Conv1d(
+            channels, channels, kernel, dilation=over_time.dilation[1], groups=channels
+        )
+        self.depthwise.weight.data = over_time.weight.data[:, :, 0]
+        self.depthwise.bias.data = over_time.bias.data  # type: ignore[union-attr]
+        self.project = _of_one_frame(block.project)
+
+    def forward(self, x: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Advance by frames (batch, channels, time) from a history of the same layout."""
+        y = torch.cat([history, functional.relu(self.expand(x))], dim=2)
+        z = self.project(functional.relu(self.depthwise(y)))
+        return functional.relu(x + z), y[:, :, -history.shape[2] :]
+
+
 class ConvolutionalFrames(nn.Module):
     """What `FramesGraph` computes, on channels by time, of a folded encoder.
 
@@ -56,22 +78,10 @@ class ConvolutionalFrames(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.stem = _of_one_frame(encoder.stem)  # type: ignore[arg-type]
+        self.blocks = nn.ModuleList(ConvolutionalBlock(block) for block in encoder.blocks)
         self.feature = _of_one_frame(encoder.feature)  # type: ignore[arg-type]
         self.attend_in = _of_one_frame(encoder.attend_in)
         self.attend_out = _of_one_frame(encoder.attend_out)
-        blocks: list[Any] = list(encoder.blocks)
-        self.expand = nn.ModuleList(_of_one_frame(block.expand) for block in blocks)
-        self.depthwise = nn.ModuleList(self._over_time(block.depthwise) for block in blocks)
-        self.project = nn.ModuleList(_of_one_frame(block.project) for block in blocks)
-
-    @staticmethod
-    def _over_time(depthwise: CausalDepthwiseNorm) -> nn.Conv1d:
-        old = depthwise.conv
-        channels, kernel = old.out_channels, old.kernel_size[1]
-        conv = nn.Conv1d(channels, channels, kernel, dilation=old.dilation[1], groups=channels)
-        conv.weight.data = old.weight.data[:, :, 0]
-        conv.bias.data = old.bias.data  # type: ignore[union-attr]
-        return conv
 
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Records (batch, time / frames_per_record, 1 + 3 * features) and the new state."""
@@ -80,13 +90,11 @@ class ConvolutionalFrames(nn.Module):
         batch, time, width = x.shape
         x = x.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
         x = functional.relu(self.stem(x))
-        states = []
-        layers = zip(self.expand, self.depthwise, self.project, strict=True)
         histories = state.transpose(1, 2).split(encoder.histories, 2)
-        for (expand, depthwise, project), history in zip(layers, histories, strict=True):
-            y = torch.cat([history, functional.relu(expand(x))], dim=2)
-            states.append(y[:, :, -history.shape[2] :])
-            x = functional.relu(x + project(functional.relu(depthwise(y))))
+        states = []
+        for block, history in zip(self.blocks, histories, strict=True):
+            x, new_history = block(x, history)
+            states.append(new_history)
         shape = (batch, -1, config.frames_per_record // config.stride, config.features)
         h = self.feature(x).transpose(1, 2).reshape(shape)
         w = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))

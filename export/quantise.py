@@ -6,8 +6,9 @@ So do the sums at the end of the frames graph, for the same reason.
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ class _StreamInputs(CalibrationDataReader):
 
     def __init__(self, graph: Path, streams: Iterable[NDArray[np.float32]], chunk: int) -> None:
         self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        self._inputs = self._walk(streams, chunk)
+        self.inputs = self._walk(streams, chunk)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        return next(self._inputs, None)
+        return next(self.inputs, None)
 
     def _walk(
         self, streams: Iterable[NDArray[np.float32]], chunk: int
@@ -50,7 +51,11 @@ class _StreamInputs(CalibrationDataReader):
 
 
 def quantise_frames(
-    source: Path, target: Path, streams: Iterable[NDArray[np.float32]], chunk: int
+    source: Path,
+    target: Path,
+    streams: Iterable[NDArray[np.float32]],
+    chunk: int,
+    float_blocks: Collection[int] = (),
 ) -> None:
     """Write the int8 form of a float frames graph.
 
@@ -59,6 +64,7 @@ def quantise_frames(
         target: file to write.
         streams: log-mel frames (time, mels) of real recordings, which fix the activations' ranges.
         chunk: frames a call.
+        float_blocks: blocks of the trunk that are left in float.
     """
     with tempfile.TemporaryDirectory() as temporary:
         prepared = Path(temporary) / "prepared.onnx"
@@ -69,13 +75,49 @@ def quantise_frames(
             _StreamInputs(source, streams, chunk),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=_pooling_nodes(onnx.load(prepared)),
+            nodes_to_exclude=_float_nodes(onnx.load(prepared), float_blocks),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
         )
 
 
-def _pooling_nodes(model: Any) -> list[str]:
-    """Names of the element-wise nodes between the features and the sums."""
-    return [node.name for node in model.graph.node if node.op_type in {"Mul", "ReduceSum"}]
+def next_float_block(
+    source: Path,
+    target: Path,
+    streams: Sequence[NDArray[np.float32]],
+    chunk: int,
+    float_blocks: Collection[int],
+) -> int:
+    """The block whose return to float, on top of `float_blocks`, helps the records most.
+
+    Judged by the squared error of the records; `target` is overwritten.
+    """
+    inputs = list(_StreamInputs(source, streams, chunk).inputs)
+    exact = _records(source, inputs)
+    errors = {}
+    for block in sorted(_blocks(onnx.load(source)) - set(float_blocks)):
+        quantise_frames(source, target, streams, chunk, {*float_blocks, block})
+        errors[block] = float(np.sum((_records(target, inputs) - exact) ** 2))
+    return min(errors, key=errors.__getitem__)
+
+
+def _records(graph: Path, inputs: Iterable[dict[str, NDArray[np.float32]]]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["records"], values)[0][0] for values in inputs])
+
+
+def _blocks(model: Any) -> set[int]:
+    """Numbers of the trunk's blocks, from the names that torch's exporter gives their nodes."""
+    found = (re.match(r"/blocks\.(\d+)/", node.name) for node in model.graph.node)
+    return {int(match[1]) for match in found if match}
+
+
+def _float_nodes(model: Any, float_blocks: Collection[int]) -> list[str]:
+    """The element-wise nodes between the features and the sums, and the blocks kept in float."""
+    kept = tuple(f"/blocks.{block}/" for block in float_blocks)
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in {"Mul", "ReduceSum"} or (kept and node.name.startswith(kept))
+    ]

@@ -17,9 +17,10 @@ from edge.encoder import DEFAULT_MODEL, METADATA_KEY, EncoderStream, Model
 from edge.front_end import front_end_hash
 from edge.rttm import read_rttm
 from export.evaluate import WEIGHTS
+from export.gate import MIN_INT8_COSINE
 from export.graphs import export_graphs, folded
 from export.metadata import model_spec, write_spec
-from export.parity import MIN_INT8_COSINE, torch_records
+from export.parity import torch_records
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
 
