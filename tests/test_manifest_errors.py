@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
@@ -117,31 +116,21 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
         path.unlink()
     refused("no audio in .*noise")
 
-    folder = build_corpus(tmp_path / "third")
-    clip = folder / "train" / "003.flac"
-    samples, _ = soundfile.read(clip)
-    soundfile.write(clip, samples, 8000)
-    refused("003.flac has 8000 Hz, expected 16000 Hz")
-    clip.write_bytes(b"not audio")
-    refused("cannot read audio from .*003.flac")
-    clip.unlink()
-    refused("cannot read audio from .*003.flac")
-    soundfile.write(clip, samples, 16000)
-    Corpus.open(folder, tmp_path / "cache", config)  # nothing half decoded stands in the way
 
-
-def test_an_utterance_without_teachers_is_left_out(tmp_path: Path) -> None:
+def test_an_utterance_without_teachers_needs_a_label(tmp_path: Path) -> None:
     folder = build_corpus(tmp_path / "corpus")
-    path = folder / "teachers" / "train.campplus.npy"
-    rows = np.load(path)
-    rows[1] = np.nan
-    np.save(path, rows)
+    for name in ("train", "unlabelled"):
+        path = folder / "teachers" / f"{name}.campplus.npy"
+        rows = np.load(path)
+        rows[1] = np.nan
+        np.save(path, rows)
     corpus = Corpus.open(
         folder, tmp_path / "cache", load_config(TrainConfig, tiny_config(tmp_path))
     )
-    assert 1 not in corpus.train_indices
-    assert {0, 2} <= set(corpus.train_indices)
-    assert np.isfinite(corpus.targets[corpus.train_indices]).all()
+    first_unlabelled = len(read_manifest(folder / "train.csv"))
+    assert {0, 1, 2, first_unlabelled} <= set(corpus.train_indices)
+    assert first_unlabelled + 1 not in corpus.train_indices
+    assert not np.isfinite(corpus.targets[1]).any()
 
 
 def test_the_command_prints_one_line_and_fails(
@@ -149,5 +138,5 @@ def test_the_command_prints_one_line_and_fails(
 ) -> None:
     assert main(["--corpus", str(tmp_path), "--run", str(tmp_path / "run")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("earmark-train: no manifest at")
+    assert line.startswith("earmark-train: no list 'train' in")
     assert not (tmp_path / "run").exists()

@@ -79,7 +79,7 @@ class Batches(Dataset[Batch]):
 
     def speaker_centres(self) -> Tensor:
         """Sum of the targets of each labelled speaker's utterances (speakers, embedding)."""
-        known = self._labels >= 0
+        known = (self._labels >= 0) & np.isfinite(self._targets[self._indices]).all(axis=1)
         centres = np.zeros((self._speakers, self._targets.shape[1]), dtype=np.float32)
         np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
         return torch.from_numpy(centres)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
 from train.config import TrainConfig
+from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
 from train.teacher import fuse_teachers
 from train.waveforms import Waveforms
 
-HELD_OUT_SHOWN = ("common_voice", "speechocean762")  # whole sentences, many speakers
+HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
 
 
 @dataclass
@@ -32,31 +33,49 @@ class Corpus:
 
     @classmethod
     def open(cls, folder: Path, cache: Path, config: TrainConfig) -> Corpus:
-        """Read the manifests and decode the audio into `cache` on first use."""
+        """Read the lists and decode the audio into `cache` on first use.
+
+        Raises:
+            EarmarkError: a list or teacher is missing or wrong, a speaker stands in both splits, or
+                nothing is left to train on.
+        """
         data = config.data
-        utterances = [u for name in data.lists for u in read_manifest(folder / f"{name}.csv")]
+        utterances = [u for name in data.lists for u in read_list(folder, name)]
+        if not utterances:
+            raise EarmarkError(f"the lists {', '.join(data.lists)} are empty", "Check --corpus")
         index = {u.path: i for i, u in enumerate(utterances)}
         train, held_out = split_speakers(utterances)
         if (folder / "dev.csv").is_file():
             check_disjoint(train + held_out, read_manifest(folder / "dev.csv"))
-        targets = fuse_teachers(
-            folder / "teachers", data.teachers, data.lists, config.encoder.embedding
-        )
+        size = config.encoder.embedding
+        targets = np.full((len(utterances), size), np.nan, dtype=np.float32)
+        if data.teachers:
+            targets = fuse_teachers(folder / "teachers", data.teachers, data.lists, size)
         if len(targets) != len(utterances):
             raise EarmarkError(
                 f"{len(targets)} teacher embeddings for {len(utterances)} utterances",
                 "Each manifest needs one row of teacher embeddings an utterance",
             )
-        train = [u for u in train if np.isfinite(targets[index[u.path]]).all()]
+        waveforms = Waveforms.load([u.path for u in utterances], cache)
+        readable = [u for u in train if waveforms.length(index[u.path])]
+        taught = np.isfinite(targets[:, 0])
+        train = [u for u in readable if u.speaker or taught[index[u.path]]]
+        held_out = [u for u in held_out if waveforms.length(index[u.path])]
+        if not train:
+            raise EarmarkError(
+                f"nothing to train on in {folder}: of {len(utterances)} utterances none can be "
+                "read and has a speaker or a teacher's embedding",
+                "Check the lists",
+            )
         return cls(
-            waveforms=Waveforms.load([u.path for u in utterances], cache),
+            waveforms=waveforms,
             targets=targets,
             noises=_folder(folder / "noise", cache),
             rooms=_folder(folder / "rir", cache),
             train=train,
             train_indices=np.array([index[u.path] for u in train]),
             held_out=held_out,
-            held_out_indices=np.array([index[u.path] for u in held_out]),
+            held_out_indices=np.array([index[u.path] for u in held_out], dtype=np.int64),
         )
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
@@ -64,13 +83,15 @@ class Corpus:
         chosen = [
             (int(i), u)
             for i, u in zip(self.held_out_indices, self.held_out, strict=True)
-            if u.corpus in HELD_OUT_SHOWN
+            if u.seconds >= HELD_OUT_SECONDS
         ]
         return [self.waveforms[i] for i, _ in chosen], [u.speaker for _, u in chosen]
 
 
 def _folder(folder: Path, cache: Path) -> Waveforms:
-    paths = sorted(p for p in folder.glob("*") if p.suffix in {".opus", ".flac", ".wav", ".ogg"})
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise EarmarkError(f"no audio in {folder}", "Check --corpus")
-    return Waveforms.load(paths, cache)
+    waveforms = Waveforms.load(paths, cache)
+    readable = [path for i, path in enumerate(paths) if waveforms.length(i)]
+    return waveforms if readable == paths else Waveforms.load(readable, cache)

@@ -10,8 +10,14 @@ from torch.nn import functional
 
 
 def distillation_loss(embeddings: Tensor, targets: Tensor) -> Tensor:
-    """Mean cosine distance between student and target, both (batch, size)."""
-    return 1.0 - functional.cosine_similarity(embeddings, targets).mean()
+    """Mean cosine distance between student and target, both (batch, size).
+
+    Rows whose target is NaN have no teacher and are left out; zero where none has one.
+    """
+    known = torch.isfinite(targets).all(dim=1)
+    if not bool(known.any()):
+        return embeddings.sum() * 0.0
+    return 1.0 - functional.cosine_similarity(embeddings[known], targets[known]).mean()
 
 
 class AamSoftmax(nn.Module):
@@ -20,10 +26,13 @@ class AamSoftmax(nn.Module):
     def __init__(self, centres: Tensor, margin: float, scale: float) -> None:
         """`centres` (speakers, embedding): where the classes begin, their mean teacher targets.
 
-        Begun at random, they would pull against distillation.
+        Begun at random, they would pull against distillation. Where a row is zero there is no
+        teacher to pull against, and the class does begin at random.
         """
         super().__init__()
-        self.weight = nn.Parameter(functional.normalize(centres))
+        taught = centres.norm(dim=1, keepdim=True) > 0
+        start = torch.where(taught, centres, torch.randn_like(centres))
+        self.weight = nn.Parameter(functional.normalize(start))
         self.margin = margin
         self.scale = scale
 

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
 from edge._native import Fbank, FbankOptions
+from edge.errors import EarmarkError
 from train.augment import Augmenter
 from train.batches import Batch, Batches
 from train.config import TrainConfig
@@ -163,7 +164,11 @@ class Trainer:
         classification = self.classifier(embeddings, batch.labels)
         loss = weights.distillation * distillation + weights.classification * classification
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}")
+            raise EarmarkError(
+                f"the loss is {loss.item()} at step {self.step}",
+                f"The last checkpoint, {self.checkpoint_path}, is whole. Lower "
+                "optimiser.learning_rate, or look for recordings that are not speech",
+            )
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), optimiser.clip_norm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -19,15 +21,13 @@ SAMPLE_RATE = 16000
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
-    """Mono samples at 16 kHz of a file; several channels are averaged."""
+    """Mono samples of a file, resampled to 16 kHz; several channels are averaged."""
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
-    if rate != SAMPLE_RATE:
-        raise EarmarkError(f"{path} has {rate} Hz, expected {SAMPLE_RATE} Hz", "Resample it")
     mono: NDArray[np.float32] = samples.mean(axis=1)
-    return mono
+    return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
 
 
 class Waveforms:
@@ -41,7 +41,7 @@ class Waveforms:
         return len(self._offsets) - 1
 
     def length(self, index: int) -> int:
-        """Samples of one file."""
+        """Samples of one file; none where it could not be read."""
         return int(self._offsets[index + 1] - self._offsets[index])
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
@@ -57,12 +57,22 @@ class Waveforms:
 
     @classmethod
     def load(cls, paths: Sequence[Path], cache: Path) -> Waveforms:
-        """Map the decoded files, decoding them first if this list was never decoded."""
+        """Map the decoded files, decoding them first if this list was never decoded.
+
+        Files that cannot be read are named on standard error and counted; they have no samples.
+
+        Raises:
+            EarmarkError: not one can be read.
+        """
         key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
         if not index_path.is_file():
             cache.mkdir(parents=True, exist_ok=True)
             lengths = _decode(paths, samples_path)
+            if not any(lengths):
+                raise EarmarkError(
+                    f"none of {len(paths)} audio files can be read", "Check the corpus"
+                )
             index_path.write_text(json.dumps(lengths))
         offsets = np.concatenate([[0], np.cumsum(json.loads(index_path.read_text()))])
         samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
@@ -71,10 +81,9 @@ class Waveforms:
 
 def _identity(path: Path) -> str:
     """What changes when the file does."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
+    if not path.is_file():
+        return str(path)
+    status = path.stat()
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
@@ -83,8 +92,22 @@ def _decode(paths: Sequence[Path], target: Path) -> list[int]:
     batches = [paths[i : i + 256] for i in range(0, len(paths), 256)]  # bounds what waits in memory
     with target.open("wb") as output, ThreadPoolExecutor() as pool:
         for batch in track(batches, description="decoding audio"):
-            for audio in pool.map(read_audio, batch):
+            for audio in pool.map(_read_or_name, batch):
                 pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
                 output.write(pcm.tobytes())
                 lengths.append(len(pcm))
+    unread = sum(length == 0 for length in lengths)
+    if unread:
+        print(f"{unread} of {len(paths)} audio files are left out", file=sys.stderr)
     return lengths
+
+
+def _read_or_name(path: Path) -> NDArray[np.float32]:
+    try:
+        audio = read_audio(path)
+        if not len(audio):
+            raise EarmarkError(f"{path} holds no samples", "Check the corpus")
+    except EarmarkError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return np.zeros(0, dtype=np.float32)
+    return audio

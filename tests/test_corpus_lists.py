@@ -1,0 +1,143 @@
+"""Risk: a corpus in another common form cannot be trained on, or is read as what it is not."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_corpus import build_corpus, tiny_config
+
+from edge.config_file import load_config
+from edge.errors import EarmarkError
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder_file import load_encoder
+from train.lists import read_list
+from train.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_corpus(tmp_path_factory.mktemp("built") / "corpus")
+
+
+def rows(corpus: Path) -> list[dict[str, str]]:
+    with (corpus / "train.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def without_csv(built: Path, folder: Path) -> tuple[Path, list[dict[str, str]]]:
+    """A copy of the corpus whose training list is gone, and what stood in it."""
+    corpus = shutil.copytree(built, folder / "corpus")
+    lines = rows(corpus)
+    (corpus / "train.csv").unlink()
+    return corpus, lines
+
+
+def as_kaldi(corpus: Path, lines: list[dict[str, str]]) -> None:
+    (corpus / "train").mkdir(exist_ok=True)
+    scp = "".join(f"u{i:03} {corpus / line['path']}\n" for i, line in enumerate(lines))
+    (corpus / "train" / "wav.scp").write_text(scp)
+    spk = "".join(f"u{i:03} {line['speaker']}\n" for i, line in enumerate(lines))
+    (corpus / "train" / "utt2spk").write_text(spk)
+
+
+def as_folders(corpus: Path, lines: list[dict[str, str]]) -> None:
+    for i, line in enumerate(lines):
+        folder = corpus / "train" / line["speaker"].replace("/", "-") / "session"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(corpus / line["path"], folder / f"{i:03}.flac")
+
+
+def test_a_kaldi_folder_says_what_the_manifest_said(built: Path, tmp_path: Path) -> None:
+    expected = read_list(built, "train")
+    corpus, lines = without_csv(built, tmp_path)
+    as_kaldi(corpus, lines)
+    found = read_list(corpus, "train")
+    assert [u.speaker for u in found] == [u.speaker for u in expected]
+    assert [u.seconds for u in found] == pytest.approx([u.seconds for u in expected], abs=0.01)
+    assert [u.row for u in found] == list(range(len(expected)))
+    assert all(u.path.is_file() for u in found)
+    (corpus / "train" / "utt2spk").unlink()
+    assert {u.speaker for u in read_list(corpus, "train")} == {""}
+
+
+def test_folders_of_speakers_say_what_the_manifest_said(built: Path, tmp_path: Path) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_folders(corpus, lines)
+    found = read_list(corpus, "train")
+    expected = {f"train/{line['speaker'].replace('/', '-')}" for line in lines}
+    assert {u.speaker for u in found} == expected
+    assert len(found) == len(lines)
+
+
+@pytest.mark.parametrize("line", ["u1", "u1 sph2pipe x.sph |", "u0 a.wav\nu0 b.wav"])
+def test_a_kaldi_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "wav.scp").write_text(line + "\n")
+    with pytest.raises(EarmarkError, match=r"wav\.scp"):
+        read_list(tmp_path, "train")
+
+
+def test_a_list_that_is_not_there_names_the_three_forms(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for name in ("train", "absent"):
+        with pytest.raises(EarmarkError, match=r"wav\.scp.*a folder of audio files a speaker"):
+            read_list(tmp_path, name)
+
+
+def test_audio_that_cannot_be_read_is_named_counted_and_left_out(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = shutil.copytree(built, tmp_path / "corpus")
+    lines = rows(corpus)
+    (corpus / lines[0]["path"]).write_bytes(b"this is no audio")
+    (corpus / lines[1]["path"]).unlink()
+    soundfile.write(corpus / lines[2]["path"], np.zeros(0, dtype=np.float32), 16000)
+    (corpus / "noise" / "click.wav").write_bytes(b"")
+    config = load_config(TrainConfig, tiny_config(tmp_path))
+    opened = Corpus.open(corpus, tmp_path / "cache", config)
+    said = capsys.readouterr().err
+    for line in lines[:3]:
+        assert line["path"] in said
+    assert f"3 of {len(opened.waveforms)} audio files are left out" in said
+    assert len(opened.noises) == 1
+    left = {str(u.path) for u in [*opened.train, *opened.held_out]}
+    assert not any(path.endswith(line["path"]) for path in left for line in lines[:3])
+    assert all(opened.waveforms.length(int(i)) for i in opened.train_indices)
+
+
+def test_nothing_left_to_train_on_is_said(built: Path, tmp_path: Path) -> None:
+    corpus = shutil.copytree(built, tmp_path / "corpus")
+    config = load_config(TrainConfig, tiny_config(tmp_path))
+    for name in ("train", "unlabelled"):
+        header = (corpus / f"{name}.csv").read_text().splitlines()[0]
+        (corpus / f"{name}.csv").write_text(header + "\n")
+        for path in (corpus / "teachers").glob(f"{name}.*.npy"):
+            np.save(path, np.load(path)[:0])
+    with pytest.raises(EarmarkError, match="train, unlabelled are empty"):
+        Corpus.open(corpus, tmp_path / "cache", config)
+
+
+def test_a_corpus_without_a_teacher_is_trained_on_by_its_labels(
+    built: Path, tmp_path: Path
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_folders(corpus, lines)
+    shutil.rmtree(corpus / "teachers")
+    yaml = tiny_config(tmp_path)
+    text = yaml.read_text().replace("data: {", "data: {lists: [train], teachers: [], ")
+    yaml.write_text(text)
+    config = load_config(TrainConfig, yaml)
+    trainer = Trainer(
+        config, Corpus.open(corpus, tmp_path / "cache", config), tmp_path / "run", workers=0
+    )
+    before = trainer.encoder.stem.linear.weight.clone()
+    trainer.train()
+    after = load_encoder(trainer.encoder_path).stem.linear.weight
+    assert after.isfinite().all()
+    assert not np.array_equal(before.detach().numpy(), after.detach().numpy())

@@ -1,0 +1,84 @@
+"""Lists of utterances in the forms that corpora come in: a CSV manifest, Kaldi, or folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import soundfile
+
+from edge.errors import EarmarkError
+from train.manifest import Utterance, read_manifest
+
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus"}
+
+
+def read_list(corpus: Path, name: str) -> list[Utterance]:
+    """The utterances of the list `name` of a corpus.
+
+    It is one of: a manifest `NAME.csv`; a folder `NAME` with Kaldi's `wav.scp` and, where the
+    speakers are known, `utt2spk`; a folder `NAME` with a folder of audio files a speaker.
+
+    Raises:
+        EarmarkError: there is none of these, or a line of it is wrong.
+    """
+    csv_path, folder = corpus / f"{name}.csv", corpus / name
+    if csv_path.is_file():
+        return read_manifest(csv_path)
+    if (folder / "wav.scp").is_file():
+        return _read_kaldi(folder, name)
+    utterances = _read_folders(folder, name) if folder.is_dir() else []
+    if not utterances:
+        raise EarmarkError(
+            f"no list '{name}' in {corpus}: expected {name}.csv, a Kaldi folder {name} with "
+            f"wav.scp, or a folder {name} with a folder of audio files a speaker",
+            "Give the folder of the corpus with --corpus FOLDER",
+        )
+    return utterances
+
+
+def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
+    speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
+    utterances = []
+    for row, (key, value) in enumerate(_table(folder / "wav.scp").items()):
+        if value.endswith("|"):
+            raise EarmarkError(
+                f"{folder / 'wav.scp'}: {key} is a command, expected a file",
+                "Write its output to a file, and name that",
+            )
+        # Kaldi's paths are relative to the folder that its commands are run in.
+        path = Path(value) if Path(value).is_absolute() else (Path.cwd() / value)
+        utterances.append(_utterance(row, path, speakers.get(key, ""), corpus))
+    return utterances
+
+
+def _table(path: Path) -> dict[str, str]:
+    """Lines `key value` of a Kaldi table."""
+    table: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        parts = line.split(maxsplit=1)
+        if len(parts) != 2 or parts[0] in table:
+            raise EarmarkError(
+                f"{path}, line {number}: expected a new key and a value, got '{line}'",
+                "Correct the line",
+            )
+        table[parts[0]] = parts[1].strip()
+    return table
+
+
+def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
+    paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    return [
+        _utterance(row, path, f"{corpus}/{path.relative_to(folder).parts[0]}", corpus)
+        for row, path in enumerate(paths)
+    ]
+
+
+def _utterance(row: int, path: Path, speaker: str, corpus: str) -> Utterance:
+    """An utterance whose length stands in its file alone; none where that cannot be read."""
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError):
+        seconds, rate = 0.0, 16000  # named and left out when the audio is decoded
+    else:
+        seconds, rate = info.frames / info.samplerate, info.samplerate
+    return Utterance(row, path.resolve(), speaker, corpus, seconds, "", rate)
