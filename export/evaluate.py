@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import spyder
 from numpy.typing import NDArray
 from rich.console import Console
@@ -28,14 +29,20 @@ from edge.turns import turns_from_events
 from export.graphs import export_graphs
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
+from export.rivals import Cost, cost_of_model, cost_of_rival, load_rivals
+from train.augment import mix
+from train.encoder import Encoder
 from train.encoder_file import load_encoder
 from train.manifest import read_manifest
 from train.provenance import git_commit
-from train.trials import Embed, verification_errors
+from train.trials import Audio, Embed, centre_crop, verification_errors
 from train.waveforms import read_audio as read_corpus_audio
 
+CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conversation.flac"
 WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
 LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
+BABBLE_DB = 5.0
+COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 
 @dataclass(frozen=True)
@@ -68,21 +75,30 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--corpus", type=Path, required=True, help="folder with dev.csv")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
     parser.add_argument("--encoder", type=Path, default=WEIGHTS, help="the same in torch")
+    parser.add_argument("--rivals", type=Path, help="folder in which rivals are installed")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
     try:
         int8 = Model.load(args.model)
-        verification = evaluate_verification(args.corpus, _forms(args.encoder, int8))
+        encoder = load_encoder(args.encoder)
+        rivals = load_rivals(args.rivals) if args.rivals else []
+        forms = _forms(encoder, int8) | {rival.name: rival.embed for rival in rivals}
+        verification = evaluate_verification(args.corpus, forms)
+        audio = read_audio(CONVERSATION)[: 16000 * COST_SECONDS]
+        parameters = sum(p.numel() for p in encoder.parameters())
+        costs = [cost_of_model(int8, parameters, audio, args.model)]
+        costs += [cost_of_rival(rival, audio) for rival in rivals]
         diarization = evaluate_diarization(args.corpus / "conversations", int8)
     except EarmarkError as error:
         print(f"eval: {error}", file=sys.stderr)
         return 1
-    print_tables(verification, diarization)
+    print_tables(verification, costs, diarization)
     if args.json:
         figures = {
             "commit": git_commit(),
             "model": int8.id,
             "verification": [asdict(row) for row in verification],
+            "costs": [asdict(row) for row in costs],
             "diarization": [asdict(row) for row in diarization],
         }
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -97,11 +113,26 @@ def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verific
         chosen = [u for u in utterances if u.corpus == name]
         audios = [read_corpus_audio(u.path) for u in chosen]
         speakers = [u.speaker for u in chosen]
-        cells = [(crop, form) for crop in LENGTHS for form in forms]
+        crops = {length: [centre_crop(a, LENGTHS[length]) for a in audios] for length in LENGTHS}
+        crops[f"3 s, babble {BABBLE_DB:g} dB"] = _in_babble(crops["3 s"], speakers)
+        cells = [(crop, form) for crop in crops for form in forms]
         for crop, form in track(cells, description=name, transient=True):
-            eer, cost = verification_errors(audios, speakers, forms[form], LENGTHS[crop])
+            eer, cost = verification_errors(crops[crop], speakers, forms[form], None)
             rows.append(Verification(name, crop, form, 100 * eer, cost))
     return rows
+
+
+def _in_babble(crops: list[Audio], speakers: list[str]) -> list[Audio]:
+    """Each crop among five other speakers' voices of the same list; the same on every run."""
+    random = np.random.default_rng(1)
+    noisy = []
+    for i, crop in enumerate(crops):
+        strangers = np.flatnonzero(np.asarray(speakers) != speakers[i])
+        others = random.choice(strangers, size=5, replace=False)
+        voices = [np.resize(crops[j], len(crop)) for j in others]
+        babble = sum(voice / np.sqrt(np.mean(voice**2) + 1e-10) for voice in voices)
+        noisy.append(mix(crop, np.asarray(babble, dtype=np.float32), BABBLE_DB))
+    return noisy
 
 
 def evaluate_diarization(folder: Path, model: Model) -> list[Diarization]:
@@ -135,8 +166,10 @@ def diarize(model: Model, samples: NDArray) -> list[Turn]:
     return turns_from_events(pipeline.push(samples) + pipeline.flush())
 
 
-def print_tables(verification: list[Verification], diarization: list[Diarization]) -> None:
-    """Both tables for people."""
+def print_tables(
+    verification: list[Verification], costs: list[Cost], diarization: list[Diarization]
+) -> None:
+    """All tables for people."""
     console = Console()
     table = Table("corpus", "crop", title="Verification: EER % (minDCF at 0.01), all pairs")
     forms = list(dict.fromkeys(row.form for row in verification))
@@ -146,6 +179,14 @@ def print_tables(verification: list[Verification], diarization: list[Diarization
         cells = {r.form: r for r in verification if (r.corpus, r.crop) == (corpus, crop)}
         figures = [f"{cells[form].eer:5.2f} ({cells[form].min_dcf:.3f})" for form in forms]
         table.add_row(corpus, crop, *figures)
+    console.print(table)
+    table = Table("encoder", title=f"Cost, on {COST_SECONDS} s of audio, one thread")
+    for heading in ("parameters", "MB on disk", "CPU ms per second of audio"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        table.add_row(
+            cost.name, f"{cost.parameters:,}", f"{cost.megabytes:.1f}", f"{cost.cpu_ms:.2f}"
+        )
     console.print(table)
     table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
     for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):
@@ -157,9 +198,8 @@ def print_tables(verification: list[Verification], diarization: list[Diarization
     console.print(table)
 
 
-def _forms(encoder_path: Path, int8: Model) -> dict[str, Embed]:
+def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:
     """The encoder in torch (one shot), and streamed in both exported forms."""
-    encoder = load_encoder(encoder_path)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(encoder, folder)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tiny_corpus import conversation, open_corpus
 
-from train.augment import AugmentConfig, Augmenter, _convolve, _mix, _telephone
+from train.augment import AugmentConfig, Augmenter, _convolve, _telephone, mix
 from train.batches import Batch, Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -131,7 +131,7 @@ def test_noise_is_mixed_in_at_the_ratio_asked_for(snr_db: float) -> None:
     random = np.random.default_rng(3)
     voice = conversation()[16000:48000]
     noise = (random.standard_normal(len(voice)) * 0.003).astype(np.float32)
-    added = _mix(voice, noise, snr_db) - voice
+    added = mix(voice, noise, snr_db) - voice
     ratio = 10.0 * np.log10(np.mean(voice**2) / np.mean(added**2))
     assert ratio == pytest.approx(snr_db, abs=0.05)
 

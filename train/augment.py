@@ -66,10 +66,10 @@ class Augmenter:
         if chance < config.noise_probability:
             index = int(random.integers(len(self._noises)))
             noise = _random_crop(self._noises, index, len(audio), random)
-            audio = _mix(audio, noise, random.uniform(*config.noise_snr_db))
+            audio = mix(audio, noise, random.uniform(*config.noise_snr_db))
         elif chance < config.noise_probability + config.babble_probability:
-            babble = self._babble(len(audio), random)
-            audio = _mix(audio, babble, random.uniform(*config.babble_snr_db))
+            babble = self.babble(len(audio), random)
+            audio = mix(audio, babble, random.uniform(*config.babble_snr_db))
         if random.random() < strength * config.telephone_probability:
             low = random.uniform(*config.telephone_low_hz)
             high = random.uniform(*config.telephone_high_hz)
@@ -111,7 +111,8 @@ class Augmenter:
         tail[0] = 1.0
         return tail.astype(np.float32)
 
-    def _babble(self, count: int, random: Generator) -> Audio:
+    def babble(self, count: int, random: Generator) -> Audio:
+        """Several voices at once."""
         babble = np.zeros(count, dtype=np.float32)
         for index in random.integers(
             len(self._voices), size=random.integers(*self.config.babble_voices)
@@ -150,7 +151,8 @@ def _telephone(audio: Audio, low_hz: float, high_hz: float, *, companded: bool) 
     return wide[: len(audio)]  # type: ignore[no-any-return]
 
 
-def _mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
+def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
+    """Noise added at a signal-to-noise ratio."""
     return audio + noise * (_rms(audio) / _rms(noise) * _from_db(-snr_db))
 
 

@@ -1,0 +1,59 @@
+"""Risk: a rival is measured unfairly, or left out of the table without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_corpus import conversation
+
+from edge.encoder import DEFAULT_MODEL, Model
+from export.evaluate import BABBLE_DB, _in_babble
+from export.rivals import Rival, cost_of_model, cost_of_rival, load_rivals
+
+
+def test_a_rival_that_is_not_installed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load_rivals(tmp_path) == []
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in said] == ["CAM++", "Resemblyzer"]
+    assert all("make eval" in line for line in said)
+
+
+def test_cost_grows_with_the_work_and_is_of_the_files(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_bytes(bytes(2_000_000))
+
+    def embed(repeats: int) -> float:
+        def work(audio: np.ndarray) -> np.ndarray:
+            for _ in range(repeats):
+                np.fft.rfft(audio)
+            return audio[:2]
+
+        return cost_of_rival(Rival("x", work, 7, weights), conversation()[:16000]).cpu_ms
+
+    assert embed(60) > 2.0 * embed(2)
+    audio = conversation()[: 16000 * 4]
+    cost = cost_of_model(Model.load(), 5, audio)
+    assert cost.parameters == 5
+    assert cost.megabytes == pytest.approx(
+        sum(path.stat().st_size for path in DEFAULT_MODEL.glob("*.onnx")) / 1e6
+    )
+    assert cost.cpu_ms > 0.0
+
+
+def test_babble_is_of_strangers_at_the_level_that_is_said() -> None:
+    tones = [
+        np.sin(2 * np.pi * f * np.arange(16000) / 16000).astype(np.float32) * 0.1
+        for f in (200, 300, 400, 500, 600, 700, 800)
+    ]
+    speakers = ["a", "a", *"bcdef"]
+    noisy = _in_babble(tones, speakers)
+    added = noisy[0] - tones[0]
+    ratio = 10 * np.log10(np.mean(tones[0] ** 2) / np.mean(added**2))
+    assert ratio == pytest.approx(BABBLE_DB, abs=0.1)
+    spectrum = np.abs(np.fft.rfft(added))
+    assert spectrum[300] < 1e-2 * spectrum[400], "the same speaker's other recording is not babble"
+    np.testing.assert_array_equal(noisy[3], _in_babble(tones, speakers)[3])
