@@ -21,6 +21,7 @@ from train.batches import Batch
 from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.curves import plot_curves
 from train.encoder_file import load_encoder
 from train.trainer import Trainer
 from train.waveforms import Waveforms
@@ -191,3 +192,15 @@ def test_audio_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
         audio = Waveforms.load([path], cache)[0]
         np.testing.assert_allclose(audio, level, atol=1e-3)
         assert len(audio) == 16000 * level
+
+
+def test_the_curves_are_drawn_from_as_much_as_there_is(tmp_path: Path) -> None:
+    plot_curves(tmp_path)
+    empty = (tmp_path / "curves.png").read_bytes()
+    assert empty.startswith(b"\x89PNG")
+    rows = "".join(f"{50 * i},{1 / i},{1 / i},{10 / i}\n" for i in range(1, 40))
+    (tmp_path / "train.csv").write_text("step,loss,distillation,classification\n" + rows)
+    (tmp_path / "validation.csv").write_text("step,eer_3s,min_dcf_3s\n500,9.5,0.8\n1000,8,0.7\n")
+    plot_curves(tmp_path)
+    assert (tmp_path / "curves.png").read_bytes() != empty
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["curves.png"]

@@ -26,6 +26,7 @@ from train.augment import Augmenter
 from train.batches import Batch, Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.curves import plot_curves
 from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder
 from train.losses import AamSoftmax, distillation_loss
@@ -209,6 +210,7 @@ class Trainer:
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(self._state(), partial)
         partial.replace(self.checkpoint_path)
+        plot_curves(self.run)
 
     def _load(self) -> None:
         state = torch.load(self.checkpoint_path, weights_only=True)
