@@ -26,6 +26,7 @@ from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn, read_rttm
 from edge.speakers import UNKNOWN
 from edge.turns import turns_from_events
+from export.detection import DetectionRow, evaluate_detection
 from export.graphs import export_graphs
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
@@ -88,17 +89,19 @@ def main(argv: list[str] | None = None) -> int:
         parameters = sum(p.numel() for p in encoder.parameters())
         costs = [cost_of_model(int8, parameters, audio, args.model)]
         costs += [cost_of_rival(rival, audio) for rival in rivals]
+        detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
         diarization = evaluate_diarization(args.corpus / "conversations", int8)
     except EarmarkError as error:
         print(f"eval: {error}", file=sys.stderr)
         return 1
-    print_tables(verification, costs, diarization)
+    print_tables(verification, costs, detection, diarization)
     if args.json:
         figures = {
             "commit": git_commit(),
             "model": int8.id,
             "verification": [asdict(row) for row in verification],
             "costs": [asdict(row) for row in costs],
+            "detection": [asdict(row) for row in detection],
             "diarization": [asdict(row) for row in diarization],
         }
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -167,7 +170,10 @@ def diarize(model: Model, samples: NDArray) -> list[Turn]:
 
 
 def print_tables(
-    verification: list[Verification], costs: list[Cost], diarization: list[Diarization]
+    verification: list[Verification],
+    costs: list[Cost],
+    detection: list[DetectionRow],
+    diarization: list[Diarization],
 ) -> None:
     """All tables for people."""
     console = Console()
@@ -187,6 +193,13 @@ def print_tables(
         table.add_row(
             cost.name, f"{cost.parameters:,}", f"{cost.megabytes:.1f}", f"{cost.cpu_ms:.2f}"
         )
+    console.print(table)
+    table = Table("found", "by", title="Detection on the conversations, every 0.1 s")
+    for heading in ("ROC-AUC", "average precision", "share of targets"):
+        table.add_column(heading, justify="right")
+    for found in detection:
+        figures = [f"{value:.3f}" for value in (found.auc, found.precision, found.share)]
+        table.add_row(found.what, found.detector, *figures)
     console.print(table)
     table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
     for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):

@@ -1,4 +1,4 @@
-"""Verification metrics: trials, equal error rate (EER) and minimum detection cost (minDCF)."""
+"""Metrics of trials (EER, minDCF) and of detection (ROC-AUC, average precision)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 Floats = NDArray[np.floating]
 
@@ -53,3 +54,17 @@ def min_dcf(scores: Floats, targets: NDArray[np.bool_], prior: float = 0.01) -> 
     miss, false_alarm = error_rates(scores, targets)
     cost = prior * miss + (1.0 - prior) * false_alarm
     return float(cost.min() / min(prior, 1.0 - prior))
+
+
+def roc_auc(scores: Floats, targets: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often a target scores above a non-target; ties count half."""
+    count = int(targets.sum())
+    ranks = rankdata(scores)[targets].sum()
+    return float((ranks - count * (count + 1) / 2) / (count * (len(targets) - count)))
+
+
+def average_precision(scores: Floats, targets: NDArray[np.bool_]) -> float:
+    """Mean of the precision at each target, going down the scores."""
+    found = targets[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    return float(precision[found].mean())

@@ -1,0 +1,153 @@
+"""How well speech and overlap are found on real conversations, beside WebRTC's and silero's VAD."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import webrtcvad
+from numpy.typing import NDArray
+
+from edge.audio import read_audio
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from edge.gate import GateConfig
+from edge.records import all_records
+from edge.rttm import Turn, read_rttm
+from train.metrics import average_precision, roc_auc
+from train.waveforms import SAMPLE_RATE
+
+Floats = NDArray[np.float64]
+Audio = NDArray[np.float32]
+
+STEP = 0.1  # seconds between the moments at which detectors are compared
+WEBRTC_FRAME = 320  # samples
+SILERO_FRAME = 512
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a detector says at the centres of its frames, in seconds."""
+
+    times: Floats
+    scores: Floats
+
+    def at(self, times: Floats) -> Floats:
+        """Between the frames, in proportion."""
+        return np.interp(times, self.times, self.scores)
+
+
+Detector = Callable[[Audio], Curve]
+
+
+@dataclass(frozen=True)
+class DetectionRow:
+    """One detector on all conversations; `precision` is the average precision."""
+
+    what: str
+    detector: str
+    auc: float
+    precision: float
+    share: float  # of the moments that are targets: the precision of guessing
+
+
+def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[DetectionRow]:
+    """Speech and overlap over every tenth of a second of the conversations with RTTM truth."""
+    speech: dict[str, Detector] = {
+        f"Earmark {model.spec.name}": lambda audio: activity(model, audio, 0),
+        "WebRTC": webrtc,
+    }
+    if rivals is not None:
+        try:
+            speech["silero"] = silero(rivals)
+        except ImportError as error:
+            print(f"eval: silero is left out: {error}. 'make eval' installs it", file=sys.stderr)
+    overlap: dict[str, Detector] = {
+        f"Earmark {model.spec.name}": lambda audio: activity(model, audio, 1)
+    }
+    recordings = [
+        (read_audio(path), read_rttm(path.with_suffix(".rttm")))
+        for path in sorted(folder.glob("*.flac"))
+    ]
+    if not recordings:
+        raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
+    rows = []
+    for what, least, detectors in (("speech", 1, speech), ("overlap", 2, overlap)):
+        for name, detector in detectors.items():
+            scores, targets = [], []
+            for audio, turns in recordings:
+                times = np.arange(STEP / 2, len(audio) / SAMPLE_RATE, STEP)
+                scores.append(detector(audio).at(times))
+                targets.append(voices_at(turns, times) >= least)
+            score, target = np.concatenate(scores), np.concatenate(targets)
+            rows.append(
+                DetectionRow(
+                    what,
+                    name,
+                    roc_auc(score, target),
+                    average_precision(score, target),
+                    float(target.mean()),
+                )
+            )
+    return rows
+
+
+def voices_at(turns: list[Turn], times: Floats) -> NDArray[np.int64]:
+    """How many different people speak at each moment."""
+    speaking = {
+        speaker: np.any(
+            [(times >= t.start) & (times < t.end) for t in turns if t.speaker == speaker], axis=0
+        )
+        for speaker in {t.speaker for t in turns}
+    }
+    count: NDArray[np.int64] = np.sum(list(speaking.values()), axis=0, dtype=np.int64)
+    return count
+
+
+def activity(model: Model, audio: Audio, which: int) -> Curve:
+    """The encoder's own probability of speech (0) or of overlap (1)."""
+    records = all_records(model, GateConfig(), audio)
+    times = np.array([(r.start + r.end) / 2 / SAMPLE_RATE for r in records])
+    return Curve(times, np.array([model.activity(r.statistics)[which] for r in records]))
+
+
+def webrtc(audio: Audio) -> Curve:
+    """How many of the detector's four settings hear speech; smoothed, as any user of it would."""
+    pcm = (np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+    count = len(pcm) // WEBRTC_FRAME
+    frames = [pcm[i * WEBRTC_FRAME : (i + 1) * WEBRTC_FRAME].tobytes() for i in range(count)]
+    heard = np.zeros(count)
+    for aggressiveness in range(4):
+        detector = webrtcvad.Vad(aggressiveness)
+        heard += [detector.is_speech(frame, SAMPLE_RATE) for frame in frames]
+    smooth = np.convolve(heard, np.full(9, 1.0 / 9.0), mode="same")
+    return Curve(_centres(count, WEBRTC_FRAME), smooth)
+
+
+def silero(folder: Path) -> Detector:
+    """The VAD of the `silero-vad` wheel installed in `folder`.
+
+    Raises:
+        ImportError: it is not there.
+    """
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    network = importlib.import_module("silero_vad").load_silero_vad(onnx=True)
+
+    def detect(audio: Audio) -> Curve:
+        network.reset_states()
+        count = len(audio) // SILERO_FRAME
+        frames = torch.from_numpy(audio[: count * SILERO_FRAME]).unflatten(0, (count, SILERO_FRAME))
+        scores = [float(network(frame, SAMPLE_RATE)) for frame in frames]
+        return Curve(_centres(count, SILERO_FRAME), np.array(scores))
+
+    return detect
+
+
+def _centres(count: int, frame: int) -> Floats:
+    return (np.arange(count) + 0.5) * frame / SAMPLE_RATE
