@@ -42,7 +42,6 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     embedding: int
     calibration: tuple[float, float, float, float]
-    speech_weight: float  # mean attention from which a record counts as speech
     training_data: str
     licence: str
     precision: str
@@ -110,13 +109,10 @@ class Model:
         count: NDArray[np.float64] = statistics[..., 0] / self.spec.frames_per_second
         return count
 
-    def attention(self, statistics: Sums) -> float:
-        """Mean attention weight, between 0 and 1, that the statistics (size,) were given.
-
-        Learnt for telling voices apart, it is low where there is none to tell: in noise.
-        """
-        features = (self.statistics_size - 1) // 3
-        return float(statistics[1 : 1 + features].mean() / max(statistics[0], 1.0))
+    def activity(self, statistics: Sums) -> tuple[float, float]:
+        """Mean probabilities of speech, and of overlapping speech, over statistics (size,)."""
+        speech, overlap = statistics[-2:] / max(statistics[0], 1.0)
+        return float(speech), float(overlap)
 
     def embed(self, statistics: Sums) -> NDArray[np.float64]:
         """Unit-length embeddings (rows, embedding) of statistics (rows, size)."""

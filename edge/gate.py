@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import webrtcvad
@@ -16,8 +17,10 @@ FRAME = 320  # samples; WebRTC takes 10, 20 or 30 ms
 
 @dataclass(frozen=True)
 class GateConfig:
-    """How willingly the gate opens, and how long it stays open."""
+    """What is taken for speech, how willingly the gate opens, and how long it stays open."""
 
+    detector: Literal["neural", "webrtc", "both"] = "neural"  # neural: the encoder's own
+    speech_probability: float = 0.2  # of the encoder's, from which it hears speech
     aggressiveness: int = 2  # of WebRTC, 0 (opens readily) to 3
     open_frames: int = 3  # frames of speech in a row that open the gate
     hangover_frames: int = 10  # frames without speech before it closes
@@ -26,6 +29,11 @@ class GateConfig:
         if self.aggressiveness not in range(4):
             raise EarmarkError(
                 f"gate.aggressiveness is {self.aggressiveness}, expected 0, 1, 2 or 3", "Choose 2"
+            )
+        if not 0.0 <= self.speech_probability <= 1.0:
+            raise EarmarkError(
+                f"gate.speech_probability is {self.speech_probability}, expected 0 to 1",
+                "Choose 0.2",
             )
         for name in ("open_frames", "hangover_frames"):
             if getattr(self, name) < 1:

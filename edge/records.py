@@ -17,8 +17,7 @@ from edge.statistics import Sums
 class Record:
     """Statistics of the samples [start, end), and whether there is speech in them.
 
-    Speech is what both the gate and the encoder's attention take for it: the gate is quick and lets
-    noise through, attention is low in noise and knows nothing of onsets.
+    Speech is what the gate and the encoder take for it, both or the one that is chosen.
     """
 
     start: int
@@ -34,6 +33,7 @@ class RecordStream:
         """`start` is the stream position of the first sample that will be pushed."""
         self._model = model
         self._encoder = EncoderStream(model)
+        self._config = gate
         self._gate = Gate(gate)
         self._length = model.record_samples
         self._delay = model.delay
@@ -47,10 +47,11 @@ class RecordStream:
     def push(self, samples: NDArray[np.float32]) -> list[Record]:
         """The records that the samples (n,), 16 kHz in [-1, 1], complete."""
         self._pushed += len(samples)
-        self._marks = np.concatenate([self._marks, self._gate.push(samples)])
+        if self._config.detector != "neural":
+            self._marks = np.concatenate([self._marks, self._gate.push(samples)])
         self._waiting.extend(self._encoder.push(samples))
         records = []
-        while self._waiting and self._end // FRAME <= self._marks_start + len(self._marks):
+        while self._waiting and self._is_marked():
             records.append(self._next())
         return records
 
@@ -72,13 +73,22 @@ class RecordStream:
         """Sample, counted from `_start`, at which the next record ends."""
         return (self._made + 1) * self._length - self._delay
 
+    def _is_marked(self) -> bool:
+        """Whether the gate has come as far as the next record."""
+        heard = self._marks_start + len(self._marks)
+        return self._config.detector == "neural" or self._end // FRAME <= heard
+
     def _next(self) -> Record:
         begin = self._end - self._length
         first = max(0, begin // FRAME) - self._marks_start
         last = max(first + 1, self._end // FRAME - self._marks_start)
         statistics = self._waiting.pop(0).astype(np.float64)
-        voiced = self._model.attention(statistics) >= self._model.spec.speech_weight
-        speech = voiced and bool(self._marks[first:last].mean() >= 0.5)
+        speech = True
+        if self._config.detector != "neural":
+            speech = bool(self._marks[first:last].mean() >= 0.5)
+        if self._config.detector != "webrtc":
+            probability, _ = self._model.activity(statistics)
+            speech = speech and probability >= self._config.speech_probability
         record = Record(
             start=self._start + max(0, begin),
             end=self._start + max(0, self._end),

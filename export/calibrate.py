@@ -15,8 +15,6 @@ from edge.scoring import scarcity
 
 Floats = NDArray[np.float64]
 
-REFUSED_SPEECH = 0.05  # in simulated meetings DER is least around there
-
 
 def fit_calibration(
     model: Model,
@@ -55,20 +53,6 @@ def fit_calibration(
     q = scarcity(seconds[first], seconds[second])
     features = np.stack([np.ones_like(q), q, cosines, cosines * q], axis=-1)
     return _logistic_regression(features, names[first] == names[second])
-
-
-def fit_speech_weight(model: Model, audios: Sequence[NDArray[np.float32]]) -> float:
-    """The mean attention that all but `REFUSED_SPEECH` of the gated records of speech have.
-
-    Recordings at 16 kHz; `model` must not gate by attention yet (`speech_weight` 0).
-    """
-    attention = [
-        model.attention(record.statistics)
-        for audio in audios
-        for record in all_records(model, GateConfig(), audio)
-        if record.speech
-    ]
-    return float(np.quantile(attention, REFUSED_SPEECH))
 
 
 def _logistic_regression(

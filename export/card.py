@@ -37,7 +37,6 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- speech is where the mean attention is at least {speech_weight:.3f}
 - score calibration (offset, scarcity, cosine, cosine x scarcity): {calibration}
 
 ## Intended use and limits
@@ -71,7 +70,6 @@ def write_card(
         fbank=", ".join(f"{key} {value}" for key, value in spec.fbank.items()),
         licence=spec.licence,
         training_data=spec.training_data,
-        speech_weight=spec.speech_weight,
         commit=origin["commit"],
         packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
         calibration=", ".join(f"{weight:.3f}" for weight in spec.calibration),

@@ -20,7 +20,7 @@ from rich.console import Console
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from export.calibrate import fit_calibration, fit_speech_weight
+from export.calibrate import fit_calibration
 from export.card import write_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
@@ -121,9 +121,6 @@ def export(
         float_blocks.append(worst)
 
     print("calibrating on held-out speakers")
-    weight = fit_speech_weight(Model.load(staging), audios[:RANGE_RECORDINGS])
-    spec = msgspec.structs.replace(spec, speech_weight=weight)
-    write_spec(staging, spec)
     weights = fit_calibration(Model.load(staging), audios, speakers)
     spec = msgspec.structs.replace(spec, calibration=weights)
     write_spec(staging, spec)

@@ -14,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from train.encoder import (
     CausalDepthwiseNorm,
     Encoder,
+    FrameOutputs,
     HeadGraph,
     PointwiseNorm,
     split_level,
@@ -45,26 +46,51 @@ def _of_one_frame(linear: nn.Linear) -> nn.Conv1d:
     return conv
 
 
+def _over_time(depthwise: Any) -> nn.Conv1d:
+    """The convolution of a folded `CausalDepthwiseNorm`, on channels by time."""
+    old = depthwise.conv
+    channels, kernel = old.out_channels, old.kernel_size[1]
+    conv = nn.Conv1d(channels, channels, kernel, dilation=old.dilation[1], groups=channels)
+    conv.weight.data = old.weight.data[:, :, 0]
+    conv.bias.data = old.bias.data  # type: ignore[union-attr]
+    return conv
+
+
+def _last(x: Tensor, history: Tensor) -> Tensor:
+    """As many of the last frames (batch, channels, time) as the history has."""
+    return x[:, :, -history.shape[2] :]
+
+
 class ConvolutionalBlock(nn.Module):
     """What a folded `CausalBlock` computes, on channels by time."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
-        over_time = block.depthwise.conv
-        channels, kernel = over_time.out_channels, over_time.kernel_size[1]
         self.expand = _of_one_frame(block.expand)
-        self.depthwise = nn.Conv1d(
-            channels, channels, kernel, dilation=over_time.dilation[1], groups=channels
-        )
-        self.depthwise.weight.data = over_time.weight.data[:, :, 0]
-        self.depthwise.bias.data = over_time.bias.data  # type: ignore[union-attr]
+        self.depthwise = _over_time(block.depthwise)
         self.project = _of_one_frame(block.project)
 
     def forward(self, x: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
         """Advance by frames (batch, channels, time) from a history of the same layout."""
         y = torch.cat([history, functional.relu(self.expand(x))], dim=2)
         z = self.project(functional.relu(self.depthwise(y)))
-        return functional.relu(x + z), y[:, :, -history.shape[2] :]
+        return functional.relu(x + z), _last(y, history)
+
+
+class ConvolutionalActivity(nn.Module):
+    """What a folded `Activity` computes, on channels by time."""
+
+    def __init__(self, activity: Any) -> None:
+        super().__init__()
+        self.inner = _of_one_frame(activity.inner)
+        self.depthwise = _over_time(activity.depthwise)
+        self.outer = _of_one_frame(activity.outer)
+
+    def forward(self, middle: Tensor, last: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds (batch, 2, time), and the new history."""
+        y = functional.relu(self.inner(torch.cat([middle, last], dim=1)))
+        y = torch.cat([history, y], dim=2)
+        return self.outer(functional.relu(self.depthwise(y))), _last(y, history)
 
 
 class ConvolutionalFrames(nn.Module):
@@ -82,24 +108,31 @@ class ConvolutionalFrames(nn.Module):
         self.feature = _of_one_frame(encoder.feature)  # type: ignore[arg-type]
         self.attend_in = _of_one_frame(encoder.attend_in)
         self.attend_out = _of_one_frame(encoder.attend_out)
+        self.activity = ConvolutionalActivity(encoder.activity)
 
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Records (batch, time / frames_per_record, 1 + 3 * features) and the new state."""
+        """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         encoder, config = self.encoder, self.encoder.config
         x = ((split_level(fbank) - encoder.input_mean) / encoder.input_std).clamp(-4.0, 4.0)
         batch, time, width = x.shape
         x = x.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
         x = functional.relu(self.stem(x))
-        histories = state.transpose(1, 2).split(encoder.histories, 2)
-        states = []
+        *histories, activity_history = state.transpose(1, 2).split(encoder.histories, 2)
+        states, depths = [], [x]
         for block, history in zip(self.blocks, histories, strict=True):
             x, new_history = block(x, history)
             states.append(new_history)
-        shape = (batch, -1, config.frames_per_record // config.stride, config.features)
-        h = self.feature(x).transpose(1, 2).reshape(shape)
-        w = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))
-        w = w.transpose(1, 2).reshape(shape)
-        return sum_statistics(w, h, dim=2), torch.cat(states, dim=2).transpose(1, 2)
+            depths.append(x)
+        activity, new_history = self.activity(depths[encoder.middle], x, activity_history)
+        states.append(new_history)
+        outputs = FrameOutputs(
+            weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x)))),
+            features=self.feature(x),
+            activity=activity,
+        )
+        shape = (batch, -1, config.frames_per_record // config.stride)
+        outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
+        return sum_statistics(outputs, dim=2), torch.cat(states, dim=2).transpose(1, 2)
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:
@@ -107,7 +140,7 @@ def export_graphs(encoder: Encoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     encoder = folded(encoder)
     fbank = torch.zeros(1, CHUNK, encoder.config.num_mels)
-    statistics = torch.ones(1, 1 + 3 * encoder.config.features)
+    statistics = torch.ones(1, encoder.statistics_size)
     with torch.no_grad():
         torch.onnx.export(
             ConvolutionalFrames(encoder),

@@ -32,7 +32,6 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
         look_ahead=config.look_ahead,
         embedding=config.embedding,
         calibration=UNCALIBRATED,
-        speech_weight=0.0,
         training_data=training_data,
         licence="Apache-2.0",
         precision=precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,8 +109,14 @@ def test_silence_keeps_it_shut_and_loudness_beyond_full_scale_is_no_wrap_around(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("aggressiveness", 4), ("aggressiveness", -1), ("open_frames", 0), ("hangover_frames", -3)],
+    [
+        ("aggressiveness", 4),
+        ("aggressiveness", -1),
+        ("open_frames", 0),
+        ("hangover_frames", -3),
+        ("speech_probability", 1.5),
+    ],
 )
-def test_settings_that_make_no_gate(key: str, value: int) -> None:
+def test_settings_that_make_no_gate(key: str, value: Any) -> None:
     with pytest.raises(EarmarkError, match=f"gate.{key} is {value}"):
         GateConfig(**{key: value})

@@ -24,12 +24,21 @@ ASSETS = Path(__file__).resolve().parents[1] / "edge" / "assets"
 RATE = 16000
 TEACHERS = {"campplus": 12, "resnet34": 20}
 SHAPE = EncoderConfig(
-    channels=16, kernel=3, dilations=(1, 2), features=16, attention=8, embedding=8
+    channels=16,
+    kernel=3,
+    dilations=(1, 2),
+    features=16,
+    attention=8,
+    activity_kernel=3,
+    embedding=8,
 )
 YAML = """
-encoder: {channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8, embedding: 8}
+encoder:
+  {channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
+   activity_kernel: 3, embedding: 8}
 data: {crop_seconds: [1.0, 1.3]}
 optimiser: {steps: 6, batch: 4, warmup: 2}
+activity: {steps: 4, batch: 4}
 """
 
 Audio = NDArray[np.float32]

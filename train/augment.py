@@ -61,7 +61,7 @@ class Augmenter:
         """Degrade samples in [-1, 1]; the length stays."""
         config = self.config
         if random.random() < strength * config.room_probability:
-            audio = _convolve(audio, self._room(random))
+            audio = self.in_room(audio, random)
         chance = random.random() / strength if strength else 1.0
         if chance < config.noise_probability:
             index = int(random.integers(len(self._noises)))
@@ -98,6 +98,10 @@ class Augmenter:
         start = int(random.integers(time - width + 1))
         fbank[start : start + width] = floor
         return fbank
+
+    def in_room(self, audio: Audio, random: Generator) -> Audio:
+        """The samples as heard somewhere in a room."""
+        return _convolve(audio, self._room(random))
 
     def _room(self, random: Generator) -> Audio:
         """A measured response, or exponentially decaying noise behind a direct path."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 try:
@@ -13,9 +14,10 @@ except ModuleNotFoundError:
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
+from train.activity import measure_activity, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
-from train.encoder_file import load_encoder
+from train.encoder_file import load_encoder, save_encoder
 from train.trainer import Trainer
 
 
@@ -30,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
     parser.add_argument("--config", type=Path, help="YAML that overrides the defaults")
     parser.add_argument(
-        "--init", type=Path, help="encoder.pt of another run, whose weights a new run begins with"
+        "--init",
+        type=Path,
+        help="encoder.pt of another run, whose shape and weights a new run begins with",
     )
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default 1)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes (default 1)")
@@ -43,15 +47,17 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     try:
         config = load_config(TrainConfig, args.config)
-        corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         initial = load_encoder(args.init) if args.init else None
-        if initial is not None and initial.config != config.encoder:
-            raise EarmarkError(
-                f"{args.init} is an encoder of another shape than this run's",
-                "Give the configuration that it was trained with",
-            )
+        if initial is not None:
+            config = replace(config, encoder=initial.config)
+        corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
-        trainer.train()
+        encoder = trainer.train()
+        if config.activity.steps:
+            train_activity(encoder, config, corpus, args.workers)
+            save_encoder(encoder, trainer.encoder_path)
+            for name, value in asdict(measure_activity(encoder, config, corpus)).items():
+                print(f"{name:18} {value:.3f}")
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return 1

@@ -43,6 +43,22 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
+class ActivityConfig:
+    """Mixtures with known truth, on which the activity outputs are trained; the trunk stays."""
+
+    steps: int = 0  # after the encoder's; in the last stage of a recipe
+    batch: int = 24
+    seconds: tuple[float, float] = (2.0, 4.0)
+    nobody_probability: float = 0.15
+    two_voices_probability: float = 0.6
+    part_probability: float = 0.4  # that a voice is heard in a part of the span alone
+    room_probability: float = 0.4
+    voice_db: tuple[float, float] = (-10.0, 10.0)  # level of the second voice beside the first
+    background_db: tuple[float, float] = (-50.0, -8.0)  # beside the first voice
+    learning_rate: float = 3.0e-3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run's result."""
 
@@ -50,5 +66,6 @@ class TrainConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    activity: ActivityConfig = field(default_factory=ActivityConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -1,9 +1,10 @@
 """The streaming speaker encoder: causal convolutions, local attention and additive pooling.
 
 The network is split where sums are taken. `frames` computes, for every encoder frame, a positive
-attention weight `w` and a feature `h` per channel; `head` turns the sums over any set of frames,
+attention weight `w` and a feature `h` per channel, and the probabilities `p` that somebody and that
+more than one person is speaking; `head` turns the sums over any set of frames,
 
-    S = (n, Σw, Σw·h, Σw·h²)
+    S = (n, Σw, Σw·h, Σw·h², Σp)
 
 into an embedding. Attention is a sigmoid of local context only, so sums of sums are sums: the
 embedding of any stretch of audio is `head(sum of its records)`.
@@ -15,11 +16,15 @@ replaced by a sigmoid, which is what makes it additive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+ACTIVITIES = 2  # speech, overlapping speech
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class EncoderConfig:
     dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
     features: int = 384
     attention: int = 64
+    activity_kernel: int = 9
+    activity_dilation: int = 2
     embedding: int = 192
 
 
@@ -88,6 +95,37 @@ class CausalBlock(nn.Module):
         return functional.relu(x + y), state
 
 
+class Activity(nn.Module):
+    """Is anybody speaking, and is more than one? A second reading of the trunk.
+
+    What tells voices apart is not all of what tells speech from noise: the trunk's middle, where
+    less of that has been discarded, is read too.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(2 * channels, channels)
+        self.depthwise = CausalDepthwiseNorm(channels, kernel, dilation)
+        self.outer = nn.Linear(channels, ACTIVITIES)
+
+    def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds (batch, time, 2) from two depths of the trunk, each (batch, time, channels).
+
+        The state is the last frames of input of the convolution (batch, history, channels).
+        """
+        y = functional.relu(self.inner(torch.cat([middle, last], dim=-1)))
+        y, state = self.depthwise(y, state)
+        return self.outer(functional.relu(y)), state
+
+
+class FrameOutputs(NamedTuple):
+    """What the network says of each encoder frame."""
+
+    weights: Tensor  # (batch, time, features), in (0, 1)
+    features: Tensor  # (batch, time, features)
+    activity: Tensor  # (batch, time, 2): log-odds of speech, and of overlapping speech
+
+
 class Encoder(nn.Module):
     """Fbank frames to additive statistics, and statistics to an embedding."""
 
@@ -108,19 +146,32 @@ class Encoder(nn.Module):
         self.feature = PointwiseNorm(channels, features)
         self.attend_in = nn.Linear(channels, config.attention)
         self.attend_out = nn.Linear(config.attention, features)
+        self.activity = Activity(channels, config.activity_kernel, config.activity_dilation)
         self.head_norm = nn.BatchNorm1d(2 * features)
         self.head_out = nn.Linear(2 * features, config.embedding)
 
     @property
+    def statistics_size(self) -> int:
+        """Values of a record: the frames counted, three sums per feature, the activities."""
+        return 1 + 3 * self.config.features + ACTIVITIES
+
+    @property
     def histories(self) -> list[int]:
-        """Encoder frames of state that each block keeps."""
-        return [(self.config.kernel - 1) * dilation for dilation in self.config.dilations]
+        """Encoder frames of state that each block keeps, and, last, the activity outputs."""
+        config = self.config
+        blocks = [(config.kernel - 1) * dilation for dilation in config.dilations]
+        return [*blocks, (config.activity_kernel - 1) * config.activity_dilation]
 
     def initial_state(self, batch: int) -> Tensor:
         """State of a stream that has heard nothing: zeros (batch, sum of histories, channels)."""
         return self.input_mean.new_zeros(batch, sum(self.histories), self.config.channels)
 
-    def frames(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def middle(self) -> int:
+        """Blocks before the middle of the trunk."""
+        return len(self.blocks) // 2
+
+    def frames(self, fbank: Tensor, state: Tensor) -> tuple[FrameOutputs, Tensor]:
         """Advance the stream.
 
         Args:
@@ -128,23 +179,34 @@ class Encoder(nn.Module):
             state: from `initial_state` or from the call before.
 
         Returns:
-            Weights and features, each (batch, time / stride, features), and the new state.
+            Outputs for time / stride frames, and the new state.
         """
+        *block_states, activity_state = state.split(self.histories, 1)
+        middle, last, states = self.trunk(fbank, block_states)
+        activity, activity_state = self.activity(middle, last, activity_state)
+        outputs = FrameOutputs(
+            weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(last)))),
+            features=self.feature(last),
+            activity=activity,
+        )
+        return outputs, torch.cat([*states, activity_state], dim=1)
+
+    def trunk(self, fbank: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
         stride = self.config.stride
         x = ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
         batch, time, width = x.shape
         x = functional.relu(self.stem(x.reshape(batch, time // stride, width * stride)))
-        states = []
-        for block, block_state in zip(self.blocks, state.split(self.histories, 1), strict=True):
-            x, new_state = block(x, block_state)
-            states.append(new_state)
-        h = self.feature(x)
-        w = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))
-        return w, h, torch.cat(states, dim=1)
+        new_states, depths = [], [x]
+        for block, state in zip(self.blocks, states, strict=True):
+            x, new_state = block(x, state)
+            new_states.append(new_state)
+            depths.append(x)
+        return depths[self.middle], x, new_states
 
     def head(self, statistics: Tensor) -> Tensor:
-        """Embeddings (batch, embedding), any length, of statistics (batch, 1 + 3 * features)."""
-        _, w, wh, whh = statistics.split([1] + [self.config.features] * 3, dim=1)
+        """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
+        w, wh, whh = statistics[:, 1:-ACTIVITIES].chunk(3, dim=1)
         w = w.clamp_min(1e-6)
         mean = wh / w
         std = (whh / w - mean.square()).clamp_min(1e-5).sqrt()
@@ -158,10 +220,10 @@ class Encoder(nn.Module):
             fbank: log-mel frames.
             mask: encoder frames to sum (batch, time / stride), 1 or 0; all where absent.
         """
-        w, h, _ = self.frames(fbank, self.initial_state(len(fbank)))
+        outputs, _ = self.frames(fbank, self.initial_state(len(fbank)))
         if mask is not None:
-            w = w * mask[:, :, None]
-        return self.head(sum_statistics(w, h, dim=1))
+            outputs = outputs._replace(weights=outputs.weights * mask[:, :, None])
+        return self.head(sum_statistics(outputs, dim=1))
 
 
 def split_level(fbank: Tensor) -> Tensor:
@@ -174,11 +236,13 @@ def split_level(fbank: Tensor) -> Tensor:
     return torch.cat([fbank - level, level], dim=-1)
 
 
-def sum_statistics(w: Tensor, h: Tensor, dim: int) -> Tensor:
-    """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h²) along the last axis."""
+def sum_statistics(outputs: FrameOutputs, dim: int) -> Tensor:
+    """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h², Σp) along the last axis."""
+    w, h, activity = outputs
     wh = w * h
     n = torch.ones_like(w[..., :1])
-    return torch.cat([x.sum(dim=dim) for x in (n, w, wh, wh * h)], dim=-1)
+    terms = (n, w, wh, wh * h, torch.sigmoid(activity))
+    return torch.cat([x.sum(dim=dim) for x in terms], dim=-1)
 
 
 class FramesGraph(nn.Module):
@@ -189,11 +253,12 @@ class FramesGraph(nn.Module):
         self.encoder = encoder
 
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Records (batch, time / frames_per_record, 1 + 3 * features) and the new state."""
+        """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         config = self.encoder.config
-        w, h, state = self.encoder.frames(fbank, state)
-        shape = (len(fbank), -1, config.frames_per_record // config.stride, config.features)
-        return sum_statistics(w.reshape(shape), h.reshape(shape), dim=2), state
+        outputs, state = self.encoder.frames(fbank, state)
+        shape = (len(fbank), -1, config.frames_per_record // config.stride)
+        outputs = FrameOutputs(*(x.reshape(*shape, x.shape[-1]) for x in outputs))
+        return sum_statistics(outputs, dim=2), state
 
 
 class HeadGraph(nn.Module):
@@ -204,5 +269,5 @@ class HeadGraph(nn.Module):
         self.encoder = encoder
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """Unit-length embeddings (batch, embedding) of statistics (batch, 1 + 3 * features)."""
+        """Unit-length embeddings (batch, embedding) of statistics (batch, statistics_size)."""
         return functional.normalize(self.encoder.head(statistics), dim=1)

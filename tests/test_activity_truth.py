@@ -1,0 +1,152 @@
+"""Risk: the activity outputs are taught, or measured, on a truth that is shifted or wrong."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tiny_corpus import ASSETS, conversation, open_corpus
+
+from edge.rttm import read_rttm
+from train.activity import log_odds, measure_activity, mixtures, train_activity
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder import Encoder
+from train.mixtures import FRAME, Mixture, speech_marks
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Corpus]:
+    return open_corpus(tmp_path_factory.mktemp("opened"))
+
+
+def clean(config: TrainConfig, **settings: object) -> TrainConfig:
+    """Nothing but the voices, and a background far below them."""
+    augment = replace(
+        config.augment,
+        room_probability=0.0,
+        noise_probability=0.0,
+        babble_probability=0.0,
+        telephone_probability=0.0,
+        clipping_probability=0.0,
+        level_db=(-26.0, -26.0),
+        equaliser_db=0.0,
+        mel_mask=0,
+        time_mask=0,
+    )
+    activity = replace(
+        config.activity,
+        room_probability=0.0,
+        background_db=(-70.0, -70.0),
+        **settings,  # type: ignore[arg-type]
+    )
+    return replace(config, augment=augment, activity=activity)
+
+
+def test_a_mixture_depends_on_seed_and_step_alone(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    first, second = (mixtures(config, corpus, held_out=False) for _ in range(2))
+    assert len(first) == config.activity.steps
+    expected = [first[i] for i in range(4)]
+    for i in reversed(range(4)):
+        for field in fields(Mixture):
+            again = getattr(second[i], field.name)
+            assert torch.equal(again, getattr(expected[i], field.name))
+        size, time, mels = expected[i].fbank.shape
+        assert (size, mels) == (config.activity.batch, 80)
+        assert expected[i].truth.shape == (size, time // config.encoder.stride, 2)
+        assert set(expected[i].truth.unique().tolist()) <= {0.0, 1.0}
+        assert (expected[i].truth[..., 1] <= expected[i].truth[..., 0]).all(), "overlap is speech"
+
+
+def test_speech_is_marked_where_people_speak() -> None:
+    audio = conversation()
+    marks = speech_marks(audio)
+    truth = np.zeros(len(marks), dtype=bool)
+    for turn in read_rttm(ASSETS / "conversation.rttm"):
+        truth[int(turn.start * 50) : int(turn.end * 50)] = True
+    assert (marks == truth).mean() > 0.9
+    assert not speech_marks(np.zeros(16000, dtype=np.float32)).any()
+
+
+def test_truth_is_as_late_as_the_encoder(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    config = clean(
+        config, nobody_probability=0.0, two_voices_probability=0.0, part_probability=1.0, batch=24
+    )
+    mixture = mixtures(config, corpus, held_out=False)[0]
+    shape = config.encoder
+    level = mixture.fbank.mean(dim=2).unflatten(1, (-1, shape.stride)).mean(dim=2).numpy()
+    truth = mixture.truth[..., 0].numpy()
+    agreement = {lag: correlation(level, truth, lag) for lag in range(-6, 13)}
+    best = max(agreement, key=agreement.__getitem__)
+    # In encoder frames; the fbank's own window makes it 0.5 frame uncertain.
+    assert abs(best - shape.look_ahead / shape.stride) <= 1, agreement
+
+
+def correlation(level: NDArray[np.float32], truth: NDArray[np.float32], lag: int) -> float:
+    """Of level with the truth that comes `lag` frames later."""
+    keep = slice(6, level.shape[1] - 13)
+    later = truth[:, keep.start + lag : keep.stop + lag]
+    return float(np.corrcoef(level[:, keep].ravel(), later.ravel())[0, 1])
+
+
+def test_two_voices_at_once_are_overlap_and_none_is_silence(
+    opened: tuple[TrainConfig, Corpus],
+) -> None:
+    config, corpus = opened
+
+    def shares(**settings: float) -> list[float]:
+        made = mixtures(clean(config, batch=12, **settings), corpus, held_out=False)
+        means: list[float] = made[0].truth.mean(dim=(0, 1)).tolist()
+        return means
+
+    whole = {"part_probability": 0.0}
+    assert shares(nobody_probability=1.0, **whole) == [0.0, 0.0]
+    speech, overlap = shares(nobody_probability=0.0, two_voices_probability=0.0, **whole)
+    assert speech > 0.5
+    assert overlap == 0.0
+    speech, overlap = shares(nobody_probability=0.0, two_voices_probability=1.0, **whole)
+    assert speech > overlap > 0.4
+
+
+def test_training_changes_the_activity_outputs_and_nothing_else(
+    opened: tuple[TrainConfig, Corpus],
+) -> None:
+    config, corpus = opened
+    torch.manual_seed(0)
+    encoder = Encoder(config.encoder)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    config = replace(config, activity=replace(config.activity, steps=60, batch=8))
+    losses = train_activity(encoder, config, corpus, workers=0)
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, before[name]) != name.startswith("activity."), name
+
+
+def test_what_is_measured_tells_a_knowing_encoder_from_a_guessing_one(
+    opened: tuple[TrainConfig, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, corpus = opened
+    monkeypatch.setattr("train.activity.MEASURED", 2)
+
+    def knowing(_: Encoder, mixture: Mixture) -> torch.Tensor:
+        return mixture.truth * 8.0 - 4.0
+
+    monkeypatch.setattr("train.activity.log_odds", knowing)
+    figures = measure_activity(Encoder(config.encoder), config, corpus)
+    assert figures.speech_auc == figures.overlap_auc == figures.overlap_precision == 1.0
+    assert 0.0 < figures.overlap_share < 0.5
+    monkeypatch.setattr("train.activity.log_odds", log_odds)
+    figures = measure_activity(Encoder(config.encoder), config, corpus)
+    assert figures.overlap_auc < 0.95
+
+
+def test_marks_are_of_the_samples_they_stand_for() -> None:
+    assert FRAME == 320
+    audio = conversation()[: 4 * 16000 + 17]
+    assert len(speech_marks(audio)) == len(audio) // FRAME

@@ -1,0 +1,100 @@
+"""Training of the activity outputs on mixtures, with the trunk as it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from rich.progress import track
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from train.augment import Augmenter
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder import Encoder
+from train.metrics import average_precision, roc_auc
+from train.mixtures import Mixture, Mixtures
+
+MEASURED = 40  # mixtures of a batch each
+
+
+def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures:
+    """Mixtures of the training speakers, or of those held out from them."""
+    return Mixtures(
+        config,
+        utterances=corpus.held_out if held_out else corpus.train,
+        indices=corpus.held_out_indices if held_out else corpus.train_indices,
+        waveforms=corpus.waveforms,
+        noises=corpus.noises,
+        augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
+    )
+
+
+def train_activity(
+    encoder: Encoder, config: TrainConfig, corpus: Corpus, workers: int
+) -> list[float]:
+    """Train `encoder.activity` in place; nothing else changes. Returns the loss of each step."""
+    encoder.eval()  # the normalisations of the trunk keep their statistics
+    encoder.activity.train()
+    torch.manual_seed(config.seed)
+    settings = config.activity
+    optimiser = torch.optim.AdamW(encoder.activity.parameters(), lr=settings.learning_rate)
+    loader = DataLoader(
+        mixtures(config, corpus, held_out=False),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    losses = []
+    for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
+        for group in optimiser.param_groups:
+            decay = 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))
+            group["lr"] = settings.learning_rate * decay
+        loss = functional.binary_cross_entropy_with_logits(
+            log_odds(encoder, mixture), mixture.truth
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    encoder.eval()
+    return losses
+
+
+def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
+    """Of speech and of overlap in each encoder frame, (batch, time, 2)."""
+    with torch.no_grad():
+        state = encoder.initial_state(len(mixture.fbank))
+        *block_states, activity_state = state.split(encoder.histories, 1)
+        middle, last, _ = encoder.trunk(mixture.fbank, block_states)
+    odds: torch.Tensor = encoder.activity(middle, last, activity_state)[0]
+    return odds
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Areas under the ROC curve, and average precision, over encoder frames."""
+
+    speech_auc: float
+    overlap_auc: float
+    overlap_precision: float
+    overlap_share: float  # the precision of guessing
+
+
+def measure_activity(encoder: Encoder, config: TrainConfig, corpus: Corpus) -> Detection:
+    """On mixtures of the speakers held out from the training side."""
+    held_out = mixtures(config, corpus, held_out=True)
+    with torch.inference_mode():
+        pairs = [
+            (log_odds(encoder, mixture).flatten(0, 1), mixture.truth.flatten(0, 1) > 0)
+            for mixture in (held_out[i] for i in range(MEASURED))
+        ]
+    odds, truth = (torch.cat(parts).numpy() for parts in zip(*pairs, strict=True))
+    return Detection(
+        speech_auc=roc_auc(odds[:, 0], truth[:, 0]),
+        overlap_auc=roc_auc(odds[:, 1], truth[:, 1]),
+        overlap_precision=average_precision(odds[:, 1], truth[:, 1]),
+        overlap_share=float(truth[:, 1].mean()),
+    )
