@@ -17,7 +17,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 
 | | |
 | --- | --- |
-| precision | {precision} (head: float32) |
+| precision | {precision} (head: int8 weights, float32 sums) |
 | parameters | {parameters:,} |
 | files | frames.onnx {frames_kb} kB, head.onnx {head_kb} kB |
 | embedding | {embedding} values, unit length |

@@ -25,7 +25,7 @@ from export.card import write_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import model_spec, write_spec
-from export.quantise import next_float_block, quantise_frames
+from export.quantise import next_float_block, quantise_frames, shrink_head
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder
@@ -102,7 +102,7 @@ def export(
     streams = [
         _log_mel(corpus.waveforms[int(i)], 10.0 ** random.uniform(-2.0, 0.3)) for i in chosen
     ]
-    (staging / "head.onnx").write_bytes((fp32_folder / "head.onnx").read_bytes())
+    shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
     spec = model_spec(encoder.config, name, training_data, "int8")
     audios, speakers = corpus.held_out_trials()
     frames, float_blocks = staging / "frames.onnx", list[int]()

@@ -123,11 +123,12 @@ class ConvolutionalFrames(nn.Module):
             x, new_history = block(x, history)
             states.append(new_history)
             depths.append(x)
-        activity, new_history = self.activity(depths[encoder.middle], x, activity_history)
+        middle = depths[encoder.middle]
+        activity, new_history = self.activity(middle, x, activity_history)
         states.append(new_history)
         outputs = FrameOutputs(
             weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x)))),
-            features=self.feature(x),
+            features=self.feature(torch.cat([x, middle], dim=1)),
             activity=activity,
         )
         shape = (batch, -1, config.frames_per_record // config.stride)

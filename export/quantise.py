@@ -1,7 +1,7 @@
 """Static int8 quantisation of the frames graph: uint8 activations, int8 weights per channel.
 
-The head stays in float32: it is 0.1 % of the work, and its inputs range over the length of speech.
-So do the sums at the end of the frames graph, for the same reason.
+The sums at the end stay in float32: they range over the length of speech. The head's arithmetic
+stays in float32 too, being 0.1 % of the work, but its weights are kept as int8.
 """
 
 from __future__ import annotations
@@ -80,6 +80,32 @@ def quantise_frames(
             weight_type=QuantType.QInt8,
             per_channel=True,
         )
+
+
+def shrink_head(source: Path, target: Path) -> None:
+    """Write a float head graph with its matrices as int8, a scale for each of their rows.
+
+    The runtime turns them back to float32 once, when it loads the graph: a quarter of the file,
+    and sums as exact as before.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    for tensor in [t for t in graph.initializer if len(t.dims) == 2]:
+        weights = onnx.numpy_helper.to_array(tensor)
+        scales = np.abs(weights).max(axis=1, keepdims=True) / 127.0 + np.float32(1e-12)
+        rows = np.rint(weights / scales).astype(np.int8)
+        name = tensor.name
+        graph.initializer.remove(tensor)
+        graph.initializer.append(onnx.numpy_helper.from_array(rows, f"{name}_int8"))
+        graph.initializer.append(onnx.numpy_helper.from_array(scales, f"{name}_scale"))
+        restored = [
+            onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=1),
+            onnx.helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name]),
+        ]
+        for node in reversed(restored):
+            graph.node.insert(0, node)
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
 
 
 def next_float_block(

@@ -30,7 +30,7 @@ from export.cli import main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import model_spec, write_spec
-from export.quantise import next_float_block, quantise_frames
+from export.quantise import next_float_block, quantise_frames, shrink_head
 from train.encoder import Encoder
 from train.encoder_file import save_encoder
 
@@ -55,7 +55,7 @@ def export_pair(
     export_graphs(encoder, fp32)
     int8.mkdir()
     quantise_frames(fp32 / "frames.onnx", int8 / "frames.onnx", streams, CHUNK)
-    (int8 / "head.onnx").write_bytes((fp32 / "head.onnx").read_bytes())
+    shrink_head(fp32 / "head.onnx", int8 / "head.onnx")
     for path, precision in ((fp32, "float32"), (int8, "int8")):
         write_spec(path, model_spec(encoder.config, "tiny", "", precision))
     return Model.load(fp32), Model.load(int8)

@@ -30,12 +30,13 @@ SHAPE = EncoderConfig(
     features=16,
     attention=8,
     activity_kernel=3,
+    head_hidden=12,
     embedding=8,
 )
 YAML = """
 encoder:
   {channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
-   activity_kernel: 3, embedding: 8}
+   activity_kernel: 3, head_hidden: 12, embedding: 8}
 data: {crop_seconds: [1.0, 1.3]}
 optimiser: {steps: 6, batch: 4, warmup: 2}
 activity: {steps: 4, batch: 4}

@@ -18,6 +18,7 @@ from train.activity import measure_activity, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder, save_encoder
+from train.growth import grow
 from train.trainer import Trainer
 
 
@@ -31,10 +32,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
     parser.add_argument("--config", type=Path, help="YAML that overrides the defaults")
-    parser.add_argument(
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument(
         "--init",
         type=Path,
         help="encoder.pt of another run, whose shape and weights a new run begins with",
+    )
+    begin.add_argument(
+        "--grow",
+        type=Path,
+        help="encoder.pt of a narrower encoder, whose function a new run begins with",
     )
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default 1)")
     parser.add_argument("--workers", type=int, default=1, help="loader processes (default 1)")
@@ -47,9 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     try:
         config = load_config(TrainConfig, args.config)
-        initial = load_encoder(args.init) if args.init else None
-        if initial is not None:
+        torch.manual_seed(config.seed)
+        initial = None
+        if args.init:
+            initial = load_encoder(args.init)
             config = replace(config, encoder=initial.config)
+        elif args.grow:
+            initial = grow(load_encoder(args.grow), config.encoder)
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
         encoder = trainer.train()

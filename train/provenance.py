@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import sys
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -30,9 +31,10 @@ def git_commit() -> str:
 
 
 def provenance(config: Any) -> dict[str, Any]:
-    """The resolved configuration (a dataclass), package versions, machine and commit."""
+    """The command, its resolved configuration (a dataclass), versions, machine and commit."""
     packages = ("earmark", "torch", "numpy", "onnxruntime")
     return {
+        "command": sys.argv,
         "config": asdict(config),
         "commit": git_commit(),
         "python": platform.python_version(),

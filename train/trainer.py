@@ -76,6 +76,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             _parameter_groups([self.encoder, self.classifier], config.optimiser.weight_decay),
             lr=config.optimiser.learning_rate,
+            fused=True,
         )
         self.step = 0
 

@@ -1,0 +1,51 @@
+"""A wider encoder that begins as the function of a narrower one (Net2Net, Chen et al., 2016).
+
+New channels begin with random weights, and nothing old reads them: what comes out is the narrower
+encoder's until training moves it. What that one cost to train is not spent again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from edge.errors import EarmarkError
+from train.encoder import Encoder, EncoderConfig
+
+TWO_DEPTHS = ("feature.linear.weight", "activity.inner.weight")  # read two depths side by side
+
+
+def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
+    """An encoder of the shape `config` that computes what `narrow` does, in evaluation mode.
+
+    Raises:
+        EarmarkError: `config` differs in more than widths, or is narrower somewhere.
+    """
+    old = narrow.config
+    widths = ("channels", "attention", "head_hidden")
+    alike = replace(config, **{width: getattr(old, width) for width in widths}) == old
+    if not alike or any(getattr(config, width) < getattr(old, width) for width in widths):
+        raise EarmarkError(
+            f"an encoder of {old} does not grow into {config}",
+            f"Only {', '.join(widths)} may grow; --init takes an encoder's shape as it is",
+        )
+    encoder = Encoder(config)
+    weights = encoder.state_dict()
+    for name, values in narrow.state_dict().items():
+        if values.ndim == 0:  # a count of batches
+            continue
+        parts = 2 if name in TWO_DEPTHS else 1
+        pairs = zip(values.chunk(parts, -1), weights[name].chunk(parts, -1), strict=True)
+        weights[name] = torch.cat([_grown(*pair) for pair in pairs], -1)
+    encoder.load_state_dict(weights)
+    return encoder.eval()
+
+
+def _grown(old: Tensor, new: Tensor) -> Tensor:
+    """`new` with `old` in its first rows and columns; old rows do not read new columns."""
+    grown = new.clone()
+    grown[: len(old)] = 0.0
+    grown[tuple(slice(size) for size in old.shape)] = old
+    return grown
