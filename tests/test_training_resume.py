@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,10 +36,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Corpu
 class Interrupted(Trainer):
     """Hears Ctrl-C in the middle of its third step, as the keyboard would send it."""
 
-    def _update(self, batch: Batch) -> dict[str, float]:
+    def _update(self, batches: Sequence[Batch]) -> dict[str, float]:
         if self.step == 2:
             signal.raise_signal(signal.SIGINT)
-        terms = super()._update(batch)
+        terms = super()._update(batches)
         if self.step == 2:
             signal.raise_signal(signal.SIGINT)
         return terms
@@ -117,7 +118,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
         Interrupted(config, corpus, tmp_path, workers=0).train()
     before = (tmp_path / "checkpoint.pt").read_bytes()
     broken = Trainer(config, corpus, tmp_path, workers=0)
-    monkeypatch.setattr("train.trainer.distillation_loss", lambda e, _: e.sum() * float("nan"))
+    monkeypatch.setattr("train.objective.distillation_loss", lambda e, _: e.sum() * float("nan"))
     with pytest.raises(EarmarkError, match="nan at step 3"):
         broken.train()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before

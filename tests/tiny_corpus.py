@@ -38,6 +38,7 @@ encoder:
   {channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
    activity_kernel: 3, head_hidden: 12, embedding: 8}
 data: {crop_seconds: [1.0, 1.3]}
+augment: {rooms: {count: 2}}
 optimiser: {steps: 6, batch: 4, warmup: 2}
 activity: {steps: 4, batch: 4}
 """

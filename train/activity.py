@@ -65,12 +65,14 @@ def train_activity(
 
 def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
     """Of speech and of overlap in each encoder frame, (batch, time, 2)."""
+    device = encoder.input_mean.device
+    fbank = mixture.fbank.to(device)
     with torch.no_grad():
-        state = encoder.initial_state(len(mixture.fbank))
+        state = encoder.initial_state(len(fbank))
         *block_states, activity_state = state.split(encoder.histories, 1)
-        middle, last, _ = encoder.trunk(mixture.fbank, block_states)
+        middle, last, _ = encoder.trunk(fbank, block_states)
     odds: torch.Tensor = encoder.activity(middle, last, activity_state)[0]
-    return odds
+    return odds.to(mixture.truth.device)
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 
 import numpy as np
+import soundfile
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from train import torchaudio_functional as functional
+from train.rooms import RoomConfig
+from train.voices import VoiceConfig
 from train.waveforms import SAMPLE_RATE, Waveforms
 
 Audio = NDArray[np.float32]
@@ -25,8 +29,9 @@ class AugmentConfig:
     """
 
     ramp_steps: int = 5000
+    voices: VoiceConfig = field(default_factory=VoiceConfig)
+    rooms: RoomConfig = field(default_factory=RoomConfig)
     room_probability: float = 0.2
-    room_decay_seconds: tuple[float, float] = (0.1, 0.7)  # T60 of simulated rooms
     noise_probability: float = 0.3
     noise_snr_db: tuple[float, float] = (3.0, 25.0)
     babble_probability: float = 0.12
@@ -35,6 +40,8 @@ class AugmentConfig:
     telephone_probability: float = 0.12
     telephone_low_hz: tuple[float, float] = (50.0, 350.0)
     telephone_high_hz: tuple[float, float] = (2800.0, 4000.0)
+    opus_probability: float = 0.0
+    opus_compression: tuple[float, float] = (0.7, 1.0)  # libsndfile's level; 1: the fewest bits
     clipping_probability: float = 0.03
     level_db: tuple[float, float] = (-60.0, -12.0)  # RMS relative to full scale
     equaliser_db: float = 1.5  # standard deviation of each of the curve's components
@@ -74,6 +81,8 @@ class Augmenter:
             low = random.uniform(*config.telephone_low_hz)
             high = random.uniform(*config.telephone_high_hz)
             audio = _telephone(audio, low, high, companded=random.random() < 0.5)
+        if random.random() < strength * config.opus_probability:
+            audio = _through_opus(audio, random.uniform(*config.opus_compression))
         audio = audio * (_from_db(random.uniform(*config.level_db)) / _rms(audio))
         if random.random() < strength * config.clipping_probability:
             limit = np.quantile(np.abs(audio), random.uniform(0.95, 0.999))
@@ -104,16 +113,8 @@ class Augmenter:
         return _convolve(audio, self._room(random))
 
     def _room(self, random: Generator) -> Audio:
-        """A measured response, or exponentially decaying noise behind a direct path."""
-        if random.random() < 0.3:
-            return self._rooms[int(random.integers(len(self._rooms)))]
-        decay = random.uniform(*self.config.room_decay_seconds)
-        time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
-        tail = random.standard_normal(len(time)) * 10.0 ** (-3.0 * time / decay)
-        tail[: int(0.002 * SAMPLE_RATE)] = 0.0
-        tail *= _from_db(random.uniform(-12.0, 6.0)) / np.linalg.norm(tail)
-        tail[0] = 1.0
-        return tail.astype(np.float32)
+        """A response, measured or simulated."""
+        return self._rooms[int(random.integers(len(self._rooms)))]
 
     def babble(self, count: int, random: Generator) -> Audio:
         """Several voices at once."""
@@ -153,6 +154,18 @@ def _telephone(audio: Audio, low_hz: float, high_hz: float, *, companded: bool) 
         narrow = functional.mu_law_decoding(codes, 256) * peak
     wide = functional.resample(narrow, 8000, SAMPLE_RATE).numpy()
     return wide[: len(audio)]  # type: ignore[no-any-return]
+
+
+def _through_opus(audio: Audio, compression: float) -> Audio:
+    """Encoded and decoded by Opus (RFC 6716)."""
+    coded = BytesIO()
+    peak = np.abs(audio).max() + np.float32(1e-9)
+    soundfile.write(
+        coded, audio / peak, SAMPLE_RATE, "OPUS", format="OGG", compression_level=compression
+    )
+    coded.seek(0)
+    heard: Audio = soundfile.read(coded, dtype="float32")[0] * peak
+    return np.resize(heard, len(audio))
 
 
 def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:

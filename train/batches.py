@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,21 +15,40 @@ from edge._native import Fbank, FbankOptions
 from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
-from train.waveforms import Waveforms
+from train.teacher import OnlineTarget
+from train.voices import draw_voice
+from train.waveforms import SAMPLE_RATE, Waveforms
+
+Frames = NDArray[np.float32]
+TEACHER_SAMPLES = 5 * SAMPLE_RATE  # of an utterance that its teachers hear
 
 
 @dataclass
 class Batch:
-    """One step's crops: log-mel frames, pooling mask, speaker labels (-1 unknown) and targets."""
+    """Crops to be pushed through the encoder at once."""
 
-    fbank: Tensor  # (batch, time, mels)
-    mask: Tensor  # (batch, time / stride)
-    labels: Tensor  # (batch,)
-    targets: Tensor  # (batch, embedding)
+    fbank: Tensor  # log-mel frames (batch, time, mels)
+    mask: Tensor  # of the encoder frames that are pooled (batch, time / stride)
+    utterances: Tensor  # of which each crop was cut (batch,)
+    labels: Tensor  # speakers (batch,); -1 unknown
+    targets: Tensor  # of the teachers (batch, embedding); NaN unknown
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass
+class Crop:
+    """One crop, before it is part of a batch."""
+
+    fbank: Frames  # (time, mels)
+    label: int
+    target: Frames  # (embedding,)
 
 
 class Batches(Dataset[Batch]):
-    """Random crops of random utterances, augmented. The index is the training step."""
+    """Random crops of random utterances, augmented; as many a step as `per_step` says."""
 
     def __init__(
         self,
@@ -39,9 +59,16 @@ class Batches(Dataset[Batch]):
         waveforms: Waveforms,
         targets: NDArray[np.float32],
         augmenter: Augmenter,
+        online: OnlineTarget | None = None,
+        per_step: int = 1,
     ) -> None:
-        """`indices[i]` is the place of utterance i in `waveforms` and `targets`."""
+        """`indices[i]` is the place of utterance i in `waveforms` and `targets`.
+
+        `online` gives the targets of changed voices; without it they have none.
+        """
         self.config = config
+        self.per_step = per_step
+        self._online = online
         self._indices = indices
         self._waveforms = waveforms
         self._targets = targets
@@ -54,46 +81,68 @@ class Batches(Dataset[Batch]):
         self._probability = _sampling_probability(utterances)
 
     def __len__(self) -> int:
-        return self.config.optimiser.steps
+        return self.config.optimiser.steps * self.per_step
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, index: int) -> Batch:
         config, data = self.config, self.config.data
-        random = np.random.default_rng([self.config.seed, step])
+        random = np.random.default_rng([self.config.seed, index])
         size = config.optimiser.batch
         stride = config.encoder.stride
         frames = int(random.uniform(*data.crop_seconds) * 100) // stride * stride
-        chosen = random.choice(len(self._labels), size=size, p=self._probability)
-        strength = self._augmenter.strength(step)
-        fbank = np.stack([self._crop(int(i), frames, random, strength) for i in chosen])
-        mask = np.ones((size, frames // stride), dtype=np.float32)
-        for i in np.flatnonzero(random.random(size) < data.splice_probability):
+        count = size // data.views
+        chosen = random.choice(len(self._labels), size=count, p=self._probability)
+        chosen = np.repeat(chosen, data.views)
+        strength = self._augmenter.strength(index // self.per_step)
+        crops = [self._crop(int(i), frames, random, strength) for i in chosen]
+        fbank = np.stack([crop.fbank for crop in crops])
+        mask = np.ones((len(crops), frames // stride), dtype=np.float32)
+        for i in np.flatnonzero(random.random(len(crops)) < data.splice_probability):
             span = int(random.integers(*data.splice_frames)) // stride * stride
-            fbank[i, :span] = fbank[(i + 1) % size, -span:]
+            fbank[i, :span] = fbank[(i + data.views) % len(crops), -span:]
             mask[i, : (span + config.encoder.look_ahead) // stride] = 0.0
         return Batch(
             fbank=torch.from_numpy(fbank),
             mask=torch.from_numpy(mask),
-            labels=torch.from_numpy(self._labels[chosen]),
-            targets=torch.from_numpy(self._targets[self._indices[chosen]]),
+            utterances=torch.from_numpy(chosen),
+            labels=torch.tensor([crop.label for crop in crops]),
+            targets=torch.from_numpy(np.stack([crop.target for crop in crops])),
         )
 
-    def speaker_centres(self) -> Tensor:
-        """Sum of the targets of each labelled speaker's utterances (speakers, embedding)."""
+    def class_centres(self) -> Tensor:
+        """Sum of the targets of each labelled speaker's utterances (classes, embedding).
+
+        The new speakers that changes of speed make follow the old; they have no targets yet.
+        """
         known = (self._labels >= 0) & np.isfinite(self._targets[self._indices]).all(axis=1)
-        centres = np.zeros((self._speakers, self._targets.shape[1]), dtype=np.float32)
+        voices = self.config.augment.voices
+        families = 1 + (len(voices.speeds) if voices.speed_probability else 0)
+        centres = np.zeros((families * self._speakers, self._targets.shape[1]), dtype=np.float32)
         np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
         return torch.from_numpy(centres)
 
-    def _crop(
-        self, i: int, frames: int, random: np.random.Generator, strength: float
-    ) -> NDArray[np.float32]:
+    def _crop(self, i: int, frames: int, random: Generator, strength: float) -> Crop:
         index = int(self._indices[i])
+        label, target = int(self._labels[i]), self._targets[index]
         count = 160 * (frames - 1) + 400
-        start = int(random.integers(max(1, self._waveforms.length(index) - count + 1)))
-        audio = self._waveforms.crop(index, start, count)
+        voice = draw_voice(self.config.augment.voices, random, strength)
+        if voice is None:
+            start = int(random.integers(max(1, self._waveforms.length(index) - count + 1)))
+            audio = self._waveforms.crop(index, start, count)
+        else:
+            whole = voice.change(self._waveforms.middle(index, TEACHER_SAMPLES))
+            whole = np.resize(whole, max(len(whole), count))
+            if voice.family is None or label < 0:
+                label = -1
+            else:
+                label += voice.family * self._speakers
+            unknown = np.full_like(target, np.nan)
+            target = self._online(whole) if self._online else unknown
+            start = int(random.integers(len(whole) - count + 1))
+            audio = whole[start : start + count]
         audio = self._augmenter.waveform(audio, random, strength)
         self._fbank.reset()
-        return self._augmenter.features(self._fbank.push(audio), random, strength)
+        fbank = self._augmenter.features(self._fbank.push(audio), random, strength)
+        return Crop(fbank, label, target)
 
 
 def _sampling_probability(utterances: list[Utterance]) -> NDArray[np.float64]:

@@ -27,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="earmark-train",
         description="Train a streaming speaker encoder by distillation and speaker labels. "
         "A run folder holds everything; started again there, training goes on where it stopped.",
-        epilog="example: earmark-train --corpus ../shared/corpus --run runs/small",
+        epilog="example: earmark-train --corpus ../shared/corpus --run runs/small    "
+        "Several GPUs: torchrun --nproc_per_node 4 -m -- train.cli --corpus ... --run ...",
     )
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
@@ -64,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
         encoder = trainer.train()
+        if not trainer.accelerator.is_main_process:
+            return 0
         if config.activity.steps:
             train_activity(encoder, config, corpus, args.workers)
             save_encoder(encoder, trainer.encoder_path)
@@ -77,3 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     print(f"done: export it with  earmark-export {trainer.encoder_path}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

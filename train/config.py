@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from train.augment import AugmentConfig
 from train.encoder import EncoderConfig
@@ -14,6 +17,8 @@ class DataConfig:
 
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
+    online_teachers: tuple[str, ...] = ()  # NAME.onnx of teachers that are run on changed voices
+    views: Annotated[int, Meta(ge=1)] = 1  # crops of each utterance in a batch
     crop_seconds: tuple[float, float] = (1.0, 2.2)
     splice_probability: float = 0.2  # crops that begin in another voice, which is not pooled
     splice_frames: tuple[int, int] = (20, 60)
@@ -21,12 +26,17 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms; margin and scale of AAM-softmax (Deng et al., 2019)."""
+    """Weights of the terms, named as in `train.losses`; zero leaves a term out."""
 
     distillation: float = 1.0
+    relational: float = 0.0
     classification: float = 0.02
-    margin: float = 0.2
+    contrastive: float = 0.0  # needs two views
+    margin: float = 0.2  # of the classification, radians
+    margin_ramp_steps: int = 0  # over which the margin grows from nothing
+    sub_centres: Annotated[int, Meta(ge=1)] = 1  # centres a speaker
     scale: float = 30.0
+    temperature: float = 0.1  # of the contrastive term
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,9 @@ class OptimiserConfig:
     """AdamW with a warm-up and a cosine to zero; an average of the weights is what is exported."""
 
     steps: int = 10000
-    batch: int = 48
+    batch: int = 48  # crops, on each device
+    accumulate: Annotated[int, Meta(ge=1)] = 1  # batches a step, on each device
+    precision: Literal["no", "bf16"] = "no"  # mixed with float32
     learning_rate: float = 3.0e-3
     warmup: int = 150
     weight_decay: float = 0.02

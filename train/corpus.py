@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
-from train.config import TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
-from train.teacher import fuse_teachers
+from train.rooms import simulate_rooms
+from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
@@ -24,8 +27,10 @@ class Corpus:
 
     waveforms: Waveforms
     targets: NDArray[np.float32]
+    online: OnlineTarget | None
     noises: Waveforms
-    rooms: Waveforms
+    measured_rooms: Waveforms
+    simulated_rooms: Callable[[], Waveforms]
     train: list[Utterance]
     train_indices: NDArray[np.int64]
     held_out: list[Utterance]
@@ -61,6 +66,12 @@ class Corpus:
         taught = np.isfinite(targets[:, 0])
         train = [u for u in readable if u.speaker or taught[index[u.path]]]
         held_out = [u for u in held_out if waveforms.length(index[u.path])]
+        online = _online_target(folder / "teachers", data, targets)
+        if config.augment.voices.shift_probability and online is None:
+            raise EarmarkError(
+                "augment.voices.shift_probability needs teachers that are run on shifted voices",
+                "Name their ONNX graphs in data.online_teachers",
+            )
         if not train:
             raise EarmarkError(
                 f"nothing to train on in {folder}: of {len(utterances)} utterances none can be "
@@ -70,13 +81,20 @@ class Corpus:
         return cls(
             waveforms=waveforms,
             targets=targets,
+            online=online,
             noises=_folder(folder / "noise", cache),
-            rooms=_folder(folder / "rir", cache),
+            measured_rooms=_folder(folder / "rir", cache),
+            simulated_rooms=partial(simulate_rooms, config.augment.rooms, cache),
             train=train,
             train_indices=np.array([index[u.path] for u in train]),
             held_out=held_out,
             held_out_indices=np.array([index[u.path] for u in held_out], dtype=np.int64),
         )
+
+    @cached_property
+    def rooms(self) -> Waveforms:
+        """Responses, measured and simulated; built when first asked for, by training alone."""
+        return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
         """Audio and speakers of the held-out utterances that training watches."""
@@ -86,6 +104,23 @@ class Corpus:
             if u.seconds >= HELD_OUT_SECONDS
         ]
         return [self.waveforms[i] for i, _ in chosen], [u.speaker for _, u in chosen]
+
+
+def _online_target(
+    folder: Path, data: DataConfig, targets: NDArray[np.float32]
+) -> OnlineTarget | None:
+    """Targets for changed voices, where teachers are given that can be run."""
+    if not data.online_teachers:
+        return None
+    teachers = [OnnxTeacher(Path(path)) for path in data.online_teachers]
+    for teacher in teachers:
+        if teacher.name not in data.teachers:
+            raise EarmarkError(
+                f"the online teacher {teacher.name} is not among {', '.join(data.teachers)}",
+                "Name the file after the teacher whose embeddings are in the corpus",
+            )
+    known = [teacher_rows(folder, teacher.name, data.lists) for teacher in teachers]
+    return OnlineTarget(teachers, known, targets)
 
 
 def _folder(folder: Path, cache: Path) -> Waveforms:

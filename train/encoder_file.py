@@ -29,7 +29,7 @@ def load_encoder(path: Path) -> Encoder:
     if not path.is_file():
         raise EarmarkError(f"no encoder at {path}", "Give the encoder.pt of a run of earmark-train")
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, map_location="cpu")
         encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
         encoder.load_state_dict(content["weights"])
     except (KeyError, TypeError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:

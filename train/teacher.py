@@ -7,15 +7,112 @@ product almost whole in the student's embedding size.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
+from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 
 Matrix = NDArray[np.float32]
+Audio = NDArray[np.float32]
+
+
+class OnnxTeacher:
+    """A speaker encoder as one ONNX graph: log-mel frames (1, time, mels), each mel with mean zero
+    over the utterance, to an embedding (1, size). Most public encoders have this form.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path`: NAME.onnx.
+
+        Raises:
+            EarmarkError: no such file, or not such a graph.
+        """
+        self.name = path.stem
+        self._path = path
+        self._owner = 0
+        try:
+            self.size = len(self(np.random.default_rng(0).standard_normal(16000).astype("f4")))
+        except Exception as error:  # onnxruntime raises bare exceptions of its own making
+            raise EarmarkError(
+                f"{path} does not work as a teacher: {error}",
+                "Give an ONNX graph from log-mel frames (1, time, 80) to an embedding (1, size)",
+            ) from error
+
+    def __call__(self, audio: Audio) -> NDArray[np.float32]:
+        """The embedding (size,) of samples at 16 kHz."""
+        if self._owner != os.getpid():  # a session does not outlive a fork into a loader process
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            self._session = onnxruntime.InferenceSession(
+                self._path, options, providers=["CPUExecutionProvider"]
+            )
+            self._fbank = Fbank(FbankOptions())
+            self._owner = os.getpid()
+        self._fbank.reset()
+        frames = self._fbank.push(audio)
+        frames = frames - frames.mean(axis=0)
+        name = self._session.get_inputs()[0].name
+        row: NDArray[np.float32] = self._session.run(None, {name: frames[None]})[0][0]
+        return row
+
+
+class OnlineTarget:
+    """Targets in the fused space for audio that no array holds, from teachers run on it.
+
+    Where only some of the teachers can be run, the others' part is what the known utterances say
+    it would be, in the sense of least squares.
+    """
+
+    def __init__(
+        self, teachers: Sequence[OnnxTeacher], known: Sequence[Matrix], targets: Matrix
+    ) -> None:
+        """`known`: each teacher's embeddings of the utterances that `targets` are the targets of.
+
+        Raises:
+            EarmarkError: a teacher is not the one that made its embeddings, by their size.
+        """
+        for teacher, rows in zip(teachers, known, strict=True):
+            if teacher.size != rows.shape[1]:
+                raise EarmarkError(
+                    f"{teacher.name}.onnx gives {teacher.size} values, its array has "
+                    f"{rows.shape[1]}",
+                    "Give the encoder that made the array",
+                )
+        self._teachers = teachers
+        self._means = [np.nanmean(_unit(rows), axis=0) for rows in known]
+        views = [_unit(_unit(rows) - mean) for rows, mean in zip(known, self._means, strict=True)]
+        features = np.concatenate(views, axis=1)
+        usable = np.isfinite(features).all(axis=1) & np.isfinite(targets).all(axis=1)
+        self._map = np.linalg.lstsq(features[usable], targets[usable], rcond=1e-6)[0]
+
+    def __call__(self, audio: Audio) -> NDArray[np.float32]:
+        """The unit-length target (size,) of samples at 16 kHz."""
+        rows = [
+            _unit(_unit(teacher(audio)) - mean)
+            for teacher, mean in zip(self._teachers, self._means, strict=True)
+        ]
+        target: NDArray[np.float32] = _unit(np.concatenate(rows) @ self._map).astype(np.float32)
+        return target
+
+
+def teacher_rows(folder: Path, name: str, lists: Sequence[str]) -> NDArray[np.floating]:
+    """A teacher's embeddings of the rows of several manifests, one after the other.
+
+    Raises:
+        EarmarkError: a list has no array of this teacher's.
+    """
+    paths = [folder / f"{stem}.{name}.npy" for stem in lists]
+    for path in paths:
+        if not path.is_file():
+            raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
+    rows: NDArray[np.floating] = np.concatenate([np.load(path) for path in paths])
+    return rows
 
 
 def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size: int) -> Matrix:
@@ -30,13 +127,7 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
     Returns:
         Unit-length targets (rows, size); NaN where any teacher has none.
     """
-    views = []
-    for name in names:
-        paths = [folder / f"{stem}.{name}.npy" for stem in lists]
-        for path in paths:
-            if not path.is_file():
-                raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
-        views.append(_centred(np.concatenate([np.load(path) for path in paths])))
+    views = [_centred(teacher_rows(folder, name, lists)) for name in names]
     fused = np.concatenate(views, axis=1)
     known = np.isfinite(fused).all(axis=1)
     _, _, axes = np.linalg.svd(fused[known], full_matrices=False)
@@ -51,6 +142,11 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
 def _centred(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
     """Unit-length rows around the mean of those that are known."""
     rows = embeddings.astype(np.float64)
-    rows -= np.nanmean(rows, axis=0)
-    unit: NDArray[np.float64] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return _unit(rows - np.nanmean(rows, axis=0))
+
+
+def _unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Rows (..., size) brought to unit length."""
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)
+    unit: NDArray[np.float64] = rows / lengths
     return unit

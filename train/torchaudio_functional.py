@@ -43,3 +43,4 @@ fftconvolve = _functional.fftconvolve
 resample = _functional.resample
 mu_law_encoding = _functional.mu_law_encoding
 mu_law_decoding = _functional.mu_law_decoding
+phase_vocoder = _functional.phase_vocoder

@@ -7,16 +7,16 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
@@ -29,7 +29,8 @@ from train.corpus import Corpus
 from train.curves import plot_curves
 from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder
-from train.losses import AamSoftmax, distillation_loss
+from train.losses import AamSoftmax
+from train.objective import Objective, margin_at
 from train.provenance import check_unchanged, write_provenance
 from train.trials import verification_errors
 
@@ -53,30 +54,38 @@ class Trainer:
         self.corpus = corpus
         self.run = run
         self.workers = workers
+        optimiser, loss = config.optimiser, config.loss
+        self.accelerator = Accelerator(
+            mixed_precision=optimiser.precision,
+            cpu=not torch.cuda.is_available(),  # said aloud, or processes on a CPU go unnoticed
+            # The activity outputs are trained later, by another loop.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
         torch.manual_seed(config.seed)
-        augmenter = Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms)
         self.batches = Batches(
             config,
             utterances=corpus.train,
             indices=corpus.train_indices,
             waveforms=corpus.waveforms,
             targets=corpus.targets,
-            augmenter=augmenter,
+            augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
+            online=corpus.online,
+            per_step=optimiser.accumulate * self.accelerator.num_processes,
         )
         self.initial = initial
         self.encoder = Encoder(config.encoder)
-        self.classifier = AamSoftmax(
-            self.batches.speaker_centres(), config.loss.margin, config.loss.scale
+        self.classifier = AamSoftmax(self.batches.class_centres(), loss.sub_centres, loss.scale)
+        self.optimiser = torch.optim.AdamW(
+            _parameter_groups([self.encoder, self.classifier], optimiser.weight_decay),
+            lr=optimiser.learning_rate,
+            fused=True,
         )
+        objective = Objective(self.encoder, self.classifier, loss)
+        self.objective, self.optimiser = self.accelerator.prepare(objective, self.optimiser)
         self.average = AveragedModel(
             self.encoder,
-            multi_avg_fn=get_ema_multi_avg_fn(config.optimiser.ema_decay),
+            multi_avg_fn=get_ema_multi_avg_fn(optimiser.ema_decay),
             use_buffers=True,
-        )
-        self.optimiser = torch.optim.AdamW(
-            _parameter_groups([self.encoder, self.classifier], config.optimiser.weight_decay),
-            lr=config.optimiser.learning_rate,
-            fused=True,
         )
         self.step = 0
 
@@ -91,36 +100,24 @@ class Trainer:
         return self.run / "encoder.pt"
 
     def train(self) -> Encoder:
-        """Run to the last step; returns the averaged encoder, in evaluation mode."""
-        self.run.mkdir(parents=True, exist_ok=True)
-        resumed = self.checkpoint_path.is_file()
-        if resumed:
-            check_unchanged(self.run, self.config)
-        write_provenance(self.run, self.config)
-        if resumed:
-            self._load()
-        elif self.initial is not None:
-            self.encoder.load_state_dict(self.initial.state_dict())
-        else:
-            self._measure_input()
-        loader = DataLoader(
-            Subset(self.batches, range(self.step, len(self.batches))),
-            batch_size=None,
-            num_workers=self.workers,
-            prefetch_factor=4 if self.workers else None,
-        )
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeRemainingColumn()) as progress:
-            task = progress.add_task("training", total=len(self.batches), completed=self.step)
-            saved = time.monotonic()
+        """Run to the last step; returns the averaged encoder, in evaluation mode.
+
+        With several processes, started by torchrun, each calls this; the first one writes.
+        """
+        self._begin()
+        saved = time.monotonic()
+        with self._progress() as progress:
+            task = progress.add_task(
+                "training", total=self.config.optimiser.steps, completed=self.step
+            )
             try:
-                for batch in loader:
+                for batches in self._steps():
                     with _interrupts_held():
-                        terms = self._update(batch)
+                        terms = self._update(batches)
                         self.step += 1
                     if self.step % 50 == 0:
                         self._log("train.csv", terms)
-                    if self.step % VALIDATE_STEPS == 0:
+                    if self.step % VALIDATE_STEPS == 0 and self.accelerator.is_main_process:
                         self._log("validation.csv", self.validate())
                     progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -131,8 +128,44 @@ class Trainer:
                 raise
         self._save()
         encoder = self.averaged_encoder()
-        save_encoder(encoder, self.encoder_path)
+        if self.accelerator.is_main_process:
+            save_encoder(encoder, self.encoder_path)
         return encoder
+
+    def _begin(self) -> None:
+        """Go on from the checkpoint, or from what a new run begins with."""
+        resumed = self.checkpoint_path.is_file()
+        if resumed:
+            check_unchanged(self.run, self.config)
+        if self.accelerator.is_main_process:
+            self.run.mkdir(parents=True, exist_ok=True)
+            write_provenance(self.run, self.config)
+        if resumed:
+            self._load()
+        elif self.initial is not None:
+            self.encoder.load_state_dict(self.initial.state_dict())
+        else:
+            self._measure_input()
+        self.accelerator.wait_for_everyone()
+
+    def _steps(self) -> Iterator[tuple[Batch, ...]]:
+        """This process's batches of every step that is left."""
+        accelerator = self.accelerator
+        first = self.step * self.batches.per_step + accelerator.process_index
+        own = range(first, len(self.batches), accelerator.num_processes)
+        loader = DataLoader(
+            Subset(self.batches, own),
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=4 if self.workers else None,
+        )
+        return zip(*[iter(loader)] * self.config.optimiser.accumulate, strict=True)
+
+    def _progress(self) -> Progress:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        return Progress(
+            *columns, TimeRemainingColumn(), disable=not self.accelerator.is_main_process
+        )
 
     def averaged_encoder(self) -> Encoder:
         """The encoder whose weights are the running average, in evaluation mode."""
@@ -146,41 +179,40 @@ class Trainer:
         options = FbankOptions()
 
         def embed(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-            fbank = torch.from_numpy(Fbank(options).push(audio))
+            fbank = torch.from_numpy(Fbank(options).push(audio)).to(self.accelerator.device)
             usable = len(fbank) // self.config.encoder.stride * self.config.encoder.stride
             with torch.inference_mode():
                 embedding = encoder(fbank[None, :usable])
-            row: NDArray[np.float32] = torch.nn.functional.normalize(embedding)[0].numpy()
+            row: NDArray[np.float32] = torch.nn.functional.normalize(embedding)[0].cpu().numpy()
             return row
 
         audios, speakers = self.corpus.held_out_trials()
         eer, cost = verification_errors(audios, speakers, embed, 3.0)
         return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
 
-    def _update(self, batch: Batch) -> dict[str, float]:
-        weights, optimiser = self.config.loss, self.config.optimiser
+    def _update(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """One step of the optimiser; the loss terms of the last of the step's batches."""
+        settings, accelerator = self.config.optimiser, self.accelerator
         for group in self.optimiser.param_groups:
-            group["lr"] = optimiser.learning_rate * _schedule(self.step, optimiser)
-        embeddings: Tensor = self.encoder(batch.fbank, batch.mask)
-        distillation = distillation_loss(embeddings, batch.targets)
-        classification = self.classifier(embeddings, batch.labels)
-        loss = weights.distillation * distillation + weights.classification * classification
-        if not torch.isfinite(loss):
-            raise EarmarkError(
-                f"the loss is {loss.item()} at step {self.step}",
-                f"The last checkpoint, {self.checkpoint_path}, is whole. Lower "
-                "optimiser.learning_rate, or look for recordings that are not speech",
-            )
+            group["lr"] = settings.learning_rate * _schedule(self.step, settings)
+        margin = margin_at(self.step, self.config.loss)
         self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.encoder.parameters(), optimiser.clip_norm)
+        for i, batch in enumerate(batches):
+            last = i == len(batches) - 1
+            # Between devices, gradients are exchanged once a step.
+            with nullcontext() if last else accelerator.no_sync(self.objective):
+                terms = self.objective(batch.to(accelerator.device), margin)
+                if not torch.isfinite(terms["loss"]):
+                    raise EarmarkError(
+                        f"the loss is {terms['loss'].item()} at step {self.step}",
+                        f"The last checkpoint, {self.checkpoint_path}, is whole. Lower "
+                        "optimiser.learning_rate, or look for recordings that are not speech",
+                    )
+                accelerator.backward(terms["loss"] / len(batches))
+        accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
         self.optimiser.step()
         self.average.update_parameters(self.encoder)
-        return {
-            "loss": loss.item(),
-            "distillation": distillation.item(),
-            "classification": classification.item(),
-        }
+        return {name: term.item() for name, term in terms.items()}
 
     def _measure_input(self) -> None:
         """Fix the input normalisation from the first batches, before any weight is learnt."""
@@ -190,6 +222,8 @@ class Trainer:
         self.encoder.input_std.copy_(inputs.std(dim=0))
 
     def _log(self, name: str, values: dict[str, float]) -> None:
+        if not self.accelerator.is_main_process:
+            return
         path = self.run / name
         new = not path.is_file()
         with path.open("a", newline="", encoding="utf-8") as output:
@@ -208,13 +242,17 @@ class Trainer:
         }
 
     def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(self._state(), partial)
         partial.replace(self.checkpoint_path)
         plot_curves(self.run)
 
     def _load(self) -> None:
-        state = torch.load(self.checkpoint_path, weights_only=True)
+        state = torch.load(
+            self.checkpoint_path, weights_only=True, map_location=self.accelerator.device
+        )
         self.step = state["step"]
         self.encoder.load_state_dict(state["encoder"])
         self.classifier.load_state_dict(state["classifier"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,6 +49,12 @@ class Waveforms:
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         return self.crop(index, 0, self.length(index))
 
+    def middle(self, index: int, count: int) -> NDArray[np.float32]:
+        """The middle `count` samples of one file at most."""
+        length = self.length(index)
+        count = min(count, length)
+        return self.crop(index, (length - count) // 2, count)
+
     def crop(self, index: int, start: int, count: int) -> NDArray[np.float32]:
         """`count` samples (float32 in [-1, 1)) of one file, repeated from its start when short."""
         begin, end = self._offsets[index], self._offsets[index + 1]
@@ -54,6 +62,12 @@ class Waveforms:
         if len(piece) < count:
             piece = np.resize(self._samples[begin:end], count)
         return piece.astype(np.float32) / 32768.0
+
+    @classmethod
+    def joined(cls, first: Waveforms, second: Waveforms) -> Waveforms:
+        """The files of both, in memory."""
+        offsets = np.concatenate([first._offsets, first._offsets[-1] + second._offsets[1:]])
+        return cls(np.concatenate([first._samples, second._samples]), offsets)
 
     @classmethod
     def load(cls, paths: Sequence[Path], cache: Path) -> Waveforms:
@@ -66,17 +80,26 @@ class Waveforms:
         """
         key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
-        if not index_path.is_file():
-            cache.mkdir(parents=True, exist_ok=True)
-            lengths = _decode(paths, samples_path)
-            if not any(lengths):
-                raise EarmarkError(
-                    f"none of {len(paths)} audio files can be read", "Check the corpus"
-                )
-            index_path.write_text(json.dumps(lengths))
+        with locked(cache):
+            if not index_path.is_file():
+                lengths = _decode(paths, samples_path)
+                if not any(lengths):
+                    raise EarmarkError(
+                        f"none of {len(paths)} audio files can be read", "Check the corpus"
+                    )
+                index_path.write_text(json.dumps(lengths))
         offsets = np.concatenate([[0], np.cumsum(json.loads(index_path.read_text()))])
         samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
         return cls(samples, offsets.astype(np.int64))
+
+
+@contextmanager
+def locked(cache: Path) -> Iterator[None]:
+    """Make the folder, and let one process at a time fill it: the others find it filled."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _identity(path: Path) -> str:

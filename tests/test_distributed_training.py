@@ -1,0 +1,53 @@
+"""Risk: several devices train another encoder than one device does with the same batches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from tiny_corpus import build_corpus, tiny_config
+
+from train.encoder_file import load_encoder
+
+
+def train(tmp_path: Path, name: str, extra: str, launcher: list[str]) -> dict[str, torch.Tensor]:
+    config = tiny_config(tmp_path)
+    config = config.rename(tmp_path / f"{name}.yaml")
+    text = config.read_text().replace("warmup: 2", f"warmup: 2, {extra}")
+    config.write_text(text.replace("activity: {steps: 4", "activity: {steps: 0"))
+    run = tmp_path / "runs" / name
+    command = [sys.executable, *launcher, "-m", *["--"] * bool(launcher), "train.cli"]
+    command += ["--corpus", str(tmp_path / "corpus"), "--run", str(run), "--config", str(config)]
+    result = subprocess.run(
+        [*command, "--workers", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stderr
+    return load_encoder(run / "encoder.pt").state_dict()
+
+
+def test_two_processes_train_what_one_does_with_two_batches_a_step(tmp_path: Path) -> None:
+    build_corpus(tmp_path / "corpus")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    apart = train(tmp_path, "apart", "accumulate: 1", torchrun)
+    alone = train(tmp_path, "alone", "accumulate: 2", [])
+    other = train(tmp_path, "other", "accumulate: 1", [])
+    # Normalisations count the batches of their own process; all that is learnt is the same.
+    learnt = [name for name in alone if "running" not in name and "batches" not in name]
+    assert len(learnt) > 30
+    for name in learnt:
+        torch.testing.assert_close(apart[name], alone[name], rtol=2e-3, atol=2e-4, msg=name)
+    assert any(not torch.allclose(other[n], alone[n], rtol=2e-3, atol=2e-4) for n in learnt)
+
+
+def test_half_precision_trains(tmp_path: Path) -> None:
+    build_corpus(tmp_path / "corpus")
+    weights = train(tmp_path, "half", "precision: bf16", [])
+    assert all(values.dtype != torch.bfloat16 for values in weights.values())
+    assert all(bool(values.isfinite().all()) for values in weights.values())

@@ -1,0 +1,66 @@
+"""Voices that nobody has: recordings changed so that the words stay and the speaker does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from train import torchaudio_functional as functional
+from train.waveforms import SAMPLE_RATE
+
+Audio = NDArray[np.float32]
+WINDOW, HOP = 512, 128  # samples, of the phase vocoder
+
+
+@dataclass(frozen=True)
+class VoiceConfig:
+    """Chances that a crop's voice is changed, and by how much."""
+
+    speed_probability: float = 0.0
+    speeds: tuple[float, ...] = (0.9, 1.1)  # each makes a new speaker of every speaker
+    shift_probability: float = 0.0  # only with teachers that are run on the result
+    shift_semitones: tuple[float, float] = (1.0, 4.0)  # up or down, the tempo kept
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A way to change a voice."""
+
+    ratio: float  # of pitch and formants
+    keeps_tempo: bool
+    family: int | None  # number of the new speakers that it makes of the old; None: of no label
+
+    def change(self, audio: Audio) -> Audio:
+        """The samples in the changed voice; as long as before where the tempo is kept."""
+        wave = torch.from_numpy(audio)
+        if self.keeps_tempo:
+            wave = _stretched(wave, self.ratio)
+        orig = round(SAMPLE_RATE * self.ratio / 160) * 160  # a coarse ratio: a short filter
+        changed: Audio = functional.resample(wave, orig, SAMPLE_RATE).numpy()
+        return changed[: len(audio)] if self.keeps_tempo else changed
+
+
+def draw_voice(config: VoiceConfig, random: Generator, strength: float) -> Voice | None:
+    """A change of voice, or None for the voice as it is."""
+    chance = random.random() / strength if strength else 1.0
+    if chance < config.speed_probability:
+        family = int(random.integers(len(config.speeds)))
+        return Voice(config.speeds[family], keeps_tempo=False, family=1 + family)
+    if chance < config.speed_probability + config.shift_probability:
+        semitones = random.uniform(*config.shift_semitones) * random.choice([-1.0, 1.0])
+        return Voice(2.0 ** (semitones / 12.0), keeps_tempo=True, family=None)
+    return None
+
+
+def _stretched(wave: torch.Tensor, factor: float) -> torch.Tensor:
+    """The same sound, `factor` times as long, by a phase vocoder (Flanagan and Golden, 1966)."""
+    window = torch.hann_window(WINDOW)
+    spectrum = torch.stft(wave, WINDOW, HOP, window=window, return_complex=True)
+    advance = torch.linspace(0.0, torch.pi * HOP, WINDOW // 2 + 1)[:, None]
+    stretched = functional.phase_vocoder(spectrum, 1.0 / factor, advance)
+    length = int(np.ceil(len(wave) * factor))
+    return torch.istft(stretched, WINDOW, HOP, window=window, length=length)
