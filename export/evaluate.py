@@ -9,15 +9,15 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import spyder
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
@@ -26,11 +26,19 @@ from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn, read_rttm
 from edge.speakers import UNKNOWN
 from edge.turns import turns_from_events
-from export.detection import DetectionRow, evaluate_detection
+from export.detection import evaluate_detection
 from export.graphs import export_graphs
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
-from export.rivals import Cost, cost_of_model, cost_of_rival, load_rivals
+from export.rivals import cost_of_model, cost_of_rival, load_rivals
+from export.tables import (
+    Diarization,
+    Verification,
+    cost_table,
+    detection_table,
+    diarization_table,
+    verification_table,
+)
 from train.augment import mix
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
@@ -46,30 +54,6 @@ BABBLE_DB = 5.0
 COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 
-@dataclass(frozen=True)
-class Verification:
-    """One row of the verification table; rates in percent."""
-
-    corpus: str
-    crop: str
-    form: str
-    eer: float
-    min_dcf: float
-
-
-@dataclass(frozen=True)
-class Diarization:
-    """One row of the diarization table: DER and its parts in percent of the speech in truth."""
-
-    recording: str
-    miss: float
-    false_alarm: float
-    confusion: float
-    der: float
-    speakers: int
-    speakers_truth: int
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the evaluation; returns the exit status."""
     parser = argparse.ArgumentParser(prog="make eval", description=__doc__)
@@ -80,32 +64,46 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
     try:
-        int8 = Model.load(args.model)
-        encoder = load_encoder(args.encoder)
-        rivals = load_rivals(args.rivals) if args.rivals else []
-        forms = _forms(encoder, int8) | {rival.name: rival.embed for rival in rivals}
-        verification = evaluate_verification(args.corpus, forms)
-        audio = read_audio(CONVERSATION)[: 16000 * COST_SECONDS]
-        parameters = sum(p.numel() for p in encoder.parameters())
-        costs = [cost_of_model(int8, parameters, audio, args.model)]
-        costs += [cost_of_rival(rival, audio) for rival in rivals]
-        detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
-        diarization = evaluate_diarization(args.corpus / "conversations", int8)
+        figures = evaluate(args)
     except EarmarkError as error:
         print(f"eval: {error}", file=sys.stderr)
         return 1
-    print_tables(verification, costs, detection, diarization)
+    except KeyboardInterrupt:
+        return 130
     if args.json:
-        figures = {
-            "commit": git_commit(),
-            "model": int8.id,
-            "verification": [asdict(row) for row in verification],
-            "costs": [asdict(row) for row in costs],
-            "detection": [asdict(row) for row in detection],
-            "diarization": [asdict(row) for row in diarization],
-        }
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure part by part, each shown as soon as it is there; returns all figures."""
+    console = Console()
+    int8 = Model.load(args.model)
+    encoder = load_encoder(args.encoder)
+    rivals = load_rivals(args.rivals) if args.rivals else []
+
+    diarization = evaluate_diarization(args.corpus / "conversations", int8)
+    console.print(diarization_table(diarization))
+    detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
+    console.print(detection_table(detection))
+    audio = read_audio(CONVERSATION)[: 16000 * COST_SECONDS]
+    parameters = sum(p.numel() for p in encoder.parameters())
+    costs = [cost_of_model(int8, parameters, audio, args.model)]
+    costs += [cost_of_rival(rival, audio) for rival in rivals]
+    console.print(cost_table(costs, COST_SECONDS))
+    forms = _forms(encoder, int8) | {rival.name: rival.embed for rival in rivals}
+    verification = evaluate_verification(args.corpus, forms)
+    console.print(verification_table(verification))
+
+    parts = {
+        "verification": verification,
+        "costs": costs,
+        "detection": detection,
+        "diarization": diarization,
+    }
+    return {"commit": git_commit(), "model": int8.id} | {
+        name: [asdict(row) for row in rows] for name, rows in parts.items()
+    }
 
 
 def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verification]:
@@ -167,48 +165,6 @@ def diarize(model: Model, samples: NDArray) -> list[Turn]:
     """Final turns of a recording, samples (n,) at 16 kHz."""
     pipeline = Pipeline(model, [], PipelineConfig())
     return turns_from_events(pipeline.push(samples) + pipeline.flush())
-
-
-def print_tables(
-    verification: list[Verification],
-    costs: list[Cost],
-    detection: list[DetectionRow],
-    diarization: list[Diarization],
-) -> None:
-    """All tables for people."""
-    console = Console()
-    table = Table("corpus", "crop", title="Verification: EER % (minDCF at 0.01), all pairs")
-    forms = list(dict.fromkeys(row.form for row in verification))
-    for form in forms:
-        table.add_column(form, justify="right")
-    for corpus, crop in dict.fromkeys((row.corpus, row.crop) for row in verification):
-        cells = {r.form: r for r in verification if (r.corpus, r.crop) == (corpus, crop)}
-        figures = [f"{cells[form].eer:5.2f} ({cells[form].min_dcf:.3f})" for form in forms]
-        table.add_row(corpus, crop, *figures)
-    console.print(table)
-    table = Table("encoder", title=f"Cost, on {COST_SECONDS} s of audio, one thread")
-    for heading in ("parameters", "MB on disk", "CPU ms per second of audio"):
-        table.add_column(heading, justify="right")
-    for cost in costs:
-        table.add_row(
-            cost.name, f"{cost.parameters:,}", f"{cost.megabytes:.1f}", f"{cost.cpu_ms:.2f}"
-        )
-    console.print(table)
-    table = Table("found", "by", title="Detection on the conversations, every 0.1 s")
-    for heading in ("ROC-AUC", "average precision", "share of targets"):
-        table.add_column(heading, justify="right")
-    for found in detection:
-        figures = [f"{value:.3f}" for value in (found.auc, found.precision, found.share)]
-        table.add_row(found.what, found.detector, *figures)
-    console.print(table)
-    table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
-    for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):
-        table.add_column(heading, justify="right")
-    for row in diarization:
-        parts = (row.miss, row.false_alarm, row.confusion, row.der)
-        counts = f"{row.speakers} / {row.speakers_truth}" if row.speakers_truth else ""
-        table.add_row(row.recording, *(f"{part:.1f}" for part in parts), counts)
-    console.print(table)
 
 
 def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:

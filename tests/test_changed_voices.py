@@ -73,7 +73,8 @@ def test_a_shifted_voice_keeps_its_words() -> None:
 
     def envelope(audio: Audio) -> NDArray[np.float64]:
         power = np.square(audio[: len(audio) // 800 * 800], dtype=np.float64).reshape(-1, 800)
-        return np.log(power.mean(axis=1) + 1e-7)
+        levels: NDArray[np.float64] = np.log(power.mean(axis=1) + 1e-7)
+        return levels
 
     one, two = envelope(speech), envelope(shifted)
     count = min(len(one), len(two))

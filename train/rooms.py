@@ -72,4 +72,4 @@ def _shortest_decay(size: NDArray[np.floating]) -> float:
     """Just above Sabine's decay of a room whose walls absorb everything."""
     volume = float(np.prod(size))
     surface = 2.0 * float(size[0] * size[1] + size[1] * size[2] + size[0] * size[2])
-    return 1.01 * 24.0 * np.log(10.0) / 343.0 * volume / surface
+    return float(1.01 * 24.0 * np.log(10.0) / 343.0 * volume / surface)

@@ -1,0 +1,82 @@
+"""What `make eval` measured, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from export.detection import DetectionRow
+from export.rivals import Cost
+
+
+@dataclass(frozen=True)
+class Verification:
+    """One row of the verification table; rates in percent."""
+
+    corpus: str
+    crop: str
+    form: str
+    eer: float
+    min_dcf: float
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """One row of the diarization table: DER and its parts in percent of the speech in truth."""
+
+    recording: str
+    miss: float
+    false_alarm: float
+    confusion: float
+    der: float
+    speakers: int
+    speakers_truth: int
+
+
+def verification_table(rows: Sequence[Verification]) -> Table:
+    """Corpora and crops down, forms of the encoder and rivals across."""
+    table = Table("corpus", "crop", title="Verification: EER % (minDCF at 0.01), all pairs")
+    forms = list(dict.fromkeys(row.form for row in rows))
+    for form in forms:
+        table.add_column(form, justify="right")
+    for corpus, crop in dict.fromkeys((row.corpus, row.crop) for row in rows):
+        cells = {r.form: r for r in rows if (r.corpus, r.crop) == (corpus, crop)}
+        figures = [f"{cells[form].eer:5.2f} ({cells[form].min_dcf:.3f})" for form in forms]
+        table.add_row(corpus, crop, *figures)
+    return table
+
+
+def cost_table(costs: Sequence[Cost], seconds: float) -> Table:
+    """An encoder a row."""
+    table = Table("encoder", title=f"Cost, on {seconds:g} s of audio, one thread")
+    for heading in ("parameters", "MB on disk", "CPU ms per second of audio"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        figures = (f"{cost.parameters:,}", f"{cost.megabytes:.1f}", f"{cost.cpu_ms:.2f}")
+        table.add_row(cost.name, *figures)
+    return table
+
+
+def detection_table(rows: Sequence[DetectionRow]) -> Table:
+    """A detector a row."""
+    table = Table("found", "by", title="Detection on the conversations, every 0.1 s")
+    for heading in ("ROC-AUC", "average precision", "share of targets"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        figures = [f"{value:.3f}" for value in (row.auc, row.precision, row.share)]
+        table.add_row(row.what, row.detector, *figures)
+    return table
+
+
+def diarization_table(rows: Sequence[Diarization]) -> Table:
+    """A recording a row, all together last."""
+    table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
+    for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        parts = (row.miss, row.false_alarm, row.confusion, row.der)
+        counts = f"{row.speakers} / {row.speakers_truth}" if row.speakers_truth else ""
+        table.add_row(row.recording, *(f"{part:.1f}" for part in parts), counts)
+    return table
