@@ -14,6 +14,7 @@ class DataConfig:
 
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
+    whitened_targets: bool = False
     crop_seconds: tuple[float, float] = (1.0, 2.2)
     splice_probability: float = 0.2  # crops that begin in another voice, which is not pooled
     splice_frames: tuple[int, int] = (20, 60)
@@ -40,6 +41,7 @@ class OptimiserConfig:
     weight_decay: float = 0.02
     clip_norm: float = 5.0
     ema_decay: float = 0.998
+    whitening_ridge: float = 0.2  # share of the mean variance added to each direction's, at the end
 
 
 @dataclass(frozen=True)

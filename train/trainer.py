@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
@@ -32,9 +39,11 @@ from train.encoder_file import save_encoder
 from train.losses import AamSoftmax, distillation_loss
 from train.provenance import check_unchanged, write_provenance
 from train.trials import verification_errors
+from train.whitening import whiten_head
 
 CHECKPOINT_SECONDS = 180.0
 VALIDATE_STEPS = 500
+WHITENING_BATCHES = 120
 
 
 class Trainer:
@@ -131,6 +140,7 @@ class Trainer:
                 raise
         self._save()
         encoder = self.averaged_encoder()
+        whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
         save_encoder(encoder, self.encoder_path)
         return encoder
 
@@ -139,6 +149,14 @@ class Trainer:
         encoder = self.average.module
         assert isinstance(encoder, Encoder)
         return encoder.eval()
+
+    def _embeddings(self, encoder: Encoder) -> NDArray[np.float32]:
+        """What the encoder says of training crops, (count, embedding)."""
+        count = min(WHITENING_BATCHES, len(self.batches))
+        with torch.inference_mode():
+            batches = (self.batches[i] for i in track(range(count), "whitening"))
+            rows = [encoder(batch.fbank, batch.mask) for batch in batches]
+        return torch.cat(rows).numpy()  # type: ignore[no-any-return]
 
     def validate(self) -> dict[str, float]:
         """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
