@@ -17,6 +17,7 @@ class DataConfig:
 
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
+    whitened_targets: bool = False
     online_teachers: tuple[str, ...] = ()  # NAME.onnx of teachers that are run on changed voices
     views: Annotated[int, Meta(ge=1)] = 1  # crops of each utterance in a batch
     crop_seconds: tuple[float, float] = (1.0, 2.2)
@@ -52,6 +53,7 @@ class OptimiserConfig:
     weight_decay: float = 0.02
     clip_norm: float = 5.0
     ema_decay: float = 0.998
+    whitening_ridge: float = 0.2  # share of the mean variance added to each direction's, at the end
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,13 @@ class Corpus:
         size = config.encoder.embedding
         targets = np.full((len(utterances), size), np.nan, dtype=np.float32)
         if data.teachers:
-            targets = fuse_teachers(folder / "teachers", data.teachers, data.lists, size)
+            targets = fuse_teachers(
+                folder / "teachers",
+                data.teachers,
+                data.lists,
+                size,
+                whitened=data.whitened_targets,
+            )
         if len(targets) != len(utterances):
             raise EarmarkError(
                 f"{len(targets)} teacher embeddings for {len(utterances)} utterances",

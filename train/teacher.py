@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
+from train.whitening import whitening
 
+TARGET_RIDGE = 0.3
 Matrix = NDArray[np.float32]
 Audio = NDArray[np.float32]
 
@@ -115,7 +117,9 @@ def teacher_rows(folder: Path, name: str, lists: Sequence[str]) -> NDArray[np.fl
     return rows
 
 
-def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size: int) -> Matrix:
+def fuse_teachers(
+    folder: Path, names: Sequence[str], lists: Sequence[str], size: int, *, whitened: bool = False
+) -> Matrix:
     """Targets for the rows of several manifests, one after the other.
 
     Args:
@@ -123,6 +127,8 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
         names: teachers.
         lists: manifests, by name.
         size: of the student's embedding.
+        whitened: all directions made alike in variance, so that what sets one voice apart weighs as
+            much in the loss as what many have in common.
 
     Returns:
         Unit-length targets (rows, size); NaN where any teacher has none.
@@ -135,6 +141,9 @@ def fuse_teachers(folder: Path, names: Sequence[str], lists: Sequence[str], size
     # A singular vector's sign is arbitrary; fixed, a run resumes on any machine with the same map.
     axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
     projected = fused @ axes.T
+    if whitened:
+        rows = projected[known]
+        projected = (projected - rows.mean(axis=0)) @ whitening(rows, TARGET_RIDGE)
     targets = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     return targets.astype(np.float32)  # type: ignore[no-any-return]
 

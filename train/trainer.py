@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import signal
 import threading
 import time
@@ -16,7 +15,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
@@ -31,11 +37,14 @@ from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
+from train.optimiser import learning_rate, parameter_groups
 from train.provenance import check_unchanged, write_provenance
 from train.trials import verification_errors
+from train.whitening import whiten_head
 
 CHECKPOINT_SECONDS = 180.0
 VALIDATE_STEPS = 500
+WHITENING_BATCHES = 120
 
 
 class Trainer:
@@ -76,7 +85,7 @@ class Trainer:
         self.encoder = Encoder(config.encoder)
         self.classifier = AamSoftmax(self.batches.class_centres(), loss.sub_centres, loss.scale)
         self.optimiser = torch.optim.AdamW(
-            _parameter_groups([self.encoder, self.classifier], optimiser.weight_decay),
+            parameter_groups([self.encoder, self.classifier], optimiser.weight_decay),
             lr=optimiser.learning_rate,
             fused=True,
         )
@@ -129,6 +138,7 @@ class Trainer:
         self._save()
         encoder = self.averaged_encoder()
         if self.accelerator.is_main_process:
+            whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
             save_encoder(encoder, self.encoder_path)
         return encoder
 
@@ -173,6 +183,17 @@ class Trainer:
         assert isinstance(encoder, Encoder)
         return encoder.eval()
 
+    def _embeddings(self, encoder: Encoder) -> NDArray[np.float32]:
+        """What the encoder says of training crops, (count, embedding)."""
+        count = min(WHITENING_BATCHES, len(self.batches))
+        with torch.inference_mode():
+            batches = (
+                self.batches[i].to(self.accelerator.device)
+                for i in track(range(count), "whitening")
+            )
+            rows = [encoder(batch.fbank, batch.mask) for batch in batches]
+        return torch.cat(rows).cpu().numpy()  # type: ignore[no-any-return]
+
     def validate(self) -> dict[str, float]:
         """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
         encoder = self.averaged_encoder()
@@ -194,7 +215,7 @@ class Trainer:
         """One step of the optimiser; the loss terms of the last of the step's batches."""
         settings, accelerator = self.config.optimiser, self.accelerator
         for group in self.optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(self.step, settings)
+            group["lr"] = learning_rate(self.step, settings)
         margin = margin_at(self.step, self.config.loss)
         self.optimiser.zero_grad()
         for i, batch in enumerate(batches):
@@ -274,20 +295,3 @@ def _interrupts_held() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
     if held:
         raise KeyboardInterrupt
-
-
-def _schedule(step: int, optimiser: Any) -> float:
-    """Linear warm-up, then a half cosine to zero at the last step."""
-    if step < optimiser.warmup:
-        return float((step + 1) / optimiser.warmup)
-    done = (step - optimiser.warmup) / max(1, optimiser.steps - optimiser.warmup)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
-
-
-def _parameter_groups(modules: list[torch.nn.Module], decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases and normalisation."""
-    parameters = [p for module in modules for p in module.parameters()]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]

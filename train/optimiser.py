@@ -1,0 +1,28 @@
+"""What the optimiser is told: learning rate by step, and which parameters decay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from train.config import OptimiserConfig
+
+
+def learning_rate(step: int, config: OptimiserConfig) -> float:
+    """Linear warm-up, then a half cosine to zero at the last step."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+
+def parameter_groups(modules: Sequence[nn.Module], decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices, none for biases and normalisation."""
+    parameters = [p for module in modules for p in module.parameters()]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
