@@ -20,7 +20,7 @@ from rich.console import Console
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from export.calibrate import fit_calibration
+from export.calibrate import fit_calibration, shared_channels
 from export.card import write_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
@@ -121,7 +121,7 @@ def export(
         float_blocks.append(worst)
 
     print("calibrating on held-out speakers")
-    weights = fit_calibration(Model.load(staging), audios, speakers)
+    weights = fit_calibration(Model.load(staging), audios, speakers, shared_channels(corpus))
     spec = msgspec.structs.replace(spec, calibration=weights)
     write_spec(staging, spec)
 

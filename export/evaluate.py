@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     verification = evaluate_verification(args.corpus, forms)
     console.print(verification_table(verification))
 
-    parts = {
+    parts: dict[str, Sequence[Any]] = {
         "verification": verification,
         "costs": costs,
         "detection": detection,

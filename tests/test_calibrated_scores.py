@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_corpus import open_corpus
 from voices import ada, model
 
 from edge.errors import EarmarkError
 from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
 from edge.speakers import SpeakerBook, rank
 from edge.verification import identify, verify
+from export.calibrate import CHANNELS, shared_channels
 
 lengths = st.floats(0, 1e6)
 long_enough = st.floats(MIN_SECONDS, 1e6)
@@ -110,3 +113,19 @@ def test_rates_that_are_none(name: str, rate: float) -> None:
 def test_a_calibration_that_is_none(weights: tuple[float, float, float, float]) -> None:
     with pytest.raises(EarmarkError, match="4 finite weights"):
         Calibration(weights)
+
+
+def test_a_shared_channel_does_the_same_to_every_recording(tmp_path: Path) -> None:
+    _, corpus = open_corpus(tmp_path)
+    first, second = corpus.waveforms[0][:16000], corpus.waveforms[5][:16000]
+    channels, again = shared_channels(corpus), shared_channels(corpus)
+    assert len(channels) == CHANNELS
+    heard = [channel(first) for channel in channels]
+    for one, other in zip(heard, again, strict=True):
+        np.testing.assert_array_equal(one, other(first))
+    assert len({audio.tobytes() for audio in heard}) == CHANNELS
+    for channel in channels:
+        assert channel(second).shape == second.shape
+        quiet = 0.5 * first
+        louder = channel(first)
+        np.testing.assert_allclose(channel(quiet), louder, atol=5e-2 * np.abs(louder).max())
