@@ -32,7 +32,7 @@ class TrackerConfig:
     first_label: int = 4  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 14  # changes are sought so much further back than that
-    change_llr: float = 0.0  # a change is cut where the two sides match worse than this
+    change_llr: float = -1.0  # a change is cut where the two sides match worse than this
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
