@@ -12,7 +12,7 @@ from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.scoring import scarcity
-from train.augment import AugmentConfig, Augmenter
+from train.augment import AugmentConfig
 from train.corpus import Corpus
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def _as_it_is(audio: Audio) -> Audio:
 
 def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
     """Rooms, lines and noises, each the same for every recording that is heard through it."""
-    augmenter = Augmenter(_CHANNEL, corpus.noises, corpus.rooms, corpus.waveforms)
+    augmenter = corpus.augmenter(_CHANNEL)
 
     def channel(seed: int) -> Channel:
         # The same chance for every recording: the same room, line and noise.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_corpus import conversation, open_corpus
+from tiny_corpus import batches_of, conversation, open_corpus
 
 from train.augment import AugmentConfig, Augmenter, _convolve, _telephone, mix
-from train.batches import Batch, Batches
+from train.batches import Batch
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.waveforms import Waveforms
@@ -29,17 +29,6 @@ ALWAYS = AugmentConfig(
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Corpus]:
     return open_corpus(tmp_path_factory.mktemp("opened"))
-
-
-def batches_of(config: TrainConfig, corpus: Corpus) -> Batches:
-    return Batches(
-        config,
-        utterances=corpus.train,
-        indices=corpus.train_indices,
-        waveforms=corpus.waveforms,
-        targets=corpus.targets,
-        augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
-    )
 
 
 def assert_same(first: Batch, second: Batch) -> None:
@@ -85,7 +74,7 @@ def test_no_input_makes_numbers_bad_or_changes_its_length(
     opened: tuple[TrainConfig, Corpus], kind: str, count: int
 ) -> None:
     corpus = opened[1]
-    augmenter = Augmenter(ALWAYS, corpus.noises, corpus.rooms, corpus.waveforms)
+    augmenter = corpus.augmenter(ALWAYS)
     audio = {
         "silent": np.zeros(count),
         "clipped": np.sign(np.sin(np.arange(count) + 0.5)),
@@ -117,7 +106,7 @@ def test_masking_and_colouring_keep_the_shape_of_any_crop(
     opened: tuple[TrainConfig, Corpus], frames: int
 ) -> None:
     corpus = opened[1]
-    augmenter = Augmenter(AugmentConfig(), corpus.noises, corpus.rooms, corpus.waveforms)
+    augmenter = corpus.augmenter(AugmentConfig())
     fbank = np.random.default_rng(0).normal(-8.0, 2.0, (frames, 80)).astype(np.float32)
     for seed in range(20):
         out = augmenter.features(fbank.copy(), np.random.default_rng(seed))
@@ -139,7 +128,7 @@ def test_noise_is_mixed_in_at_the_ratio_asked_for(snr_db: float) -> None:
 def test_level_is_set_within_the_range_asked_for(opened: tuple[TrainConfig, Corpus]) -> None:
     corpus = opened[1]
     config = replace(AugmentConfig(), level_db=(-30.0, -30.0), clipping_probability=0.0)
-    augmenter = Augmenter(config, corpus.noises, corpus.rooms, corpus.waveforms)
+    augmenter = corpus.augmenter(config)
     for seed in range(8):
         out = augmenter.waveform(conversation()[16000:48000], np.random.default_rng(seed))
         assert 10.0 * np.log10(np.mean(out.astype(np.float64) ** 2)) == pytest.approx(-30, abs=0.1)

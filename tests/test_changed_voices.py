@@ -10,11 +10,10 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from tiny_corpus import conversation, open_corpus
+from tiny_corpus import batches_of, conversation, open_corpus
 
 from edge.errors import EarmarkError
-from train.augment import Augmenter, _through_opus
-from train.batches import Batches
+from train.augment import _through_opus
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.rooms import RoomConfig, simulate_rooms
@@ -91,25 +90,13 @@ def test_voices_are_drawn_as_often_as_is_asked() -> None:
     assert all(draw_voice(config, random, 0.0) is None for _ in range(50))
 
 
-def batches_of(config: TrainConfig, corpus: Corpus, online: OnlineTarget | None) -> Batches:
-    return Batches(
-        config,
-        utterances=corpus.train,
-        indices=corpus.train_indices,
-        waveforms=corpus.waveforms,
-        targets=corpus.targets,
-        augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
-        online=online,
-    )
-
-
 def test_a_speaker_at_another_speed_is_another_speaker(
     opened: tuple[TrainConfig, Corpus],
 ) -> None:
     config, corpus = opened
     voices = VoiceConfig(speed_probability=1.0)
     changed = replace(config, augment=replace(config.augment, voices=voices, ramp_steps=0))
-    plain, new = batches_of(config, corpus, None), batches_of(changed, corpus, None)
+    plain, new = batches_of(config, corpus), batches_of(changed, corpus)
     speakers = len(plain.class_centres())
     assert len(new.class_centres()) == 3 * speakers
     labels = np.concatenate([new[i].labels.numpy() for i in range(6)])

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.config_file import load_config
 from edge.rttm import read_rttm
+from train.batches import Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, EncoderConfig, split_level
 from train.manifest import COLUMNS, is_held_out
+from train.teacher import OnlineTarget
 
 ASSETS = Path(__file__).resolve().parents[1] / "edge" / "assets"
 RATE = 16000
@@ -108,6 +110,19 @@ def open_corpus(folder: Path) -> tuple[TrainConfig, Corpus]:
     corpus = build_corpus(folder / "corpus")
     config = load_config(TrainConfig, tiny_config(folder))
     return config, Corpus.open(corpus, folder / "cache", config)
+
+
+def batches_of(config: TrainConfig, corpus: Corpus, online: OnlineTarget | None = None) -> Batches:
+    """The corpus as training batches."""
+    return Batches(
+        config,
+        utterances=corpus.train,
+        indices=corpus.train_indices,
+        waveforms=corpus.waveforms,
+        targets=corpus.targets,
+        augmenter=corpus.augmenter(config.augment),
+        online=online,
+    )
 
 
 def settled_encoder(seed: int, config: EncoderConfig = SHAPE) -> Encoder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +9,12 @@ from rich.progress import track
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from train.augment import Augmenter
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
 from train.metrics import average_precision, roc_auc
 from train.mixtures import Mixture, Mixtures
+from train.optimiser import half_cosine
 
 MEASURED = 40  # mixtures of a batch each
 
@@ -28,7 +27,7 @@ def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures
         indices=corpus.held_out_indices if held_out else corpus.train_indices,
         waveforms=corpus.waveforms,
         noises=corpus.noises,
-        augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
+        augmenter=corpus.augmenter(config.augment),
     )
 
 
@@ -50,8 +49,7 @@ def train_activity(
     losses = []
     for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
         for group in optimiser.param_groups:
-            decay = 0.5 * (1.0 + math.cos(math.pi * step / settings.steps))
-            group["lr"] = settings.learning_rate * decay
+            group["lr"] = settings.learning_rate * half_cosine(step / settings.steps)
         loss = functional.binary_cross_entropy_with_logits(
             log_odds(encoder, mixture), mixture.truth
         )

@@ -72,7 +72,7 @@ class Augmenter:
         chance = random.random() / strength if strength else 1.0
         if chance < config.noise_probability:
             index = int(random.integers(len(self._noises)))
-            noise = _random_crop(self._noises, index, len(audio), random)
+            noise = self._noises.random_crop(index, len(audio), random)
             audio = mix(audio, noise, random.uniform(*config.noise_snr_db))
         elif chance < config.noise_probability + config.babble_probability:
             babble = self.babble(len(audio), random)
@@ -122,14 +122,9 @@ class Augmenter:
         for index in random.integers(
             len(self._voices), size=random.integers(*self.config.babble_voices)
         ):
-            voice = _random_crop(self._voices, int(index), count, random)
+            voice = self._voices.random_crop(int(index), count, random)
             babble += voice / _rms(voice)
         return babble
-
-
-def _random_crop(waveforms: Waveforms, index: int, count: int, random: Generator) -> Audio:
-    start = int(random.integers(max(1, waveforms.length(index) - count + 1)))
-    return waveforms.crop(index, start, count)
 
 
 def _convolve(audio: Audio, response: Audio) -> Audio:

@@ -126,8 +126,7 @@ class Batches(Dataset[Batch]):
         count = 160 * (frames - 1) + 400
         voice = draw_voice(self.config.augment.voices, random, strength)
         if voice is None:
-            start = int(random.integers(max(1, self._waveforms.length(index) - count + 1)))
-            audio = self._waveforms.crop(index, start, count)
+            audio = self._waveforms.random_crop(index, count, random)
         else:
             whole = voice.change(self._waveforms.middle(index, TEACHER_SAMPLES))
             whole = np.resize(whole, max(len(whole), count))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
+from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
@@ -101,6 +102,10 @@ class Corpus:
     def rooms(self) -> Waveforms:
         """Responses, measured and simulated; built when first asked for, by training alone."""
         return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
+
+    def augmenter(self, config: AugmentConfig) -> Augmenter:
+        """Augmentation with this corpus's noises, rooms and voices."""
+        return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
         """Audio and speakers of the held-out utterances that training watches."""

@@ -103,8 +103,7 @@ class Mixtures(Dataset[Mixture]):
     def _voice(self, count: int, random: Generator) -> tuple[Audio, Marks]:
         """A voice of unit level within a random part of the span, and where it speaks."""
         index = int(random.choice(self._indices))
-        start = int(random.integers(max(1, self._waveforms.length(index) - count + 1)))
-        audio = self._waveforms.crop(index, start, count)
+        audio = self._waveforms.random_crop(index, count, random)
         marks = speech_marks(audio)
         config = self.config.activity
         first, last = 0, len(marks)
@@ -125,8 +124,7 @@ class Mixtures(Dataset[Mixture]):
         if random.random() < 0.3:
             return random.standard_normal(count).astype(np.float32)
         index = int(random.integers(len(self._noises)))
-        start = int(random.integers(max(1, self._noises.length(index) - count + 1)))
-        noise = self._noises.crop(index, start, count)
+        noise = self._noises.random_crop(index, count, random)
         unit: Audio = noise / np.sqrt(np.mean(noise**2) + np.float32(1e-8))
         return unit
 

@@ -16,7 +16,12 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * half_cosine(min(1.0, done))
+
+
+def half_cosine(done: float) -> float:
+    """From 1 to 0 as the share of the steps that is done goes from 0 to 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 def parameter_groups(modules: Sequence[nn.Module], decay: float) -> list[dict[str, Any]]:

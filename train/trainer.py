@@ -28,7 +28,6 @@ from torch.utils.data import DataLoader, Subset
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
-from train.augment import Augmenter
 from train.batches import Batch, Batches
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -77,7 +76,7 @@ class Trainer:
             indices=corpus.train_indices,
             waveforms=corpus.waveforms,
             targets=corpus.targets,
-            augmenter=Augmenter(config.augment, corpus.noises, corpus.rooms, corpus.waveforms),
+            augmenter=corpus.augmenter(config.augment),
             online=corpus.online,
             per_step=optimiser.accumulate * self.accelerator.num_processes,
         )

@@ -63,6 +63,13 @@ class Waveforms:
             piece = np.resize(self._samples[begin:end], count)
         return piece.astype(np.float32) / 32768.0
 
+    def random_crop(
+        self, index: int, count: int, random: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """`count` samples of one file from a random place, as `crop` gives them."""
+        start = int(random.integers(max(1, self.length(index) - count + 1)))
+        return self.crop(index, start, count)
+
     @classmethod
     def joined(cls, first: Waveforms, second: Waveforms) -> Waveforms:
         """The files of both, in memory."""
