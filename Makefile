@@ -77,7 +77,7 @@ runs/teachers/campplus.onnx: runs/rivals/.installed
 	$(BIN)/python -m export.teacher --rivals runs/rivals --output $@
 
 .PHONY: train
-train: .venv/.test ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base
+train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-first --threads 2 \
 	  $(if $(filter-out small,$(SIZE)),--config configs/$(SIZE).yaml)
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \

@@ -15,6 +15,7 @@ from edge._native import Fbank, FbankOptions
 from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
+from train.memory import Place
 from train.teacher import OnlineTarget
 from train.voices import draw_voice
 from train.waveforms import SAMPLE_RATE, Waveforms
@@ -129,13 +130,15 @@ class Batches(Dataset[Batch]):
             audio = self._waveforms.random_crop(index, count, random)
         else:
             whole = voice.change(self._waveforms.middle(index, TEACHER_SAMPLES))
-            whole = np.resize(whole, max(len(whole), count))
-            if voice.family is None or label < 0:
-                label = -1
+            place = None
+            if voice.family is not None:
+                place = Place(voice.family - 1, index)
+                label = label + voice.family * self._speakers if label >= 0 else -1
             else:
-                label += voice.family * self._speakers
+                label = -1
             unknown = np.full_like(target, np.nan)
-            target = self._online(whole) if self._online else unknown
+            target = self._online(whole, place) if self._online else unknown
+            whole = np.resize(whole, max(len(whole), count))
             start = int(random.integers(len(whole) - count + 1))
             audio = whole[start : start + count]
         audio = self._augmenter.waveform(audio, random, strength)

@@ -42,6 +42,11 @@ class Waveforms:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
+    @property
+    def fingerprint(self) -> str:
+        """What changes when files come, go, or change their length."""
+        return sha256(self._offsets.tobytes()).hexdigest()
+
     def length(self, index: int) -> int:
         """Samples of one file; none where it could not be read."""
         return int(self._offsets[index + 1] - self._offsets[index])
