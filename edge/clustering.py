@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.speakers import Voice
+from edge.speakers import Voice, odds
 from edge.statistics import Sums
 
 
-def agglomerate(model: Model, statistics: Sums, settled: int, threshold: float) -> list[list[int]]:
+def agglomerate(
+    model: Model, statistics: Sums, enrolled: NDArray[np.bool_], threshold: float
+) -> list[list[int]]:
     """Merge the likeliest pair of clusters while their llr is at least the threshold.
 
     Args:
         model: embeds and scores.
         statistics: one row a cluster to begin with (rows, size).
-        settled: the first rows are speakers known to be different, never merged with each other.
+        enrolled: the first rows are speakers known to be different, never merged with each other;
+            whether each of these was enrolled, from other recordings.
         threshold: in llr (nats).
 
     Returns:
@@ -31,10 +34,14 @@ def agglomerate(model: Model, statistics: Sums, settled: int, threshold: float) 
     members = [[row] for row in range(len(statistics))]
     if len(statistics) < 2:
         return members
+    settled = len(enrolled)
+    elsewhere = np.zeros(len(statistics), dtype=bool)
+    elsewhere[:settled] = enrolled
     sums = statistics.copy()
     embeddings = model.embed(sums)
     seconds = model.seconds(sums)
-    llrs = model.calibration.llr(embeddings @ embeddings.T, seconds[:, None], seconds[None])
+    apart = elsewhere[:, None] | elsewhere[None]
+    llrs = odds(model, embeddings @ embeddings.T, seconds[:, None], seconds[None], apart)
     np.fill_diagonal(llrs, -np.inf)
     llrs[:settled, :settled] = -np.inf
     while True:
@@ -46,7 +53,7 @@ def agglomerate(model: Model, statistics: Sums, settled: int, threshold: float) 
         sums[first] += sums[second]
         seconds[first] += seconds[second]
         embeddings[first] = model.embed(sums[first][None])[0]
-        row = model.calibration.llr(embeddings @ embeddings[first], seconds, seconds[first])
+        row = odds(model, embeddings @ embeddings[first], seconds, seconds[first], apart[first])
         row[[not rows for rows in members]] = -np.inf
         row[first] = -np.inf
         if first < settled:
@@ -71,12 +78,13 @@ def leave_one_out(
     seconds = model.seconds(statistics)
     sums = np.stack([voice.statistics for voice in voices])
     known = np.stack([voice.embedding for voice in voices])
-    llrs = model.calibration.llr(embeddings @ known.T, seconds[:, None], model.seconds(sums)[None])
+    enrolled = np.array([voice.enrolled for voice in voices])
+    llrs = odds(model, embeddings @ known.T, seconds[:, None], model.seconds(sums)[None], enrolled)
     owned = np.flatnonzero(owner >= 0)
     if len(owned):
         rest = sums[owner[owned]] - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
         cosines = np.sum(model.embed(rest) * embeddings[owned], axis=1)
-        own = model.calibration.llr(cosines, seconds[owned], model.seconds(rest))
+        own = odds(model, cosines, seconds[owned], model.seconds(rest), enrolled[owner[owned]])
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

@@ -41,7 +41,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames_per_record: Count
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     embedding: int
-    calibration: tuple[float, float, float, float]
+    calibration_across: tuple[float, float, float, float]  # of scores between recordings
+    calibration_within: tuple[float, float, float, float]  # of scores within one recording
     training_data: str
     licence: str
     precision: str
@@ -69,7 +70,10 @@ class Model:
                 "Export the model again",
             )
         self.fbank_options = _check_front_end(self.spec, folder)
-        self.calibration = Calibration(self.spec.calibration)
+        # Within one recording all voices share its room and line: strangers are more alike there
+        # than elsewhere, and a speaker much more like themselves.
+        self.across = Calibration(self.spec.calibration_across)
+        self.within = Calibration(self.spec.calibration_within)
         try:
             self._state_shape = self._frames.get_inputs()[1].shape
             self.statistics_size = int(self._head.get_inputs()[0].shape[1])

@@ -132,7 +132,8 @@ class Horizon:
         rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
         if not rows:
             return []
-        groups = agglomerate(self._model, np.stack(rows), len(settled), config.merge_llr)
+        enrolled = np.array([voice.enrolled for voice in settled], dtype=bool)
+        groups = agglomerate(self._model, np.stack(rows), enrolled, config.merge_llr)
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= config.new_speech]

@@ -14,23 +14,27 @@ from edge.errors import EarmarkError
 Floats = NDArray[np.float64]
 Answer = Literal["yes", "no", "not yet"]
 
-MIN_SECONDS = 0.4  # the least that the calibration is fitted on; below, evidence fades to none
+MIN_SECONDS = 0.4  # the least that a calibration is fitted on; below, evidence fades to none
+MAX_SECONDS = 30.0  # the most; beyond, a voice is known as well as it will be
 
 
-def scarcity(first: Floats, second: Floats) -> Floats:
-    """How little speech there is on two sides, from seconds: q = log(1 + 1/first + 1/second)."""
-    q: Floats = np.log1p(
-        1.0 / np.maximum(first, MIN_SECONDS) + 1.0 / np.maximum(second, MIN_SECONDS)
-    )
-    return q
+def abundance(first: Floats, second: Floats) -> Floats:
+    """How much speech there is on two sides: the logarithm of the harmonic mean of their seconds.
+
+    The harmonic mean, because the scatter of a cosine is the sum of both sides' scatter, and that
+    of each falls with its length.
+    """
+    shares = [1.0 / np.clip(side, MIN_SECONDS, MAX_SECONDS) for side in (first, second)]
+    x: Floats = np.log(2.0 / (shares[0] + shares[1]))
+    return x
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights (a, b, c, d) of llr = a + b·q + (c + d·q)·cosine, fitted on unseen speakers.
+    """Weights (a, b, c, d) of llr = a + b·x + (c + d·x)·cosine, fitted on unseen speakers.
 
-    The scarcity of speech q moves both the offset and the slope: a short test scatters more, and
-    its cosine with its own speaker is smaller.
+    The abundance of speech x moves both the offset and the slope: the more there is, the less the
+    cosines scatter, and the greater they are between a speaker and themselves.
     """
 
     weights: tuple[float, float, float, float]
@@ -48,9 +52,9 @@ class Calibration:
         its regressors would make a few frames of anything look like proof.
         """
         a, b, c, d = self.weights
-        q = scarcity(first, second)
+        x = abundance(first, second)
         share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
-        ratios: Floats = (a + b * q + (c + d * q) * cosines) * share
+        ratios: Floats = (a + b * x + (c + d * x) * cosines) * share
         return ratios
 
 

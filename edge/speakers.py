@@ -12,6 +12,7 @@ from edge.encoder import Model
 from edge.statistics import Profile, Sums
 
 UNKNOWN = "unknown"
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -57,8 +58,20 @@ def rank(model: Model, voices: Sequence[Voice], statistics: Sums) -> list[Score]
     known = np.stack([voice.statistics for voice in voices])
     embeddings = np.stack([voice.embedding for voice in voices])
     cosines = embeddings @ model.embed(statistics[None])[0]
-    llrs = model.calibration.llr(cosines, model.seconds(statistics), model.seconds(known))
+    enrolled = np.array([voice.enrolled for voice in voices])
+    llrs = odds(model, cosines, model.seconds(statistics), model.seconds(known), enrolled)
     return ranking(voices, llrs)
+
+
+def odds(
+    model: Model, cosines: Floats, first: Floats, second: Floats, enrolled: NDArray[np.bool_]
+) -> Floats:
+    """Llrs of cosines, of the same shape, with `first` and `second` seconds of speech.
+
+    `enrolled`: where one side comes from another recording than the other.
+    """
+    across, within = (c.llr(cosines, first, second) for c in (model.across, model.within))
+    return np.where(enrolled, across, within)
 
 
 def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:

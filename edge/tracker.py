@@ -109,7 +109,7 @@ class Tracker:
         newer = self._totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
         cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
-        llrs = self._model.calibration.llr(
+        llrs = self._model.within.llr(
             cosines, self._model.seconds(older), self._model.seconds(newer)
         )
         worst = int(np.argmin(llrs))

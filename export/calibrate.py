@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.progress import track
 from scipy.optimize import minimize
 
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
-from edge.scoring import scarcity
+from edge.scoring import MAX_SECONDS, MIN_SECONDS, abundance
 from train.augment import AugmentConfig
 from train.corpus import Corpus
+from train.waveforms import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
+Marks = NDArray[np.bool_]
+Weights = tuple[float, float, float, float]
 Audio = NDArray[np.float32]
 Channel = Callable[[Audio], Audio]
 
 CHANNELS = 6
+SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
+TRIALS_PER_SPEAKER = (3, 16)
+MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
+LENGTHS = 8  # classes of lengths of speech, each of which counts alike
 _CHANNEL = AugmentConfig(
     room_probability=0.7,
     noise_probability=0.5,
@@ -31,37 +41,49 @@ _CHANNEL = AugmentConfig(
 )
 
 
+class Sides(NamedTuple):
+    """One side of many trials."""
+
+    embeddings: Floats  # unit length (trials, size)
+    seconds: Floats  # of net speech (trials,)
+
+
 def fit_calibration(
     model: Model,
     audios: Sequence[Audio],
     speakers: Sequence[str],
+    corpora: Sequence[str],
     channels: Sequence[Channel],
-    *,
-    seed: int = 1,
-    stretches: int = 2,
-) -> tuple[float, float, float, float]:
+) -> tuple[Weights, Weights]:
     """Weights that turn cosine and net seconds into a log-likelihood ratio.
 
-    Every recording gives several stretches of 0.4 s or more of its speech; all pairs of stretches
-    from different recordings are trials. Logistic regression at equal priors then makes the score
-    a likelihood ratio (Brümmer and du Preez, 2006).
+    The speech of every speaker is parted at a random place, and each part gives one side of a
+    trial, from 0.4 to 30 s long. All is heard as it is and through each of the `channels`: both
+    sides of a trial through one of them, as within a recording, whose voices share its room,
+    microphone and line; or each through another, as between recordings. Strangers are of one
+    corpus, so that its language and microphones do not tell them apart. Logistic regression, with
+    both kinds of trials and all lengths of speech weighted alike, then makes the score a likelihood
+    ratio (Brümmer and du Preez, 2006).
 
-    The voices of a conversation share its room, microphone and line, which makes strangers alike:
-    the recordings are therefore also heard through each of the `channels`, all through the same one
-    at a time, and those trials count as much as the ones without.
+    Returns:
+        The weights between recordings, and those within one.
     """
-    conditions = [
-        _trials(
-            model,
-            [channel(audio) for audio in audios],
-            speakers,
-            seed=seed,
-            stretches=stretches,
-        )
-        for channel in (_as_it_is, *channels)
+    cuts = _cut(speakers, [len(audio) for audio in audios])
+    owners = np.array([cut.speaker for cut in cuts])
+    names = dict(zip(speakers, corpora, strict=True))
+    homes = np.array([names[owner] for owner in owners])
+    heard = []
+    for channel in track([_as_it_is, *channels], "calibrating on held-out speakers"):
+        records = [_speech(model, channel(audio)) for audio in audios]
+        heard.append(_sides(model, records, cuts))
+    strangers = (owners[:, None] != owners[None]) & (homes[:, None] == homes[None])
+    within = [_trials(older, newer, strangers) for older, newer in heard]
+    next_channel = [*heard[1:], heard[0]]
+    across = [
+        _trials(older, newer, strangers)
+        for (older, _), (_, newer) in zip(heard, next_channel, strict=True)
     ]
-    features, targets = (np.concatenate(parts) for parts in zip(*conditions, strict=True))
-    return _logistic_regression(features, targets)
+    return _fit(across), _fit(within)
 
 
 def _as_it_is(audio: Audio) -> Audio:
@@ -79,42 +101,84 @@ def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
     return [channel(seed) for seed in range(count)]
 
 
-def _trials(
-    model: Model, audios: Sequence[Audio], speakers: Sequence[str], *, seed: int, stretches: int
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Regressors of all trials (trials, 4), and which of them are of one speaker."""
-    random = np.random.default_rng(seed)
-    sums, owners, recordings = [], [], []
-    for recording, (audio, speaker) in enumerate(zip(audios, speakers, strict=True)):
-        records = all_records(model, GateConfig(), audio)
-        speech = [r.statistics for r in records if r.speech]
-        if len(speech) < 4:
+@dataclass(frozen=True)
+class Cut:
+    """Where the two sides of a trial are cut from a speaker's speech."""
+
+    speaker: str
+    recordings: tuple[int, ...]  # one after the other
+    parting: float  # share of the speech that the first side is cut from
+    lengths: tuple[float, float]  # of each side, from the least (0) to the most there is (1)
+    places: tuple[float, float]  # of each side in its part
+
+
+def _cut(speakers: Sequence[str], samples: Sequence[int]) -> list[Cut]:
+    """Trials of every speaker, the more the more there is of their speech."""
+    random = np.random.default_rng(1)
+    cuts = []
+    for speaker in sorted(set(speakers)):
+        rows = [i for i, name in enumerate(speakers) if name == speaker]
+        seconds = sum(samples[i] for i in rows) / SAMPLE_RATE
+        for _ in range(int(np.clip(seconds / SECONDS_PER_TRIAL, *TRIALS_PER_SPEAKER))):
+            order = tuple(int(i) for i in random.permutation(rows))
+            parting, *rest = (float(x) for x in random.uniform(size=5))
+            cuts.append(Cut(speaker, order, parting, (rest[0], rest[1]), (rest[2], rest[3])))
+    return cuts
+
+
+def _speech(model: Model, audio: Audio) -> Floats:
+    """Statistics of the tenths of a second that hold speech (records, size)."""
+    records = [r.statistics for r in all_records(model, GateConfig(), audio) if r.speech]
+    return np.array(records).reshape(-1, model.statistics_size)
+
+
+def _sides(model: Model, records: Sequence[Floats], cuts: Sequence[Cut]) -> tuple[Sides, Sides]:
+    """The first and the second side of every trial; a side without enough speech has no seconds."""
+    sums = np.zeros((2, len(cuts), model.statistics_size))
+    for trial, cut in enumerate(cuts):
+        speech = np.concatenate([records[i] for i in cut.recordings])
+        if len(speech) < 2 * MIN_RECORDS:
             continue
-        for _ in range(stretches):
-            count = int(np.exp(random.uniform(np.log(4), np.log(len(speech) + 0.99))))
-            start = int(random.integers(len(speech) - count + 1))
-            sums.append(np.sum(speech[start : start + count], axis=0))
-            owners.append(speaker)
-            recordings.append(recording)
-    statistics = np.stack(sums)
-    embeddings = model.embed(statistics)
-    seconds = model.seconds(statistics)
-    names = np.unique(owners, return_inverse=True)[1]
-    first, second = np.triu_indices(len(names), k=1)
-    apart = np.asarray(recordings)[first] != np.asarray(recordings)[second]
-    first, second = first[apart], second[apart]
-    cosines = (embeddings @ embeddings.T)[first, second]
-    q = scarcity(seconds[first], seconds[second])
-    features = np.stack([np.ones_like(q), q, cosines, cosines * q], axis=-1)
-    return features, names[first] == names[second]
+        parting = int(np.clip(cut.parting * len(speech), MIN_RECORDS, len(speech) - MIN_RECORDS))
+        for side, part in enumerate((speech[:parting], speech[parting:])):
+            most = min(len(part), MAX_RECORDS)
+            count = int(MIN_RECORDS * (most / MIN_RECORDS) ** cut.lengths[side])
+            start = int(cut.places[side] * (len(part) - count))
+            sums[side, trial] = part[start : start + count].sum(axis=0)
+    older, newer = (Sides(model.embed(side), model.seconds(side)) for side in sums)
+    return older, newer
 
 
-def _logistic_regression(
-    features: Floats, targets: NDArray[np.bool_]
-) -> tuple[float, float, float, float]:
-    """Weights of least cross-entropy with both classes weighted alike."""
+def _trials(older: Sides, newer: Sides, strangers: Marks) -> tuple[Floats, Floats, Marks]:
+    """Cosines, abundances, and which are of one speaker, of all trials between two sets of sides.
+
+    `strangers` (trials, trials): which sides are of different speakers of one corpus; the sides of
+    one trial are of one speaker.
+    """
+    cosines = older.embeddings @ newer.embeddings.T
+    abundances = abundance(older.seconds[:, None], newer.seconds[None])
+    heard = (older.seconds > 0)[:, None] & (newer.seconds > 0)[None]
+    same = np.eye(len(cosines), dtype=bool)
+    used = heard & (strangers | same)
+    return cosines[used], abundances[used], same[used]
+
+
+def _fit(conditions: Sequence[tuple[Floats, Floats, Marks]]) -> Weights:
+    """Weights of (1, abundance, cosine, cosine x abundance) from the trials of all conditions."""
+    cosines, abundances, targets = (
+        np.concatenate(parts) for parts in zip(*conditions, strict=True)
+    )
+    edges = np.linspace(np.log(MIN_SECONDS), np.log(MAX_SECONDS), LENGTHS + 1)[1:-1]
+    kinds = 2 * np.digitize(abundances, edges) + targets
+    counts = np.bincount(kinds, minlength=2 * LENGTHS)
+    importance = 1.0 / counts[kinds]
+    features = np.stack([np.ones_like(cosines), abundances, cosines, cosines * abundances], axis=1)
+    return _logistic_regression(features, targets, importance / importance.sum())
+
+
+def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -> Weights:
+    """Weights of least cross-entropy; the importance of all trials sums to one."""
     sign = np.where(targets, 1.0, -1.0)
-    importance = np.where(targets, 0.5 / targets.sum(), 0.5 / (~targets).sum())
 
     def cost(weights: Floats) -> tuple[float, Floats]:
         margin = sign * (features @ weights)

@@ -37,7 +37,8 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- score calibration (offset, scarcity, cosine, cosine x scarcity): {calibration}
+- score calibration (offset, log seconds, cosine, cosine x log seconds): {across} between
+  recordings, {within} within one
 
 ## Intended use and limits
 Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.
@@ -72,7 +73,8 @@ def write_card(
         training_data=spec.training_data,
         commit=origin["commit"],
         packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
-        calibration=", ".join(f"{weight:.3f}" for weight in spec.calibration),
+        across=", ".join(f"{weight:.3f}" for weight in spec.calibration_across),
+        within=", ".join(f"{weight:.3f}" for weight in spec.calibration_within),
         windows="\n".join(_row(window) for window in gate.windows),
         statistics_error=gate.statistics_error,
         int8_ms=gate.chunk_ms["int8"],

@@ -104,7 +104,7 @@ def export(
     ]
     shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
     spec = model_spec(encoder.config, name, training_data, "int8")
-    audios, speakers = corpus.held_out_trials()
+    audios, speakers, corpora = corpus.held_out_trials()
     frames, float_blocks = staging / "frames.onnx", list[int]()
     most = min(MAX_FLOAT_BLOCKS, len(encoder.blocks))
     while True:
@@ -120,9 +120,10 @@ def export(
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
         float_blocks.append(worst)
 
-    print("calibrating on held-out speakers")
-    weights = fit_calibration(Model.load(staging), audios, speakers, shared_channels(corpus))
-    spec = msgspec.structs.replace(spec, calibration=weights)
+    across, within = fit_calibration(
+        Model.load(staging), audios, speakers, corpora, shared_channels(corpus)
+    )
+    spec = msgspec.structs.replace(spec, calibration_across=across, calibration_within=within)
     write_spec(staging, spec)
 
     parameters = sum(p.numel() for p in encoder.parameters())

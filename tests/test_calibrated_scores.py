@@ -16,45 +16,64 @@ from edge.errors import EarmarkError
 from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
 from edge.speakers import SpeakerBook, rank
 from edge.verification import identify, verify
-from export.calibrate import CHANNELS, shared_channels
+from export.calibrate import CHANNELS, _fit, shared_channels
 
 lengths = st.floats(0, 1e6)
 long_enough = st.floats(MIN_SECONDS, 1e6)
 cosines = st.floats(-1, 1)
 
 
-def llr(cosine: float, first: float, second: float) -> float:
-    return float(
-        model().calibration.llr(np.array([cosine]), np.array([first]), np.array([second]))[0]
-    )
+both = pytest.mark.parametrize("calibration", [model().across, model().within])
 
 
+def llr(calibration: Calibration, cosine: float, first: float, second: float) -> float:
+    return float(calibration.llr(np.array([cosine]), np.array([first]), np.array([second]))[0])
+
+
+@both
 @given(one=cosines, other=cosines, first=lengths, second=lengths)
 def test_a_greater_cosine_is_never_less_likely(
-    one: float, other: float, first: float, second: float
+    calibration: Calibration, one: float, other: float, first: float, second: float
 ) -> None:
     low, high = sorted((one, other))
-    assert llr(low, first, second) <= llr(high, first, second) + 1e-9
-    assert math.isfinite(llr(low, first, second))
+    less, more = (llr(calibration, cosine, first, second) for cosine in (low, high))
+    assert less <= more + 1e-9
+    assert math.isfinite(less)
 
 
+@both
 @given(first=long_enough, second=long_enough)
-def test_the_shipped_calibration_tells_same_from_different_at_any_length(
-    first: float, second: float
+def test_the_shipped_calibrations_tell_same_from_different_at_any_length(
+    calibration: Calibration, first: float, second: float
 ) -> None:
-    assert llr(1.0, first, second) > 0 > llr(0.0, first, second)
+    assert llr(calibration, 1.0, first, second) > 0 > llr(calibration, 0.0, first, second)
 
 
+@given(length=long_enough)
+def test_within_a_recording_it_takes_more_to_be_the_same_voice(length: float) -> None:
+    """The voices of one room and line are alike; how much so shows as they say more."""
+    cosine = 0.5
+    across, within = (llr(c, cosine, length, length) for c in (model().across, model().within))
+    assert within < across
+
+
+@both
 @given(cosine=cosines, first=lengths, second=lengths)
-def test_both_sides_count_alike(cosine: float, first: float, second: float) -> None:
-    assert llr(cosine, first, second) == pytest.approx(llr(cosine, second, first))
+def test_both_sides_count_alike(
+    calibration: Calibration, cosine: float, first: float, second: float
+) -> None:
+    one, other = llr(calibration, cosine, first, second), llr(calibration, cosine, second, first)
+    assert one == pytest.approx(other)
 
 
+@both
 @given(cosine=cosines, length=lengths, share=st.floats(0, 1))
-def test_too_little_speech_fades_to_no_evidence(cosine: float, length: float, share: float) -> None:
-    full = llr(cosine, MIN_SECONDS, length)
-    assert llr(cosine, share * MIN_SECONDS, length) == pytest.approx(share * full)
-    assert llr(cosine, 0.0, length) == 0
+def test_too_little_speech_fades_to_no_evidence(
+    calibration: Calibration, cosine: float, length: float, share: float
+) -> None:
+    full = llr(calibration, cosine, MIN_SECONDS, length)
+    assert llr(calibration, cosine, share * MIN_SECONDS, length) == pytest.approx(share * full)
+    assert llr(calibration, cosine, 0.0, length) == 0
 
 
 def test_no_speech_is_not_yet() -> None:
@@ -67,10 +86,10 @@ def test_no_speech_is_not_yet() -> None:
 
 def test_whole_arrays_at_once() -> None:
     seconds = np.array([0.2, 1.0, 30.0])
-    grid = model().calibration.llr(np.full((3, 3), 0.5), seconds[:, None], seconds[None])
+    grid = model().across.llr(np.full((3, 3), 0.5), seconds[:, None], seconds[None])
     for i, first in enumerate(seconds):
         for j, second in enumerate(seconds):
-            assert grid[i, j] == pytest.approx(llr(0.5, first, second))
+            assert grid[i, j] == pytest.approx(llr(model().across, 0.5, first, second))
 
 
 def test_the_best_comes_first_with_its_margin() -> None:
@@ -113,6 +132,26 @@ def test_rates_that_are_none(name: str, rate: float) -> None:
 def test_a_calibration_that_is_none(weights: tuple[float, float, float, float]) -> None:
     with pytest.raises(EarmarkError, match="4 finite weights"):
         Calibration(weights)
+
+
+def test_odds_are_right_at_every_length_of_speech() -> None:
+    """Fitted on scores whose likelihood ratio is known, short and long ones in any number."""
+    random = np.random.default_rng(0)
+    conditions = []
+    for seconds, count in ((0.5, 40_000), (4.0, 8_000), (25.0, 4_000)):
+        x = float(np.log(seconds))
+        slope, offset = 6.0 + 3.0 * x, -2.0 - 1.5 * x
+        cosines = random.uniform(-0.5, 1.0, count)
+        odds = offset + slope * cosines
+        targets = random.uniform(size=count) < 1 / (1 + np.exp(-odds))
+        # Both kinds weigh alike in the fit: what is left of them must be alike as well.
+        share = targets.mean()
+        kept = np.where(targets, random.uniform(size=count) < (1 - share) / share, True)
+        conditions.append((cosines[kept], np.full(kept.sum(), x), targets[kept]))
+    c, d = _fit(conditions)[2:]
+    for seconds in (0.5, 4.0, 25.0):
+        x = np.log(seconds)
+        np.testing.assert_allclose([c + d * x], [6.0 + 3.0 * x], rtol=0.1)
 
 
 def test_a_shared_channel_does_the_same_to_every_recording(tmp_path: Path) -> None:

@@ -201,7 +201,8 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
     model = Model.load(output)
     assert (model.spec.name, model.spec.precision) == ("tiny", "int8")
     assert model.spec.training_data == "common_voice"
-    assert model.spec.calibration != (0.0, 0.0, 1.0, 0.0)
+    for weights in (model.spec.calibration_across, model.spec.calibration_within):
+        assert weights != (0.0, 0.0, 1.0, 0.0)
     assert Model.load(tmp_path / "run" / "fp32").spec.precision == "float32"
     figures = json.loads((output / "figures.json").read_text())
     assert [window["seconds"] for window in figures["windows"]] == [8.0, 3.0, 1.5]

@@ -66,7 +66,7 @@ def test_an_unchanged_copy_is_the_same_model(folder: Path) -> None:
         (lambda s: s["fbank"].update(dither=1.0), "fbank options"),
         (lambda s: s.update(sample_rate=8000), "8000 Hz"),
         (lambda s: s["fbank"].update(sample_rate=8000), "Hz"),
-        (lambda s: s.update(calibration=[1.0, 2.0]), "metadata"),
+        (lambda s: s.update(calibration_within=[1.0, 2.0]), "metadata"),
         (lambda s: s.update(frames_per_second=0), "metadata"),
         (lambda s: s.update(frames_per_chunk=0), "metadata"),
         (lambda s: s.update(frames_per_record=-10), "metadata"),

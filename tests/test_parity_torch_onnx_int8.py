@@ -147,10 +147,12 @@ def test_the_shipped_metadata_say_what_the_graphs_are(shipped: tuple[Encoder, Mo
     different = {
         name for name in made.__struct_fields__ if getattr(made, name) != getattr(spec, name)
     }
-    assert different == {"calibration"}, "fitted, all else as the exporter would write it"
+    fitted = {"calibration_across", "calibration_within"}
+    assert different == fitted, "fitted, all else as the exporter would write it"
     assert spec.front_end_hash == front_end_hash(FbankOptions())
     assert model.statistics_size == encoder.statistics_size
-    assert spec.calibration[2] > 0, "a higher cosine is evidence for the same speaker"
+    for weights in (spec.calibration_across, spec.calibration_within):
+        assert weights[2] > 0, "a higher cosine is evidence for the same speaker"
     assert spec.training_data
     texts = []
     for name in ("frames.onnx", "head.onnx"):

@@ -109,14 +109,15 @@ class Corpus:
         """Augmentation with this corpus's noises, rooms and voices."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
-    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
-        """Audio and speakers of the held-out utterances that training watches."""
+    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str], list[str]]:
+        """Audio, speakers and corpora of the held-out utterances that training watches."""
         chosen = [
             (int(i), u)
             for i, u in zip(self.held_out_indices, self.held_out, strict=True)
             if u.seconds >= HELD_OUT_SECONDS
         ]
-        return [self.waveforms[i] for i, _ in chosen], [u.speaker for _, u in chosen]
+        audios = [self.waveforms[i] for i, _ in chosen]
+        return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
 
 
 def _online_target(

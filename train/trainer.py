@@ -206,7 +206,7 @@ class Trainer:
             row: NDArray[np.float32] = torch.nn.functional.normalize(embedding)[0].cpu().numpy()
             return row
 
-        audios, speakers = self.corpus.held_out_trials()
+        audios, speakers, _ = self.corpus.held_out_trials()
         eer, cost = verification_errors(audios, speakers, embed, 3.0)
         return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
 
