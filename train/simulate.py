@@ -50,7 +50,7 @@ class Meeting:
 
     def blocks(self) -> Iterator[Audio]:
         """The samples at 16 kHz in [-1, 1], a minute at a time; the same at every call."""
-        random, hiss = (np.random.default_rng([self.seed, i]) for i in (1, 2))
+        random, hiss = (np.random.default_rng([self.seed, len(self.cast), i]) for i in (1, 2))
         narrow = random.random() < TELEPHONE
         responses = seat_responses(len(self.cast), int(random.integers(2**31)))
         voices = {
@@ -85,7 +85,7 @@ def simulate_meeting(
     Raises:
         EarmarkError: no corpus has as many speakers, or there are no timings.
     """
-    random = np.random.default_rng([seed, 0])
+    random = np.random.default_rng([seed, speakers, 0])
     cast = _cast(utterances, speakers, random)
     names = list(cast)
     timings = read_timings(corpus / "turns" / "ami")
