@@ -106,10 +106,9 @@ def evaluate_meetings(corpus: Path, model: Model, count: int, hours: float) -> O
     """
     voices = read_manifest(corpus / "dev.csv")
     groups = [[(size, MEETINGS[size], seed) for seed in range(count)] for size in MEETINGS]
-    if hours:
-        groups.append([(LARGEST, 3600.0 * hours, count)])
+    groups.append([(LARGEST, 3600.0 * hours, count)] if hours else [])
     outcomes = []
-    for group in groups:
+    for group in filter(None, groups):
         hearings = []
         for speakers, seconds, seed in track(group, description="meetings", transient=True):
             meeting = simulate_meeting(voices, corpus, speakers, seconds, seed)

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--encoder", type=Path, default=WEIGHTS, help="the same in torch")
     parser.add_argument("--rivals", type=Path, help="folder in which rivals are installed")
     parser.add_argument(
-        "--meetings", type=int, default=2, metavar="N", help="simulated, of each size (%(default)s)"
+        "--meetings", type=int, default=1, metavar="N", help="simulated, of each size (%(default)s)"
     )
     parser.add_argument(
         "--hours", type=float, default=0.0, help="length of one more, of 20 speakers (none)"
