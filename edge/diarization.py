@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -73,6 +74,9 @@ def diarize_in_parallel(
         folder: of the model; the one that ships where None.
         profiles: who is enrolled.
         jobs: recordings at a time.
+
+    Raises:
+        EarmarkError: a process was killed from outside.
     """
     pool = ProcessPoolExecutor(
         min(jobs, len(paths)),
@@ -83,6 +87,11 @@ def diarize_in_parallel(
     with pool:
         try:
             yield from pool.map(_hear, paths)
+        except BrokenProcessPool as error:
+            raise EarmarkError(
+                "a process that heard recordings was killed, perhaps for want of memory",
+                "Give fewer --jobs",
+            ) from error
         except BaseException:  # Ctrl-C, or nobody wants the rest: nobody waits for it either
             for child in active_children():
                 child.terminate()

@@ -51,6 +51,11 @@ class Outputs:
         if targets:
             _check_distinct(paths)
         for kind, target in targets.items():
+            if kind == "plot" and Path(target).suffix.lower() not in ("", ".svg"):
+                raise EarmarkError(
+                    f"cannot draw {target}: a picture is SVG, which every browser shows",
+                    "Give a name that ends in .svg",
+                )
             _check_writable(target, one_file=kind not in ONE_EACH or len(paths) == 1)
         self._shared = {
             kind: ""

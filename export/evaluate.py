@@ -22,8 +22,9 @@ from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
 from export.detection import evaluate_detection
-from export.diarization import evaluate_conversations, evaluate_meetings
+from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
 from export.graphs import export_graphs
+from export.hearing import AT_ONCE
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
@@ -83,13 +84,10 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     encoder = load_encoder(args.encoder)
     rivals = load_rivals(args.rivals) if args.rivals else []
 
-    diarization = {
-        "conversations": evaluate_conversations(args.corpus / "conversations", int8),
-        "meetings": evaluate_meetings(args.corpus, int8, args.meetings, args.hours),
-    }
-    for what, outcome in diarization.items():
-        console.print(diarization_table(f"{what}, labels at once", outcome.at_once))
-        console.print(diarization_table(f"{what}, final labels", outcome.final))
+    conversations = evaluate_conversations(args.corpus / "conversations", int8)
+    _print_diarization(console, "real conversations", conversations)
+    meetings = evaluate_meetings(args.corpus, int8, args.meetings, args.hours)
+    _print_diarization(console, "simulated meetings", meetings)
     detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
     console.print(detection_table(detection))
     audio = read_audio(CONVERSATION)[: 16000 * COST_SECONDS]
@@ -110,8 +108,14 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "commit": git_commit(),
         "model": int8.id,
         **{name: [asdict(row) for row in rows] for name, rows in parts.items()},
-        "diarization": {name: asdict(outcome) for name, outcome in diarization.items()},
+        "conversations": asdict(conversations),
+        "meetings": asdict(meetings),
     }
+
+
+def _print_diarization(console: Console, what: str, outcome: Outcome) -> None:
+    console.print(diarization_table(f"{what}, what is seen after {AT_ONCE:g} s", outcome.at_once))
+    console.print(diarization_table(f"{what}, final labels", outcome.final))
 
 
 def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verification]:

@@ -72,23 +72,7 @@ def test_one_bad_recording_is_told_and_the_others_are_done(
 def test_ctrl_c_ends_every_process_and_leaves_whole_files(
     tmp_path: Path, whole_group: bool
 ) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    soundfile.write(tmp_path / "0.flac", beginning(), RATE)
-    for i in range(1, 4):
-        soundfile.write(tmp_path / f"{i}.wav", np.tile(beginning(), 60), RATE)
-    outputs = ["--rttm", str(out), "--json", str(tmp_path / "all.json")]
-    words = ["diarize", "--anonymous", str(tmp_path), "--jobs", "2", *outputs]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge.cli", *words],
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    done = out / "0.rttm"
-    until = time.monotonic() + HANGING
-    while not done.exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert done.exists()
+    process, out = _long_work(tmp_path)
     if whole_group:  # as a terminal does
         os.killpg(process.pid, signal.SIGINT)
     else:
@@ -97,9 +81,22 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_files(
     assert process.returncode == 130
     assert b"Traceback" not in complaint
     assert [path.name for path in out.iterdir()] == ["0.rttm"]
-    assert read_rttm(done)
+    assert read_rttm(out / "0.rttm")
     assert not (tmp_path / "all.json").exists()
     assert _gone(process.pid), "workers are left behind"
+
+
+def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
+    process, out = _long_work(tmp_path)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    worker = next(c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes())
+    os.kill(int(worker), signal.SIGKILL)
+    _, complaint = process.communicate(timeout=HANGING)
+    assert process.returncode == 1
+    (line,) = complaint.decode().splitlines()
+    assert "was killed" in line
+    assert [path.name for path in out.iterdir()] == ["0.rttm"]
+    assert _gone(process.pid)
 
 
 def test_a_failure_to_write_leaves_what_was_there(
@@ -163,6 +160,27 @@ def test_the_truth_stands_above_in_the_colour_of_its_label() -> None:
     assert lanes[0] == lanes[1]
     assert max(int(r.get("y", 0)) for r in above) < min(int(r.get("y", 0)) for r in below)
     assert len({r.get("fill") for r in below}) == 4
+
+
+def _long_work(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """A short recording and three long ones under work, the short one done; and the outputs."""
+    out = folder / "out"
+    out.mkdir()
+    soundfile.write(folder / "0.flac", beginning(), RATE)
+    for i in range(1, 4):
+        soundfile.write(folder / f"{i}.wav", np.tile(beginning(), 60), RATE)
+    outputs = ["--rttm", str(out), "--json", str(folder / "all.json")]
+    words = ["diarize", "--anonymous", str(folder), "--jobs", "2", *outputs]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge.cli", *words],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    until = time.monotonic() + HANGING
+    while not (out / "0.rttm").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert (out / "0.rttm").exists()
+    return process, out
 
 
 def _gone(group: int) -> bool:

@@ -300,6 +300,7 @@ def test_diarizing_what_cannot_be(
     two = ["diarize", short, CONVERSATION, "--plot", tmp_path, "--truth", TRUTH]
     assert_one_clear_line(two, capsys, "the truth of one recording, and there are 2")
     assert not (tmp_path / "x.svg").exists()
+    assert_one_clear_line([*words, short, "--plot", tmp_path / "x.png"], capsys, "SVG", ".svg")
     target = tmp_path / "kept.rttm"
     target.write_text("kept")
     assert_one_clear_line([*words, broken(tmp_path), "--rttm", target], capsys, "cut off")
