@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from edge.rttm import Turn
+from edge.timeline import printable
 
 WIDTH, NAMES, LANE, MARGIN = 1200, 160, 22, 24  # pixels
 COLOURS = (
@@ -42,7 +43,7 @@ def draw_turns(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
-        f"<title>{escape(title)}</title>",
+        f"<title>{escape(printable(title))}</title>",
         '<rect width="100%" height="100%" fill="white"/>',
         _text(8, 16, title),
     ]
@@ -83,8 +84,7 @@ def _marks(seconds: float) -> range:
 
 
 def _text(x: float, y: float, text: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return f'<text x="{x:.1f}" y="{y}">{escape(printable)}</text>'
+    return f'<text x="{x:.1f}" y="{y}">{escape(printable(text))}</text>'
 
 
 def _clock(seconds: int) -> str:
