@@ -1,10 +1,11 @@
-"""A bar on standard error for long files, where a person looks at it."""
+"""A bar on standard error for long work on files, where a person looks at it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import soundfile
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from edge.audio import stream_audio
 from edge.front_end import SAMPLE_RATE
+
+Result = TypeVar("Result")
 
 LONG_SECONDS = 120.0  # shorter files are done before a bar could be read
 
@@ -35,6 +38,17 @@ def stream_with_progress(path: Path) -> Iterator[NDArray[np.float32]]:
         for block in stream_audio(path):
             yield block
             bar.advance(task, len(block) / SAMPLE_RATE)
+
+
+def count_with_progress(results: Iterable[Result], total: int) -> Iterator[Result]:
+    """The results as they come, with a bar of how many, if standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import track  # noqa: PLC0415
+
+    yield from track(results, "recordings", total, console=Console(stderr=True), transient=True)
 
 
 def _seconds(path: Path) -> float:

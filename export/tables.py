@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 from export.detection import DetectionRow
+from export.diarization import COLLAR, Diarization, Rates
 from export.rivals import Cost
 
 
@@ -20,19 +21,6 @@ class Verification:
     form: str
     eer: float
     min_dcf: float
-
-
-@dataclass(frozen=True)
-class Diarization:
-    """One row of the diarization table: DER and its parts in percent of the speech in truth."""
-
-    recording: str
-    miss: float
-    false_alarm: float
-    confusion: float
-    der: float
-    speakers: int
-    speakers_truth: int
 
 
 def verification_table(rows: Sequence[Verification]) -> Table:
@@ -70,13 +58,40 @@ def detection_table(rows: Sequence[DetectionRow]) -> Table:
     return table
 
 
-def diarization_table(rows: Sequence[Diarization]) -> Table:
+def diarization_table(what: str, rows: Sequence[Diarization]) -> Table:
     """A recording a row, all together last."""
-    table = Table("recording", title="Diarization: % of speech, collar 0, overlap scored")
-    for heading in ("miss", "false alarm", "confusion", "DER", "speakers heard / true"):
+    title = f"Diarization of {what}: DER = miss + false alarm + confusion, % of speech"
+    table = Table("recording", title=title)
+    for heading in (
+        "collar 0, overlap scored",
+        f"collar {COLLAR:g} s",
+        "confusion, no overlap",
+        "JER",
+        "speakers heard / true",
+        "wrong flips a minute",
+        "latency s, 95 %",
+    ):
         table.add_column(heading, justify="right")
+    for column in table.columns[:3]:
+        column.no_wrap = True
     for row in rows:
-        parts = (row.miss, row.false_alarm, row.confusion, row.der)
-        counts = f"{row.speakers} / {row.speakers_truth}" if row.speakers_truth else ""
-        table.add_row(row.recording, *(f"{part:.1f}" for part in parts), counts)
+        count = f"{100 * row.counted:.0f} % within 1"
+        if row.speakers_truth:
+            count = f"{row.speakers} / {row.speakers_truth}"
+        median, worst = row.latency
+        table.add_row(
+            row.recording,
+            _sum(row.exact),
+            _sum(row.with_collar),
+            f"{row.alone.confusion:.1f}",
+            f"{row.jer:.1f}",
+            count,
+            f"{row.flips:.1f}",
+            f"{median:.1f}, {worst:.1f}",
+        )
     return table
+
+
+def _sum(rates: Rates) -> str:
+    parts = "+".join(f"{part:.1f}" for part in (rates.miss, rates.false_alarm, rates.confusion))
+    return f"{rates.der:.1f} = {parts}"

@@ -11,11 +11,13 @@ from rich.console import Console
 from tiny_corpus import conversation
 
 from edge.encoder import DEFAULT_MODEL, Model
+from edge.rttm import Turn
 from export.detection import DetectionRow
+from export.diarization import judge
 from export.evaluate import BABBLE_DB, _in_babble
+from export.hearing import Hearing
 from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
 from export.tables import (
-    Diarization,
     Verification,
     cost_table,
     detection_table,
@@ -80,17 +82,28 @@ def test_the_tables_show_every_row() -> None:
         for crop in ("3 s", "1.5 s")
         for form in ("torch fp32", "ONNX int8", "CAM++")
     ]
+    truth = [Turn(0.0, 6.0, "a"), Turn(6.0, 8.0, "b")]
+    late = np.array([0.5, 0.7])
+    heard = Hearing("sample", 10.0, truth, [], [Turn(0.0, 10.0, "x")], late, late)
     tables = [
         verification_table(verification),
         cost_table([Cost("Earmark small", 1234567, 2.5, 2.81)], 8),
         detection_table([DetectionRow("speech", "WebRTC", 0.893, 0.9, 0.8)]),
-        diarization_table([Diarization("sample", 1.0, 2.0, 30.0, 33.0, 1, 2)]),
+        diarization_table("conversations", judge([heard]).final),
     ]
     output = StringIO()
     for table in tables:
         Console(file=output, width=120).print(table)
     text = output.getvalue()
-    for shown in ("CAM++", " 1.25 (0.500)", "1,234,567", "2.81", "0.893", "33.0", "1 / 2"):
+    for shown in (
+        "CAM++",
+        " 1.25 (0.500)",
+        "1,234,567",
+        "2.81",
+        "0.893",
+        "50.0 = 0.0+25.0+25.0",
+        "1 / 2",
+    ):
         assert shown in text
     assert text.count("librispeech") == 2
 

@@ -282,14 +282,25 @@ def test_diarizing_what_cannot_be(
     short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["diarize", "--anonymous"]
-    assert_one_clear_line([*words, short, broken(tmp_path)], capsys, "cut off")
-    assert_one_clear_line([*words, short, "--rttm", tmp_path], capsys, "cannot write")
+    assert_one_clear_line([*words, broken(tmp_path)], capsys, "cut off")
+    (tmp_path / "empty").mkdir()
+    assert_one_clear_line([*words, tmp_path / "empty"], capsys, "holds no WAV, FLAC or Ogg")
     nowhere = tmp_path / "nowhere" / "x.rttm"
     assert_one_clear_line([*words, short, "--json", nowhere], capsys, "cannot write")
     twice = [*words, short, short, "--rttm", "-"]
     assert_one_clear_line(twice, capsys, "the recording 'short'")
     missing = tmp_path / "missing.db"
     assert_one_clear_line(["diarize", short, "--store", missing], capsys, "no store at")
+    both = [*words, short, CONVERSATION]
+    for kind in ("--srt", "--plot"):
+        assert_one_clear_line([*both, kind, "-"], capsys, "several recordings", "mkdir")
+        assert_one_clear_line([*both, kind, tmp_path / "x"], capsys, "several recordings", "mkdir")
+    picture = [*words, short, "--plot", tmp_path / "x.svg", "--truth"]
+    assert_one_clear_line([*picture, tmp_path / "no.rttm"], capsys, "cannot read the RTTM file")
+    two = ["diarize", short, CONVERSATION, "--plot", tmp_path, "--truth", TRUTH]
+    assert_one_clear_line(two, capsys, "the truth of one recording, and there are 2")
+    assert not (tmp_path / "x.svg").exists()
+    assert_one_clear_line([*words, short, "--plot", tmp_path / "x.png"], capsys, "SVG", ".svg")
     target = tmp_path / "kept.rttm"
     target.write_text("kept")
     assert_one_clear_line([*words, broken(tmp_path), "--rttm", target], capsys, "cut off")
@@ -312,6 +323,8 @@ def test_silence_is_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         ["identify"],
         ["diarize"],
         ["diarize", "x", "--rttm", "-", "--json", "-"],
+        ["diarize", "x", "--truth", "x.rttm"],
+        ["diarize", "x", "--jobs", "0"],
         ["diarize", "x", "--store", "s", "--anonymous"],
         ["verify", "ada", "x", "--miss", "little"],
         ["speakers"],

@@ -33,7 +33,7 @@ def simulate_rooms(config: RoomConfig, cache: Path) -> Waveforms:
     with locked(cache):
         if not path.is_file():
             numbers = track(range(config.count), description="building rooms")
-            responses = [_response(i, config) for i in numbers]
+            responses = [_pcm(_responses(i, config, mouths=1)[0]) for i in numbers]
             offsets = np.concatenate([[0], np.cumsum([len(r) for r in responses])])
             partial = path.with_name(f"partial-{path.name}")
             np.savez(partial, samples=np.concatenate(responses), offsets=offsets.astype(np.int64))
@@ -42,8 +42,13 @@ def simulate_rooms(config: RoomConfig, cache: Path) -> Waveforms:
     return Waveforms(stored["samples"], stored["offsets"])
 
 
-def _response(seed: int, config: RoomConfig) -> NDArray[np.int16]:
-    """Image sources, then ray tracing, of a random room with a random place in it."""
+def seat_responses(seats: int, seed: int) -> list[NDArray[np.float32]]:
+    """Responses from so many mouths in one random room to its one microphone."""
+    return [response.astype(np.float32) for response in _responses(seed, RoomConfig(), seats)]
+
+
+def _responses(seed: int, config: RoomConfig, mouths: int) -> list[NDArray[np.float64]]:
+    """Image sources, then ray tracing, of a random room with random places in it."""
     random = np.random.default_rng(seed)
     pyroomacoustics.random.seed(seed)
     size = random.uniform(SMALLEST, LARGEST)
@@ -58,10 +63,15 @@ def _response(seed: int, config: RoomConfig) -> NDArray[np.int16]:
         air_absorption=True,
     )
     room.set_ray_tracing(n_rays=RAYS)
-    room.add_source(random.uniform(WALL, size - WALL))
+    for _ in range(mouths):
+        room.add_source(random.uniform(WALL, size - WALL))
     room.add_microphone(random.uniform(WALL, size - WALL))
     room.compute_rir()
-    response = room.rir[0][0]
+    return list(room.rir[0])
+
+
+def _pcm(response: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Its peak at full scale."""
     scaled: NDArray[np.int16] = np.rint(response * (32767.0 / np.abs(response).max())).astype(
         np.int16
     )

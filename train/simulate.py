@@ -1,84 +1,189 @@
-"""Simulated meetings: real single-speaker speech in real turn-taking, for tuning diarization.
+"""Simulated meetings: real single-speaker speech in real turn-taking, in one room, over one line.
 
-The voices are those held out from the training side, so that neither the encoder nor the
-development split has anything to do with what is tuned here.
+The voices come from a list of the caller's: the speakers held out from the training side to tune
+diarization, the development split to report it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
-from edge.rttm import Turn, read_rttm
-from train.corpus import Corpus
-from train.waveforms import SAMPLE_RATE
+from edge.errors import EarmarkError
+from edge.rttm import Turn
+from train.lists import AUDIO_SUFFIXES
+from train.manifest import Utterance
+from train.rooms import seat_responses
+from train.turn_taking import read_timings, turn_taking
+from train.waveforms import SAMPLE_RATE, read_audio
+
+SHORTEST_UTTERANCE = 1.5  # seconds: sentences, not words
+LEAST_SPEECH = 8.0  # seconds of a voice that may take part
+BLOCK = 60 * SAMPLE_RATE
+FADE = SAMPLE_RATE // 100  # at both ends of a turn, which may be in mid-word
+RING = SAMPLE_RATE  # longest response of a room
+LEVEL_DB = (-30.0, -20.0)  # RMS of a voice at the microphone, relative to full scale
+NOISE_DB = (-60.0, -38.0)
+HISS = 3e-4  # RMS of the microphone's own noise
+TELEPHONE = 1 / 3  # share of meetings over a line of 8 kHz
+
+Audio = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Samples (n,) at 16 kHz, and who speaks when."""
+    """Who speaks when, and how it sounds. `turns` name voices as the list of utterances does."""
 
-    audio: NDArray[np.float32]
+    seconds: float
     turns: list[Turn]
+    corpus: Path
+    cast: dict[str, list[Path]]  # recordings of each voice
+    seed: int
+
+    def blocks(self) -> Iterator[Audio]:
+        """The samples at 16 kHz in [-1, 1], a minute at a time; the same at every call."""
+        random, hiss = (np.random.default_rng([self.seed, len(self.cast), i]) for i in (1, 2))
+        narrow = random.random() < TELEPHONE
+        responses = seat_responses(len(self.cast), int(random.integers(2**31)))
+        voices = {
+            name: _Voice(paths, _unit_energy(_over_line(response, narrow)), random)
+            for (name, paths), response in zip(self.cast.items(), responses, strict=True)
+        }
+        noise = _over_line(_noise(self.corpus / "noise", random), narrow)
+        total = round(self.seconds * SAMPLE_RATE)
+        over = np.zeros(0, dtype=np.float32)  # what was begun and reaches into the next block
+        for begin in range(0, total, BLOCK):
+            count = min(BLOCK, total - begin)
+            audio = np.pad(over, (0, count))
+            for turn in self.turns:
+                start, end = round(turn.start * SAMPLE_RATE), round(turn.end * SAMPLE_RATE)
+                if begin <= start < begin + count:
+                    heard = voices[turn.speaker].say(end - start)
+                    audio = np.pad(audio, (0, max(0, start - begin + len(heard) - len(audio))))
+                    audio[start - begin :][: len(heard)] += heard
+            over = audio[count:]
+            audio = audio[:count] + np.take(noise, np.arange(begin, begin + count), mode="wrap")
+            audio += HISS * hiss.standard_normal(count, dtype=np.float32)
+            yield np.clip(audio, -1.0, 1.0)
 
 
 def simulate_meeting(
-    corpus: Corpus, turns_folder: Path, speakers: int, seconds: float, seed: int
+    utterances: Sequence[Utterance], corpus: Path, speakers: int, seconds: float, seed: int
 ) -> Meeting:
-    """A meeting of `speakers` voices at most, timed like an excerpt of a real one."""
-    random = np.random.default_rng([seed, speakers])
-    timing = _excerpt(turns_folder, speakers, seconds, random)
-    names = sorted({turn.speaker for turn in timing})
-    voices = _voices(corpus)
-    cast = random.choice(sorted(voices), size=len(names), replace=False)
-    audio = random.standard_normal(int(seconds * SAMPLE_RATE)).astype(np.float32) * 3e-4
-    truth = []
-    for name, voice in zip(names, cast, strict=True):
-        speech = np.concatenate([_trimmed(corpus.waveforms[i]) for i in voices[voice]])
-        speech *= 10.0 ** (random.uniform(-28.0, -20.0) / 20.0) / np.sqrt(np.mean(speech**2))
-        used = 0
-        for turn in (t for t in timing if t.speaker == name):
-            start = int(turn.start * SAMPLE_RATE)
-            count = min(int(turn.end * SAMPLE_RATE), len(audio)) - start
-            audio[start : start + count] += np.resize(np.roll(speech, -used), count)
-            used += count
-            truth.append(Turn(turn.start, (start + count) / SAMPLE_RATE, str(voice)))
-    return Meeting(np.clip(audio, -1.0, 1.0), sorted(truth))
+    """A meeting of so many voices, all of one corpus, so that no microphone tells them apart.
 
+    Where the meeting is short, some may not get to speak: `turns` tell.
 
-def _excerpt(folder: Path, speakers: int, seconds: float, random: Generator) -> list[Turn]:
-    """Turns of a random real meeting from a random moment on, of its first speakers there."""
-    paths = sorted(folder.glob("*.rttm"))
-    turns = read_rttm(paths[int(random.integers(len(paths)))])
-    begin = random.uniform(0.0, max(1.0, turns[-1].end - seconds))
-    inside = [
-        Turn(max(t.start - begin, 0.0), min(t.end - begin, seconds), t.speaker)
-        for t in turns
-        if t.end > begin + 0.2 and t.start < begin + seconds - 0.2
+    Raises:
+        EarmarkError: no corpus has as many speakers, or there are no timings.
+    """
+    random = np.random.default_rng([seed, speakers, 0])
+    cast = _cast(utterances, speakers, random)
+    names = list(cast)
+    timings = read_timings(corpus / "turns" / "ami")
+    turns = [
+        Turn(turn.start, turn.end, names[int(turn.speaker)])
+        for turn in turn_taking(timings, speakers, seconds, random)
     ]
-    kept = list(dict.fromkeys(t.speaker for t in inside))[:speakers]
-    return [t for t in inside if t.speaker in kept]
+    return Meeting(seconds, turns, corpus, cast, seed)
 
 
-def _voices(corpus: Corpus) -> dict[str, list[int]]:
-    """Recordings of the held-out speakers who have several seconds of whole sentences."""
-    voices: dict[str, list[int]] = defaultdict(list)
+class _Voice:
+    """A voice at its seat, as the microphone hears it."""
+
+    def __init__(self, paths: Sequence[Path], response: Audio, random: Generator) -> None:
+        self._utterances = [_without_pauses(read_audio(path)) for path in paths]
+        self._gain = _from_db(random.uniform(*LEVEL_DB))
+        self._response = response
+        self._random = random
+        self._queue: list[int] = []
+        self._rest = np.zeros(0, dtype=np.float32)
+
+    def say(self, count: int) -> Audio:
+        """The next `count` samples of speech, and how they ring; none again before all are used."""
+        while len(self._rest) < count:
+            if not self._queue:
+                self._queue = self._random.permutation(len(self._utterances)).tolist()
+            self._rest = np.concatenate([self._rest, self._utterances[self._queue.pop()]])
+        speech, self._rest = self._rest[:count] * self._gain, self._rest[count:]
+        fade = np.linspace(0.0, 1.0, min(FADE, count), dtype=np.float32)
+        speech[: len(fade)] *= fade
+        speech[count - len(fade) :] *= fade[::-1]
+        heard: Audio = fftconvolve(speech, self._response)
+        return heard
+
+
+def _cast(
+    utterances: Sequence[Utterance], speakers: int, random: Generator
+) -> dict[str, list[Path]]:
+    """So many voices of a random corpus that has them, with the recordings of each."""
+    chosen = [u for u in utterances if u.speaker and u.seconds > SHORTEST_UTTERANCE]
     seconds: dict[str, float] = defaultdict(float)
-    for index, utterance in zip(corpus.held_out_indices, corpus.held_out, strict=True):
-        if utterance.speaker and utterance.seconds > 1.5:
-            voices[utterance.speaker].append(int(index))
-            seconds[utterance.speaker] += utterance.seconds
-    return {name: rows for name, rows in voices.items() if seconds[name] > 8.0}
+    for utterance in chosen:
+        seconds[utterance.speaker] += utterance.seconds
+    corpora: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for utterance in chosen:
+        if seconds[utterance.speaker] > LEAST_SPEECH:
+            corpora[utterance.corpus][utterance.speaker].append(utterance.path)
+    large = [corpora[name] for name in sorted(corpora) if len(corpora[name]) >= speakers]
+    if not large:
+        raise EarmarkError(
+            f"a meeting of {speakers} needs as many speakers of one corpus with {LEAST_SPEECH:g} s "
+            "of speech each, and there is no such corpus",
+            "Ask for fewer speakers",
+        )
+    voices = large[int(random.integers(len(large)))]
+    names = random.choice(sorted(voices), size=speakers, replace=False)
+    return {str(name): voices[str(name)] for name in names}
 
 
-def _trimmed(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without the quiet beginning and end: 25 dB below the loudest tenth of a second."""
-    count = len(audio) // 1600
-    level = np.sqrt(np.mean(audio[: count * 1600].reshape(count, 1600) ** 2, axis=1))
-    loud = np.flatnonzero(level > level.max() * 10.0 ** (-25.0 / 20.0))
-    return audio[loud[0] * 1600 : (loud[-1] + 1) * 1600]
+def _without_pauses(audio: Audio) -> Audio:
+    """The tenths of a second that are within 25 dB of the loudest, and their neighbours.
+
+    At unit RMS.
+    """
+    tenths = audio[: len(audio) // 1600 * 1600].reshape(-1, 1600)
+    level = np.sqrt(np.mean(tenths**2, axis=1))
+    loud = level >= level.max() * _from_db(-25.0)
+    near = np.convolve(loud, np.ones(3), mode="same") > 0.5
+    speech: Audio = tenths[near].ravel()
+    return speech / _rms(speech)
+
+
+def _over_line(audio: Audio, narrow: bool) -> Audio:
+    """Without what a telephone would not carry. Linear: voices and noise may take it one by one."""
+    if not narrow:
+        return audio
+    carried: Audio = soxr.resample(soxr.resample(audio, SAMPLE_RATE, 8000), 8000, SAMPLE_RATE)
+    return carried
+
+
+def _unit_energy(response: Audio) -> Audio:
+    """From the direct sound on, a second at most."""
+    kept = response[int(np.argmax(np.abs(response))) :][:RING]
+    return kept / np.float32(np.sqrt(np.sum(kept**2)))
+
+
+def _noise(folder: Path, random: Generator) -> Audio:
+    """A random recording of noise at a random level."""
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise EarmarkError(f"no audio in {folder}", "Check --corpus")
+    noise = read_audio(paths[int(random.integers(len(paths)))])
+    return noise * (_from_db(random.uniform(*NOISE_DB)) / _rms(noise))
+
+
+def _rms(audio: Audio) -> np.float32:
+    return np.float32(np.sqrt(np.mean(audio**2) + 1e-10))
+
+
+def _from_db(decibels: float) -> np.float32:
+    return np.float32(10.0 ** (decibels / 20.0))

@@ -1,21 +1,22 @@
-"""`earmark diarize`: who spoke when in a recording."""
+"""`earmark diarize`: who spoke when in recordings."""
 
 # ruff: noqa: PLC0415 (heavy imports only once the command runs)
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.options import add_model, add_store, existing_store, load_model
 from edge.errors import EarmarkError
+from edge.outputs import KINDS, STANDARD_OUTPUT, Outputs, totals
 
 if TYPE_CHECKING:
+    from edge.diarization import Diarization
     from edge.encoder import Model
     from edge.rttm import Turn
     from edge.statistics import Profile
@@ -23,27 +24,38 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   earmark diarize meeting.flac
-  earmark diarize meeting.flac --rttm meeting.rttm --json meeting.json
+  earmark diarize meeting.flac --rttm meeting.rttm --srt meeting.srt --json meeting.json
+  earmark diarize meeting.flac --plot meeting.svg --truth meeting.rttm
+  earmark diarize recordings/ --rttm found/ --jobs 4
   earmark diarize *.wav --anonymous --rttm - > all.rttm
 
 Enrolled speakers go by their names, others are speaker1, speaker2 and so on, in each file anew;
 'unknown' is a voice of which too little was heard. The file takes the way of a live source, so
-the answer is what 'earmark run' would have said in the end."""
+the answer is what 'earmark run' would have said in the end.
+
+OUT is a file, a folder that is there for one file a recording, or '-' for standard output. What
+is wrong with a recording is told, and the others are done; the exit status is 1 then."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "diarize",
-        help="who spoke when in a recording",
-        description="Says who spoke when: a table, or RTTM, or JSON.",
+        help="who spoke when in recordings",
+        description="Says who spoke when: a table, or RTTM, SRT, JSON or a picture.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
-    parser.add_argument("--rttm", metavar="F", help="write RTTM there; '-' is standard output")
     parser.add_argument(
-        "--json", metavar="F", help="write JSON there, one line a file; '-' is standard output"
+        "files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg, or a folder of them"
+    )
+    for kind, what in KINDS.items():
+        parser.add_argument(f"--{kind}", metavar="OUT", help=f"write {what}")
+    parser.add_argument(
+        "--truth", metavar="RTTM", type=Path, help="draw this above; or a folder of NAME.rttm"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="recordings at a time (%(default)s)"
     )
     names = parser.add_mutually_exclusive_group()
     add_store(names)
@@ -53,45 +65,52 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hear one file after the other, then write.
+    """Hear the recordings and write what is in each as soon as it is known.
 
     Raises:
-        EarmarkError: a bad file, model or store, or an output that cannot be written.
+        EarmarkError: a bad model, store or truth, or an output that cannot be written.
     """
-    from edge.rttm import format_rttm
-    from edge.sources.file import FileSource
+    from edge.diarization import recordings
 
-    if args.rttm == args.json == "-":
-        args.fail("only one of --rttm and --json can go to standard output")
-    if args.rttm:
-        _check_distinct(args.files)
-    for output in (args.rttm, args.json):
-        _check_writable(output)
+    targets = {kind: target for kind in KINDS if (target := getattr(args, kind))}
+    if list(targets.values()).count(STANDARD_OUTPUT) > 1:
+        args.fail("only one output can go to standard output")
+    if args.truth and not args.plot:
+        args.fail("--truth is drawn into a picture: give --plot as well")
+    if args.jobs < 1:
+        args.fail(f"--jobs is {args.jobs}, expected 1 or more")
+    paths = recordings(args.files)
+    outputs = Outputs(targets, paths, _truth(args.truth, paths))
     model = load_model(args)
-    profiles = _profiles(args, model)
-    for path in args.files:
-        FileSource(path).close()  # what can be seen at once is told before the first is heard
-    found = [_diarize(path, model, profiles) for path in args.files]
-    if args.rttm:
-        _write(
-            args.rttm,
-            "".join(
-                format_rttm(turns, path.stem)
-                for path, (turns, _) in zip(args.files, found, strict=True)
-            ),
+    failures = 0
+    with closing(_found(args, paths, model, _profiles(args, model))) as found:
+        for result in found:
+            if isinstance(result, EarmarkError):
+                failures += 1
+                print(f"earmark: {result}", file=sys.stderr)
+            elif targets:
+                outputs.write(result)
+            else:
+                _print_table(result)
+    if failures < len(paths):
+        outputs.finish()
+    return 1 if failures else 0
+
+
+def _truth(truth: Path | None, paths: Sequence[Path]) -> dict[Path, list[Turn]]:
+    """The right turns of each recording, of a file or of NAME.rttm in a folder."""
+    from edge.rttm import read_rttm
+
+    if truth is None:
+        return {}
+    if not truth.is_dir() and len(paths) > 1:
+        raise EarmarkError(
+            f"{truth} is the truth of one recording, and there are {len(paths)}",
+            "Give a folder with NAME.rttm for each",
         )
-    if args.json:
-        _write(
-            args.json,
-            "".join(
-                _json_line(path, turns, seconds)
-                for path, (turns, seconds) in zip(args.files, found, strict=True)
-            ),
-        )
-    if not args.rttm and not args.json:
-        for path, (turns, seconds) in zip(args.files, found, strict=True):
-            _print_table(path, turns, seconds)
-    return 0
+    return {
+        path: read_rttm(truth / f"{path.stem}.rttm" if truth.is_dir() else truth) for path in paths
+    }
 
 
 def _profiles(args: argparse.Namespace, model: Model) -> list[Profile]:
@@ -104,84 +123,34 @@ def _profiles(args: argparse.Namespace, model: Model) -> list[Profile]:
         return store.profiles()
 
 
-def _diarize(path: Path, model: Model, profiles: Sequence[Profile]) -> tuple[list[Turn], float]:
-    """The turns of a recording, and its length in seconds."""
-    from edge.front_end import SAMPLE_RATE
-    from edge.pipeline import Pipeline, PipelineConfig
-    from edge.progress import stream_with_progress
-    from edge.turns import turns_from_events
+def _found(
+    args: argparse.Namespace, paths: Sequence[Path], model: Model, profiles: Sequence[Profile]
+) -> Generator[Diarization | EarmarkError, None, None]:
+    """What is in each recording, or what is wrong with it, in their order."""
+    from edge.diarization import diarize, diarize_in_parallel
+    from edge.progress import count_with_progress, stream_with_progress
 
-    pipeline = Pipeline(model, profiles, PipelineConfig())
-    events = [event for block in stream_with_progress(path) for event in pipeline.push(block)]
-    events += pipeline.flush()
-    return turns_from_events(events), pipeline.position / SAMPLE_RATE
-
-
-def _check_distinct(paths: Sequence[Path]) -> None:
-    stems = [path.stem for path in paths]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if twice is not None:
-        raise EarmarkError(
-            f"two of the files would both be the recording '{twice}' in the RTTM",
-            "Run them one by one, or rename one",
-        )
-
-
-def _check_writable(output: str | None) -> None:
-    """Refuse what could not be written in the end, before the work."""
-    if output is None or output == "-":
+    if args.jobs > 1 and len(paths) > 1:
+        found = diarize_in_parallel(paths, args.model, profiles, args.jobs)
+        yield from count_with_progress(found, len(paths))
         return
-    path = Path(output)
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise EarmarkError(
-            f"cannot write {path}: expected a file, or a new one in a folder that can be written",
-            "Give another file, or '-' for standard output",
-        )
+    for path in paths:
+        try:
+            yield diarize(path, model, profiles, stream_with_progress(path))
+        except EarmarkError as error:
+            yield error
 
 
-def _write(output: str, text: str) -> None:
-    if output == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise EarmarkError(
-            f"cannot write {output}: {error.strerror}", "Give another file"
-        ) from error
-
-
-def _totals(turns: Sequence[Turn]) -> dict[str, float]:
-    """Seconds of each speaker, in order of appearance."""
-    totals: dict[str, float] = {}
-    for turn in turns:
-        totals[turn.speaker] = totals.get(turn.speaker, 0.0) + turn.end - turn.start
-    return totals
-
-
-def _json_line(path: Path, turns: Sequence[Turn], seconds: float) -> str:
-    document = {
-        "file": str(path),
-        "seconds": seconds,
-        "speakers": {name: round(time, 3) for name, time in _totals(turns).items()},
-        "turns": [
-            {"start": round(turn.start, 3), "end": round(turn.end, 3), "speaker": turn.speaker}
-            for turn in turns
-        ],
-    }
-    return json.dumps(document) + "\n"
-
-
-def _print_table(path: Path, turns: Sequence[Turn], seconds: float) -> None:
+def _print_table(found: Diarization) -> None:
     from edge.timeline import printable
 
-    print(f"{printable(str(path))}, {seconds:.1f} s\n")
-    if not turns:
+    print(f"{printable(str(found.path))}, {found.seconds:.1f} s\n")
+    if not found.turns:
         print("nobody speaks\n")
         return
     print(f"{'from':>9}  {'to':>9}  {'seconds':>7}  speaker")
-    for turn in turns:
+    for turn in found.turns:
         length = turn.end - turn.start
         print(f"{turn.start:9.1f}  {turn.end:9.1f}  {length:7.1f}  {turn.speaker}")
-    totals = ", ".join(f"{name} {time:.1f} s" for name, time in _totals(turns).items())
-    print(f"\n{totals}\n")
+    sums = ", ".join(f"{name} {time:.1f} s" for name, time in totals(found.turns).items())
+    print(f"\n{sums}\n")
