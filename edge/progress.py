@@ -1,9 +1,9 @@
-"""A bar on standard error for long files, where a person looks at it."""
+"""A bar on standard error for long files, and for many, where a person looks at it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,22 @@ def stream_with_progress(path: Path) -> Iterator[NDArray[np.float32]]:
         for block in stream_audio(path):
             yield block
             bar.advance(task, len(block) / SAMPLE_RATE)
+
+
+def each_with_progress(paths: Sequence[Path]) -> Iterator[Path]:
+    """The paths in order, with a bar if standard error is a terminal and the answers go elsewhere.
+
+    What is printed on the same terminal for each of them is progress enough.
+    """
+    if len(paths) < 2 or sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from paths
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
+        yield from bar.track(paths, description="files")
 
 
 def _seconds(path: Path) -> float:
