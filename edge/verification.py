@@ -95,8 +95,8 @@ class SequentialTest(Generic[Result]):
     compared with the same two bounds. Were it the exact likelihood ratio of the audio, a stranger
     would reach the upper bound at any of any number of looks with at most the rate asked (Ville,
     1939). It is that of an embedding, calibrated look by look, for which this is no theorem but
-    measured: strangers who looked at every tenth of 10 s got three times as many yeses as at 10 s
-    alone, still no more than asked (1.2 % of 244 pairs of a corpus's own speakers, at 1 %).
+    measured: at 1 %, of 600 pairs of strangers held out of training, 3 got a yes at one of the
+    looks in 10 s of speech, where 1 got it at their end; of 25 speakers, none a no.
     """
 
     def __init__(self, model: Model, compare: Callable[[Sums], Result]) -> None:

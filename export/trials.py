@@ -72,7 +72,7 @@ def read_trials(path: Path) -> list[Trial]:
         match line.split():
             case []:
                 continue
-            case [enrolled, test, kind] if kind in _KINDS:
+            case [enrolled, test, kind] if kind in _KINDS and "\0" not in line:
                 trials.append(Trial(enrolled, test, _KINDS[kind]))
             case _:
                 raise EarmarkError(

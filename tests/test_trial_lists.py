@@ -81,6 +81,7 @@ def test_the_enrolled_by_name(
         ("a b", "line 2"),
         ("a b c target", "line 2"),
         ("a b Target", "line 2"),
+        ("a b\0 target", "line 2"),
         ("a b target", "both kinds"),
         ("missing.wav missing.wav nontarget", "missing.wav"),
     ],
