@@ -42,13 +42,16 @@ def stream_with_progress(path: Path) -> Iterator[NDArray[np.float32]]:
 
 def count_with_progress(results: Iterable[Result], total: int) -> Iterator[Result]:
     """The results as they come, with a bar of how many, if standard error is a terminal."""
-    if not sys.stderr.isatty():
+    if total < 2 or not sys.stderr.isatty():
         yield from results
         return
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import track  # noqa: PLC0415
+    from rich.progress import Progress  # noqa: PLC0415
 
-    yield from track(results, "recordings", total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    # What is printed meanwhile goes above the bar on a terminal, and where it belongs elsewhere.
+    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        yield from bar.track(results, total, description="recordings")
 
 
 def _seconds(path: Path) -> float:

@@ -13,6 +13,7 @@ from tiny_corpus import open_corpus
 from voices import ada, model
 
 from edge.errors import EarmarkError
+from edge.gallery import Gallery
 from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
 from edge.speakers import SpeakerBook, rank
 from edge.verification import identify, verify
@@ -78,9 +79,10 @@ def test_too_little_speech_fades_to_no_evidence(
 
 def test_no_speech_is_not_yet() -> None:
     nothing = np.zeros(model().statistics_size)
-    trial = verify(model(), ada(), nothing, OperatingPoint())
+    own = Gallery(model(), [ada()])
+    trial = verify(model(), own, nothing, OperatingPoint())
     assert (trial.answer, trial.llr, trial.seconds) == ("not yet", 0, 0)
-    found = identify(model(), [ada()], nothing, OperatingPoint())
+    found = identify(model(), own, nothing, OperatingPoint())
     assert (found.answer, found.runner_up, found.margin) == ("not yet", None, None)
 
 
@@ -96,11 +98,9 @@ def test_the_best_comes_first_with_its_margin() -> None:
     profiles = [ada(), type(ada())("noise", np.ones(model().statistics_size))]
     scores = rank(model(), SpeakerBook(model(), profiles).voices, ada().statistics)
     assert [score.speaker for score in scores] == ["ada", "noise"]
-    found = identify(model(), profiles, ada().statistics, OperatingPoint())
-    assert (found.best, found.runner_up) == ("ada", "noise")
-    assert found.margin == pytest.approx(scores[0].llr - scores[1].llr)
-    with pytest.raises(EarmarkError, match="nobody is enrolled"):
-        identify(model(), [], ada().statistics, OperatingPoint())
+    found = identify(model(), Gallery(model(), profiles), ada().statistics, OperatingPoint())
+    assert (found.answer, found.best, found.runner_up) == ("yes", "ada", "noise")
+    assert found.margin == pytest.approx(scores[0].llr - scores[1].llr, rel=1e-5)
 
 
 @given(false_accept=st.floats(1e-6, 0.499), miss=st.floats(1e-6, 0.499), value=st.floats(-30, 30))

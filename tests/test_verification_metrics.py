@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from train.metrics import all_pairs, equal_error_rate, error_rates, min_dcf
+from train.metrics import all_pairs, cllr, equal_error_rate, error_rates, min_cllr, min_dcf
 from train.trials import centre_crop, verification_errors
 
 Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -91,9 +91,41 @@ def test_known_cases(same: list[float], different: list[float], eer: float) -> N
 @pytest.mark.parametrize("targets", [[True, True], [False, False], []])
 def test_trials_of_one_kind_have_no_error_rates(targets: list[bool]) -> None:
     scores = np.zeros(len(targets))
-    for measure in (equal_error_rate, min_dcf):
+    for measure in (equal_error_rate, min_dcf, cllr, min_cllr):
         with pytest.raises(ValueError, match="trials of both kinds"):
             measure(scores, np.array(targets, dtype=bool))
+
+
+@settings(deadline=None)
+@given(trials(), st.floats(0.1, 3), st.floats(-3, 3))
+def test_no_rising_calibration_costs_less_than_the_least(
+    given_trials: Trials, scale: float, offset: float
+) -> None:
+    scores, targets = given_trials
+    least = min_cllr(scores, targets)
+    assert -1e-12 <= least <= 1 + 1e-12, "llrs that are all 0 cost 1"
+    assert least <= cllr(scale * scores + offset, targets) + 1e-9
+    assert min_cllr(4.0 * scores, targets) == pytest.approx(least, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("same", "different", "cost", "least"),
+    [
+        ([0.0], [0.0], 1.0, 1.0),
+        ([np.inf], [-np.inf], 0.0, 0.0),
+        ([np.log(3.0)], [-np.log(3.0)], np.log2(4 / 3), 0.0),
+        ([-np.log(3.0)], [np.log(3.0)], 2.0, 1.0),  # the wrong way round: best said nothing
+        ([0.0, 2.0], [0.0], 1.0 - 0.25 * (1 - np.log2(1 + np.exp(-2.0))), None),
+    ],
+)
+def test_known_costs_of_odds(
+    same: list[float], different: list[float], cost: float, least: float | None
+) -> None:
+    targets = np.array([True] * len(same) + [False] * len(different))
+    scores = np.array(same + different)
+    assert cllr(scores, targets) == pytest.approx(cost)
+    if least is not None:
+        assert min_cllr(scores, targets) == pytest.approx(least, abs=1e-12)
 
 
 def test_pairs_are_all_unordered_pairs_once() -> None:

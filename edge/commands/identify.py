@@ -5,26 +5,27 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import (
-    add_trials,
-    existing_store,
-    exit_status,
-    load_model,
-    operating_point,
-)
+from edge.commands.answers import add_answers, answer_files, operating_point
+from edge.commands.options import existing_store, load_model
+
+if TYPE_CHECKING:
+    from edge.verification import Identification
 
 EPILOG = """\
 examples:
   earmark identify visitor.wav
   earmark identify *.flac --json | jq 'select(.answer == "yes") | .best'
 
-'yes' says that it is the speaker named, 'no' that it is nobody who is enrolled, 'not yet' that the
-speech does not suffice for either. A recording is taken for one voice; see 'earmark diarize'.
+A file is heard until the speech suffices for an answer. 'yes' says that it is the speaker named,
+clearly before the runner-up; 'no' that it is nobody who is enrolled; 'not yet' that all of the
+speech does not suffice for either. A recording is taken for one voice; see 'earmark diarize'. A
+file that cannot be heard is told on standard error, and the others are answered for.
 
 exit status: 0 every file is identified; 3 at least one is nobody's; 4 not yet for at least one,
-nobody's is none; 1 something is wrong outside the program; 2 the command line is wrong"""
+nobody's is none; 1 something is wrong outside the program, be it one file; 2 the command line is
+wrong"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,39 +37,32 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_trials(parser)
+    add_answers(parser)
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer for every file, once all of them are heard.
+    """Answer for one file after the other.
 
     Raises:
-        EarmarkError: a bad rate, file, model or store, or nobody is enrolled.
+        EarmarkError: a bad rate, model or store, or nobody is enrolled.
     """
-    import json
-    from dataclasses import asdict
-
-    from edge.timeline import printable
-    from edge.verification import file_statistics, identify
+    from edge.errors import EarmarkError
+    from edge.gallery import Gallery
+    from edge.verification import identify
 
     point = operating_point(args)
     model = load_model(args)
     with existing_store(args, model) as store:
-        profiles = store.profiles()
-    found = [
-        identify(model, profiles, heard, point) for heard in file_statistics(model, args.files)
-    ]
-    for path, trial in zip(args.files, found, strict=True):
-        if args.json:
-            print(json.dumps({"file": str(path), **asdict(trial)}))
-            continue
-        who = {"yes": trial.best, "no": "nobody enrolled", "not yet": f"{trial.best}?"}
-        other = ""
-        if trial.margin is not None:
-            other = f", {trial.margin:.1f} before {trial.runner_up}"
-        print(
-            f"{trial.answer:7}  {who[trial.answer]:16}  {trial.best} llr {trial.llr:+.1f}{other}, "
-            f"on {trial.seconds:.1f} s of speech  {printable(str(path))}"
-        )
-    return exit_status(trial.answer for trial in found)
+        gallery = Gallery(model, store.profiles())
+    if not gallery:
+        raise EarmarkError("nobody is enrolled", "Begin with 'earmark enroll NAME FILE'")
+    return answer_files(
+        args, model, lambda heard: identify(model, gallery, heard, point), _describe
+    )
+
+
+def _describe(found: Identification) -> str:
+    who = {"yes": found.best, "no": "nobody enrolled", "not yet": f"{found.best}?"}
+    other = "" if found.margin is None else f", {found.margin:.1f} before {found.runner_up},"
+    return f"{who[found.answer]:16}  {found.best} llr {found.llr:+.1f}{other}"

@@ -5,16 +5,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edge.encoder import Model
-    from edge.scoring import OperatingPoint
     from edge.store import Store
-
-REFUSED, UNDECIDED = 3, 4  # exit statuses
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -32,26 +28,6 @@ def add_store(parser: argparse._ActionsContainer) -> None:
         metavar="DB",
         help="enrolled speakers (~/.local/share/earmark/speakers.db)",
     )
-
-
-def add_error_rates(parser: argparse.ArgumentParser) -> None:
-    """The options that fix the thresholds."""
-    for option, text in (
-        ("--false-accept", "how often a stranger may get a yes"),
-        ("--miss", "how often the speaker may get a no"),
-    ):
-        parser.add_argument(
-            option, type=float, default=0.01, metavar="RATE", help=f"{text} (%(default)s)"
-        )
-
-
-def add_trials(parser: argparse.ArgumentParser) -> None:
-    """What recordings are tested, against whom, and how strictly."""
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
-    parser.add_argument("--json", action="store_true", help="JSON, one line a file")
-    add_error_rates(parser)
-    add_store(parser)
-    add_model(parser)
 
 
 def load_model(args: argparse.Namespace) -> Model:
@@ -74,22 +50,3 @@ def existing_store(args: argparse.Namespace, model: Model) -> Store:
     from edge.store import Store
 
     return Store(args.store, model, create=False)
-
-
-def operating_point(args: argparse.Namespace) -> OperatingPoint:
-    """The error rates that the command line asks for.
-
-    Raises:
-        EarmarkError: one is no rate.
-    """
-    from edge.scoring import OperatingPoint
-
-    return OperatingPoint(args.false_accept, args.miss)
-
-
-def exit_status(answers: Iterable[str]) -> int:
-    """0 if every answer is `yes`, 3 if any is `no`, else 4."""
-    given = set(answers)
-    if "no" in given:
-        return REFUSED
-    return UNDECIDED if "not yet" in given else 0

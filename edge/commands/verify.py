@@ -7,24 +7,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from edge.commands.options import (
-    add_trials,
-    existing_store,
-    exit_status,
-    load_model,
-    operating_point,
-)
+from edge.commands.answers import add_answers, answer_files, operating_point
+from edge.commands.options import existing_store, load_model
 
 EPILOG = """\
 examples:
   earmark verify ada door.wav && echo welcome
   earmark verify ada *.wav --json --false-accept 0.001
 
-'not yet' says that there is too little speech, or too little of it tells. The llr is the natural
-logarithm of how much likelier the recording is if it is NAME's voice than if it is not.
+A file is heard until the speech suffices for a yes or a no; 'not yet' says that all of it does not.
+The llr is the natural logarithm of how much likelier that speech is if it is NAME's voice than if
+it is not. A file that cannot be heard is told on standard error, and the others are answered for.
 
 exit status: 0 yes to every file; 3 no to at least one; 4 not yet to at least one, no to none;
-1 something is wrong outside the program; 2 the command line is wrong"""
+1 something is wrong outside the program, be it one file; 2 the command line is wrong"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,33 +33,26 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="of the speaker that it is claimed to be")
-    add_trials(parser)
+    add_answers(parser)
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer for every file, once all of them are heard.
+    """Answer for one file after the other.
 
     Raises:
-        EarmarkError: a bad rate, file, model or store, or nobody of that name.
+        EarmarkError: a bad rate, model or store, or nobody of that name.
     """
-    import json
-    from dataclasses import asdict
-
-    from edge.timeline import printable
-    from edge.verification import file_statistics, verify
+    from edge.gallery import Gallery
+    from edge.verification import verify
 
     point = operating_point(args)
     model = load_model(args)
     with existing_store(args, model) as store:
-        profile = store.profile(args.name)
-    trials = [verify(model, profile, heard, point) for heard in file_statistics(model, args.files)]
-    for path, trial in zip(args.files, trials, strict=True):
-        if args.json:
-            print(json.dumps({"file": str(path), **asdict(trial)}))
-        else:
-            print(
-                f"{trial.answer:7}  llr {trial.llr:+7.1f} on {trial.seconds:5.1f} s of speech  "
-                f"{printable(str(path))}"
-            )
-    return exit_status(trial.answer for trial in trials)
+        claimed = Gallery(model, [store.profile(args.name)])
+    return answer_files(
+        args,
+        model,
+        lambda heard: verify(model, claimed, heard, point),
+        lambda result: f"llr {result.llr:+.1f}",
+    )

@@ -1,0 +1,48 @@
+"""All who are enrolled as one array, so that a decision among any number is one product."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import Model
+from edge.speakers import Score
+from edge.statistics import Profile, Sums
+
+_BATCH = 1024  # profiles whose statistics are copied and embedded at once
+
+
+class Gallery:
+    """The embeddings (speakers, size), float32, and net seconds (speakers,) of profiles.
+
+    They are compared as they were when the gallery was made: what changes belongs in a
+    `SpeakerBook`.
+    """
+
+    def __init__(self, model: Model, profiles: Sequence[Profile]) -> None:
+        self._model = model
+        self._names = [profile.name for profile in profiles]
+        self._embeddings = np.empty((len(profiles), model.spec.embedding), dtype=np.float32)
+        self._seconds = np.empty(len(profiles))
+        for start in range(0, len(profiles), _BATCH):
+            statistics = np.stack([p.statistics for p in profiles[start : start + _BATCH]])
+            self._embeddings[start : start + _BATCH] = model.embed(statistics)
+            self._seconds[start : start + _BATCH] = model.seconds(statistics)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def nearest(self, statistics: Sums, count: int) -> list[Score]:
+        """The `count` voices that speech (size,) is likeliest of, likeliest first; all if fewer."""
+        llrs = self._llrs(statistics)
+        count = min(count, len(llrs))
+        best = np.argpartition(-llrs, count - 1)[:count] if count else np.empty(0, dtype=np.intp)
+        order = best[np.argsort(-llrs[best], kind="stable")]
+        return [Score(self._names[i], float(llrs[i])) for i in order]
+
+    def _llrs(self, statistics: Sums) -> NDArray[np.float64]:
+        embedding = self._model.embed(statistics[None])[0].astype(np.float32)
+        cosines = (self._embeddings @ embedding).astype(np.float64)
+        return self._model.calibration.llr(cosines, self._model.seconds(statistics), self._seconds)

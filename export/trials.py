@@ -1,0 +1,209 @@
+"""`earmark-trials`: a Kaldi-style list of trials in; scores, error rates and a DET plot out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+try:
+    import matplotlib
+    import scipy  # noqa: F401
+except ModuleNotFoundError as error:
+    sys.exit(f"earmark-trials: {error.name} is not installed. Run: pip install 'earmark[train]'")
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from scipy.stats import norm
+
+from edge.audio import stream_audio
+from edge.commands.options import add_model, add_store, existing_store, load_model
+from edge.encoder import Model
+from edge.enrolment import stream_statistics
+from edge.errors import EarmarkError
+from edge.gate import GateConfig
+from edge.sources.file import FileSource
+from edge.statistics import Sums
+from train.metrics import cllr, equal_error_rate, error_rates, min_cllr, min_dcf
+
+matplotlib.use("Agg")  # a file is wanted, not a window
+from matplotlib import pyplot
+
+_KINDS = {"target": True, "nontarget": False}
+_TICKS = [0.001, 0.01, 0.05, 0.1, 0.2, 0.4]
+EPILOG = """\
+examples:
+  earmark-trials trials.txt
+  earmark-trials trials.txt --scores scores.txt --det det.png
+  earmark-trials trials.txt --store speakers.db     the first column names the enrolled
+
+A line of the list is ENROL_WAV TEST_WAV target|nontarget, paths as seen from the current folder;
+a line of the scores is ENROL_WAV TEST_WAV LLR, a natural logarithm, of all the speech in both.
+Each file is heard once, however many trials it stands in.
+
+exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
+2 the command line is wrong"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recording against who is enrolled, and whether it is the same speaker's."""
+
+    enrolled: str
+    test: str
+    target: bool
+
+
+def read_trials(path: Path) -> list[Trial]:
+    """The trials of a list; empty lines are passed over.
+
+    Raises:
+        EarmarkError: the list cannot be read, a line is malformed, or a kind of trial is missing.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EarmarkError(f"cannot read the trials {path}: {error}", "Check the path") from error
+    trials = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        match line.split():
+            case []:
+                continue
+            case [enrolled, test, kind] if kind in _KINDS and "\0" not in line:
+                trials.append(Trial(enrolled, test, _KINDS[kind]))
+            case _:
+                raise EarmarkError(
+                    f"{path}, line {number}: expected 'ENROL TEST target' or "
+                    f"'ENROL TEST nontarget', got {line[:100]!r}",
+                    "Correct the line",
+                )
+    if {trial.target for trial in trials} != {True, False}:
+        raise EarmarkError(
+            f"{path}: error rates need trials of both kinds, target and nontarget",
+            "Add some of the other kind",
+        )
+    return trials
+
+
+def score_trials(
+    model: Model, trials: Sequence[Trial], enrolled: dict[str, Sums], tests: dict[str, Sums]
+) -> NDArray[np.float64]:
+    """The llr (trials,) of each trial from the statistics of both sides by name."""
+    first, first_seconds = _embed(model, enrolled, [trial.enrolled for trial in trials])
+    second, second_seconds = _embed(model, tests, [trial.test for trial in trials])
+    cosines = np.einsum("ij,ij->i", first, second)
+    return model.calibration.llr(cosines, first_seconds, second_seconds)
+
+
+def _embed(
+    model: Model, statistics: dict[str, Sums], names: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Embeddings (names, size) and net seconds (names,), each embedded once."""
+    rows = {name: row for row, name in enumerate(statistics)}
+    order = [rows[name] for name in names]
+    sums = np.stack(list(statistics.values()))
+    return model.embed(sums)[order], model.seconds(sums)[order]
+
+
+def plot_det(scores: NDArray[np.float64], targets: NDArray[np.bool_], path: Path) -> None:
+    """Draw the detection error trade-off on normal deviates (Martin et al., 1997)."""
+    miss, false_alarm = error_rates(scores, targets)
+    inside = (miss > 0) & (false_alarm > 0)  # 0 and 1 are infinitely far away
+    figure, axis = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    axis.plot(norm.ppf(false_alarm[inside]), norm.ppf(miss[inside]))
+    axis.axline((0, 0), slope=1, color="0.8", linewidth=0.8)
+    labels = [f"{100 * rate:g}" for rate in _TICKS]
+    axis.set_xticks(norm.ppf(_TICKS), labels)
+    axis.set_yticks(norm.ppf(_TICKS), labels)
+    limits = norm.ppf([_TICKS[0], _TICKS[-1]])
+    axis.set(xlim=limits, ylim=limits, xlabel="false alarms, %", ylabel="misses, %")
+    axis.set_title(f"{targets.sum()} target, {(~targets).sum()} nontarget trials")
+    try:
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise EarmarkError(f"cannot write {path}: {error}", "Give another file, *.png") from error
+    finally:
+        pyplot.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the result is the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="earmark-trials",
+        description="Scores a list of verification trials, and tells the error rates.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("trials", metavar="LIST", type=Path, help="ENROL_WAV TEST_WAV KIND a line")
+    parser.add_argument("--scores", type=Path, metavar="OUT", help="write ENROL TEST LLR there")
+    parser.add_argument("--det", type=Path, metavar="PNG", help="draw the DET curve there")
+    add_store(parser)
+    add_model(parser)
+    try:
+        _measure(parser.parse_args(argv))
+    except EarmarkError as error:
+        print(f"earmark-trials: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _measure(args: argparse.Namespace) -> None:
+    for output in (args.scores, args.det):
+        if output is not None and not output.parent.is_dir():  # told before the work
+            raise EarmarkError(f"cannot write {output}: no such folder", "Make it, or give another")
+    trials = read_trials(args.trials)
+    model = load_model(args)
+    enrolled = {}
+    if args.store is not None:
+        with existing_store(args, model) as store:
+            names = dict.fromkeys(trial.enrolled for trial in trials)
+            enrolled = {name: store.profile(name).statistics for name in names}
+    sides = [trial.test for trial in trials]
+    if not enrolled:
+        sides += [trial.enrolled for trial in trials]
+    heard = _hear(model, list(dict.fromkeys(sides)))
+    scores = score_trials(model, trials, enrolled or heard, heard)
+    targets = np.array([trial.target for trial in trials])
+    if args.scores is not None:
+        _write_scores(trials, scores, args.scores)
+    print(f"trials   {targets.sum()} target, {(~targets).sum()} nontarget")
+    print(f"EER      {100 * equal_error_rate(scores, targets):.2f} %")
+    print(f"minDCF   {min_dcf(scores, targets):.3f} at a prior of 0.01")
+    print(f"Cllr     {cllr(scores, targets):.3f} bit")
+    print(f"minCllr  {min_cllr(scores, targets):.3f} bit")
+    if args.det is not None:
+        plot_det(scores, targets, args.det)
+
+
+def _hear(model: Model, names: Sequence[str]) -> dict[str, Sums]:
+    """Statistics of the speech in each file, after a look at all of them."""
+    for name in names:
+        FileSource(Path(name)).close()
+    bar = track(
+        names,
+        description="files",
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    return {name: stream_statistics(model, stream_audio(Path(name)), GateConfig()) for name in bar}
+
+
+def _write_scores(trials: Sequence[Trial], scores: NDArray[np.float64], path: Path) -> None:
+    lines = [
+        f"{trial.enrolled} {trial.test} {score:.6f}\n"
+        for trial, score in zip(trials, scores, strict=True)
+    ]
+    try:
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise EarmarkError(f"cannot write {path}: {error.strerror}", "Give another file") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Risk: a list of trials misread, scored wrongly, or heard again for each line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from voices import CONVERSATION, ENROLMENT, RATE, ada, beginning, model
+
+from edge.audio import read_audio
+from edge.enrolment import profile_from_audio
+from edge.errors import EarmarkError
+from edge.gallery import Gallery
+from edge.store import Store
+from export.trials import main, read_trials
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> dict[str, Path]:
+    """The name says who: two halves of what ada enrolled with, and somebody else."""
+    own = read_audio(ENROLMENT)
+    parts = {
+        "ada1": own[: len(own) // 2],
+        "ada2": own[len(own) // 2 :],
+        "ben": beginning()[6 * RATE : 12 * RATE],
+    }
+    paths = {}
+    for name, samples in parts.items():
+        paths[name] = tmp_path / f"{name}.wav"
+        soundfile.write(paths[name], samples, RATE)
+    return paths
+
+
+def write(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "trials.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_scores_are_those_of_a_decision(
+    recordings: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two, other = (recordings[name] for name in ("ada1", "ada2", "ben"))
+    trials = write(tmp_path, f"{one} {two} target", f"{one}\t{other} nontarget", "")
+    scores, plot = tmp_path / "scores.txt", tmp_path / "det.png"
+    assert main([str(trials), "--scores", str(scores), "--det", str(plot)]) == 0
+    profiles = [profile_from_audio(model(), "x", read_audio(path)) for path in (two, other)]
+    claimed = Gallery(model(), [profile_from_audio(model(), "ada", read_audio(one))])
+    rows = [line.split() for line in scores.read_text(encoding="utf-8").splitlines()]
+    assert [row[:2] for row in rows] == [[str(one), str(two)], [str(one), str(other)]]
+    expected = [claimed.nearest(profile.statistics, 1)[0].llr for profile in profiles]
+    assert [float(row[2]) for row in rows] == pytest.approx(expected, abs=1e-3)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    shown = capsys.readouterr().out
+    assert "1 target, 1 nontarget" in shown
+    for measure in ("EER", "minDCF", "Cllr", "minCllr"):
+        assert measure in shown
+
+
+def test_the_enrolled_by_name(
+    recordings: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "speakers.db"
+    with Store(store, model()) as opened:
+        opened.enrol(ada())
+    lines = [f"ada {recordings['ada1']} target", f"ada {recordings['ben']} nontarget"]
+    assert main([str(write(tmp_path, *lines)), "--store", str(store)]) == 0
+    assert "EER      0.00 %" in capsys.readouterr().out
+    lines.append(f"bob {recordings['ben']} target")
+    assert main([str(write(tmp_path, *lines)), "--store", str(store)]) == 1
+    assert "bob" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a b", "line 2"),
+        ("a b c target", "line 2"),
+        ("a b Target", "line 2"),
+        ("a b\0 target", "line 2"),
+        ("a b target", "both kinds"),
+        ("missing.wav missing.wav nontarget", "missing.wav"),
+    ],
+)
+def test_a_list_that_cannot_be_scored(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = write(tmp_path, f"{CONVERSATION} {ENROLMENT} target", line)
+    scores = tmp_path / "scores.txt"
+    assert main([str(trials), "--scores", str(scores)]) == 1
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert complaint.startswith("earmark-trials: ")
+    assert said in complaint
+    assert not scores.exists()
+    assert main([str(trials), "--scores", str(tmp_path / "nowhere" / "x")]) == 1
+    assert "no such folder" in capsys.readouterr().err
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_trials_or_an_error(
+    data: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.txt"
+    path.write_bytes(data)
+    try:
+        trials = read_trials(path)
+    except EarmarkError as error:
+        assert "\n" not in str(error)
+        return
+    assert {trial.target for trial in trials} == {True, False}
+    assert np.all([len(f"{t.enrolled} {t.test}".split()) == 2 for t in trials])
