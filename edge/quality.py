@@ -85,20 +85,21 @@ class QualityMeter:
 
     def _add(self, records: list[Record]) -> None:
         for record in records:
-            samples, self._waiting = np.split(self._waiting, [record.end - record.start])
-            if not len(samples):
+            count = record.end - record.start
+            if not count:
                 continue
+            samples, self._waiting = self._waiting[:count], self._waiting[count:]
             energy = float(np.sum(samples.astype(np.float64) ** 2))
             if record.speech:
                 self._statistics += record.statistics
                 self._parts.add(record.statistics)
-                self._samples += len(samples)
+                self._samples += count
                 self._clipped += int(np.count_nonzero(np.abs(samples) >= CLIPPED))
                 self._energy += energy
             else:
                 self._pauses += 1
                 # The mean of levels, not of powers: the tail of a word is no noise.
-                self._pause_levels += _decibels(energy, len(samples))
+                self._pause_levels += _decibels(energy, count)
 
 
 class _Parts:
