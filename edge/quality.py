@@ -15,7 +15,7 @@ from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.statistics import Sums
 
-SILENCE_DB = -100.0  # below the steps of 16-bit samples
+SILENCE_DB = -100.0  # where levels end: below the steps of 16-bit samples
 CLIPPED = 0.99  # of full scale: resampling moves the flat tops of a clipped wave a little
 MIN_PAUSE_RECORDS = 3  # fewer tell nothing of the noise
 PART_RECORDS = 10  # of speech in a part at first: as much as the tracker wants of a voice
@@ -29,8 +29,8 @@ class Quality:
 
     `statistics` (size,) are those of its speech, `seconds` the net length of that, `level` its RMS
     in dBFS, `clipped` the share of its samples at full scale. `snr` is its level above that of the
-    pauses, in dB; None where there is too little of them. `second_voice` is the share of the speech
-    that does not match the voice heard most.
+    pauses, in dB; None where these are too short or empty. `second_voice` is the share of the
+    speech that does not match the voice heard most.
     """
 
     statistics: Sums
@@ -96,7 +96,7 @@ class QualityMeter:
                 self._samples += count
                 self._clipped += int(np.count_nonzero(np.abs(samples) >= CLIPPED))
                 self._energy += energy
-            else:
+            elif energy:  # digital silence tells nothing of the noise
                 self._pauses += 1
                 # The mean of levels, not of powers: the tail of a word is no noise.
                 self._pause_levels += _decibels(energy, count)

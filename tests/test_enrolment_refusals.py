@@ -197,6 +197,11 @@ def test_the_snr_is_that_of_the_noise_that_was_added(snr: float) -> None:
     assert of(noisy(enrolment(), snr)).snr == pytest.approx(snr, abs=1.5)
 
 
+def test_digital_silence_does_not_pass_for_a_quiet_room() -> None:
+    samples = noisy(enrolment(), 5.0)
+    assert of(np.pad(samples, 10 * RATE)).snr == pytest.approx(of(samples).snr, abs=1.5)
+
+
 def test_the_level_is_that_of_the_speech_whatever_the_pauses() -> None:
     alone = of(enrolment()).level
     assert of(np.pad(enrolment(), 20 * RATE)).level == pytest.approx(alone, abs=0.5)
