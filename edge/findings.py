@@ -41,6 +41,7 @@ class EnrolmentLimits:
     clipped: Limit = Limit(0.03, 0.001)  # share; clipping 9 % costs a quarter of the llr
     snr: Limit = Limit(8.0, 15.0)  # dB; white noise at 10 dB triples the EER
     second_voice: Limit = Limit(0.15, 0.05)  # share of the speech
+    overlap: Limit = Limit(0.30, 0.25)  # probability
     agreement: Limit = Limit(-3.0, 0.0)  # llr with the profile
     other_llr: float = 4.6  # with another's profile, from which on it is doubted: odds of 99 to 1
 
@@ -110,6 +111,14 @@ def examine(name: str, quality: Quality, alike: Likeness, limits: EnrolmentLimit
             quality.second_voice,
             limits.second_voice,
             remedy="Record one person alone",
+        ),
+        _judge(
+            "voices at once",
+            "probability of voices at once",
+            "{:.1%}",
+            quality.overlap,
+            limits.overlap,
+            remedy="Record one person alone, with nobody talking in the background",
         ),
         _judge(
             "another voice",

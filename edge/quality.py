@@ -30,7 +30,8 @@ class Quality:
     `statistics` (size,) are those of its speech, `seconds` the net length of that, `level` its RMS
     in dBFS, `clipped` the share of its samples at full scale. `snr` is its level above that of the
     pauses, in dB; None where these are too short or empty. `second_voice` is the share of the
-    speech that does not match the voice heard most.
+    speech that does not match the voice heard most; `overlap` is the mean probability, in it, of
+    voices at once.
     """
 
     statistics: Sums
@@ -39,6 +40,7 @@ class Quality:
     clipped: float
     snr: float | None
     second_voice: float
+    overlap: float
 
 
 class QualityMeter:
@@ -81,6 +83,7 @@ class QualityMeter:
             clipped=self._clipped / max(1, self._samples),
             snr=level - noise if noise is not None else None,
             second_voice=self._second_voice,
+            overlap=self._model.activity(self._statistics)[1],
         )
 
     def _add(self, records: list[Record]) -> None:

@@ -66,6 +66,12 @@ def noisy(samples: Samples, snr: float) -> Samples:
     return samples + noise * np.float32(10.0 ** (level / 20.0))
 
 
+def at_once(first: str, second: str) -> Samples:
+    """Two voices, one over the other."""
+    together = min(len(voice(first)), len(voice(second)))
+    return (voice(first)[:together] + voice(second)[:together]) * np.float32(0.5)
+
+
 def of(samples: Samples) -> Quality:
     return measure(model(), [samples])
 
@@ -94,6 +100,7 @@ REFUSALS = {
     "clipped part of the speech is": lambda: clipped(enrolment(), 18.0),
     "SNR is": lambda: noisy(enrolment(), 4.0),
     "second voice's part of the speech is": lambda: np.concatenate([enrolment(), voice("ben")]),
+    "probability of voices at once is": lambda: at_once("ada", "ben"),
     "llr with what is known of ada is -": lambda: voice("ben"),
     "expected speech, heard none": lambda: np.zeros(5 * RATE, dtype=np.float32),
 }
@@ -187,7 +194,15 @@ def test_each_file_has_a_line_of_what_was_measured(
 ) -> None:
     assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
     line, _ = capsys.readouterr().out.splitlines()
-    for word in ("7.1 s", "-23 dBFS", "SNR", "clipped  0.0%", "second voice  0%", "llr +"):
+    for word in (
+        "7.1 s",
+        "-23 dBFS",
+        "SNR",
+        "clipped  0.0%",
+        "second voice  0%",
+        "overlap",
+        "llr +",
+    ):
         assert word in line
     assert line.endswith(str(ENROLMENT))
 
@@ -239,7 +254,7 @@ def test_the_blocks_change_nothing(sizes: list[int]) -> None:
     samples = clipped(beginning(), 8.0)
     whole, cut = of(samples), measure(model(), in_blocks(samples, sizes))
     np.testing.assert_array_equal(cut.statistics, whole.statistics)
-    for name in ("seconds", "level", "clipped", "snr", "second_voice"):
+    for name in ("seconds", "level", "clipped", "snr", "second_voice", "overlap"):
         assert getattr(cut, name) == pytest.approx(getattr(whole, name), rel=1e-9)
     assert 0.0 < whole.clipped < 1.0
     assert whole.second_voice > 0.0

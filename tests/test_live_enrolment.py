@@ -85,7 +85,7 @@ def test_the_meter_shows_level_speech_and_hints() -> None:
     line = drawn(last)
     assert "4.0 of 5 s of speech" in line
     assert "█" in line
-    for hint in ("too quiet", "clipping", "too noisy", "second voice", "speak now"):
+    for hint in ("too quiet", "clipping", "too noisy", "second voice", "at once", "speak now"):
         assert hint not in line
 
 

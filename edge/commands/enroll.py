@@ -170,8 +170,8 @@ def _report(recordings: list[Recording]) -> None:
         agreement = "" if own is None else f"  llr {own:+.1f}"
         print(
             f"{quality.seconds:8.1f} s  {quality.level:4.0f} dBFS  SNR {snr} dB  "
-            f"clipped {quality.clipped:5.1%}  second voice {quality.second_voice:3.0%}"
-            f"{agreement}  {source}"
+            f"clipped {quality.clipped:5.1%}  second voice {quality.second_voice:3.0%}  "
+            f"overlap {quality.overlap:3.0%}{agreement}  {source}"
         )
         for doubt in recording.findings:
             print(f"earmark: {source}: {doubt.what}. {doubt.remedy}", file=sys.stderr)
