@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.findings import EnrolmentLimits, Finding, Likeness, examine, likeness
 from edge.gate import GateConfig
+from edge.quality import Quality
 from edge.records import iter_records
+from edge.speakers import SpeakerBook
 from edge.statistics import Profile, Sums
-
-MIN_SPEECH_SECONDS = 3.0
 
 
 def speech_statistics(model: Model, samples: NDArray[np.float32], gate: GateConfig) -> Sums:
@@ -38,12 +40,55 @@ def check_enough(model: Model, profile: Profile) -> None:
     Raises:
         EarmarkError: less than three seconds of speech.
     """
+    least = EnrolmentLimits().seconds
     seconds = float(model.seconds(profile.statistics))
-    if seconds < MIN_SPEECH_SECONDS:
+    if seconds < least:
         raise EarmarkError(
-            f"enrolment of {profile.name} needs {MIN_SPEECH_SECONDS:g} s of speech, "
-            f"heard {seconds:.1f} s",
+            f"enrolment of {profile.name} needs {least:g} s of speech, "
+            f"heard {seconds:.1f} s; nothing was changed",
             "Record more, closer to the microphone",
+        )
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a speaker: what it is called, and what was found."""
+
+    source: str
+    quality: Quality
+    alike: Likeness
+    findings: list[Finding]
+
+
+def assess(
+    model: Model, name: str, heard: Iterable[tuple[str, Quality]], profiles: Sequence[Profile]
+) -> list[Recording]:
+    """Judge recordings of the speaker `name`, each given by what it is called and its quality.
+
+    Each is compared with what is enrolled under that name together with the recordings before it.
+    """
+    book = SpeakerBook(model, profiles)
+    recordings = []
+    for source, quality in heard:
+        alike = likeness(model, name, quality.statistics, book.voices)
+        findings = examine(name, quality, alike, EnrolmentLimits())
+        recordings.append(Recording(source, quality, alike, findings))
+        book.learn(name, quality.statistics)
+    return recordings
+
+
+def check_accepted(recording: Recording) -> None:
+    """Refuse a recording that should not stand for its speaker.
+
+    Raises:
+        EarmarkError: naming all that was found, and what is expected.
+    """
+    reasons = [finding for finding in recording.findings if finding.refused]
+    if reasons:
+        raise EarmarkError(
+            f"{recording.source}: {'; '.join(reason.what for reason in reasons)}; "
+            "nothing was changed",
+            ". ".join(reason.remedy for reason in reasons),
         )
 
 

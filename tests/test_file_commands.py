@@ -346,6 +346,8 @@ def test_silence_is_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     [
         ["enroll"],
         ["enroll", "ada"],
+        ["enroll", "ada", "x", "--mic"],
+        ["enroll", "ada", "x", "--seconds", "5"],
         ["verify", "ada"],
         ["identify"],
         ["diarize"],
