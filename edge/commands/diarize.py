@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_model, add_store, existing_store, load_model
+from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
     names = parser.add_mutually_exclusive_group()
     add_store(names)
     names.add_argument("--anonymous", action="store_true", help="name nobody who is enrolled")
+    add_key(parser)
     add_model(parser)
     parser.set_defaults(handler=run, fail=parser.error)
 

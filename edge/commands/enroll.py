@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge.commands.options import add_model, add_store, load_model
+from edge.commands.options import add_key, add_model, add_store, load_model
 
 EPILOG = """\
 examples:
@@ -31,6 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("name", metavar="NAME", help="of the speaker")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
     add_store(parser)
+    add_key(parser)
     add_model(parser)
     parser.set_defaults(handler=run)
 
@@ -43,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from edge.enrolment import check_enough
     from edge.errors import EarmarkError
+    from edge.names import check_name
     from edge.statistics import Profile
-    from edge.store import Store, check_name, default_path
+    from edge.store import Store, default_path
     from edge.verification import file_statistics
 
     check_name(args.name)
@@ -60,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.store or default_path()
     if not path.exists():
         check_enough(model, added)  # before a store is made
-    with Store(path, model) as store:
+    with Store(path, model, key=args.key) as store:
         profile = store.enrol(added, lambda grown: check_enough(model, grown))
     for path, statistics in zip(args.files, heard, strict=True):
         print(f"{float(model.seconds(statistics)):8.1f} s  {path}")

@@ -34,6 +34,17 @@ def add_store(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_key(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """The option that names the key of an encrypted database."""
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        required=required,
+        help="the store's key, made by 'earmark speakers keygen'",
+    )
+
+
 def add_error_rates(parser: argparse.ArgumentParser) -> None:
     """The options that fix the thresholds."""
     for option, text in (
@@ -51,6 +62,7 @@ def add_trials(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON, one line a file")
     add_error_rates(parser)
     add_store(parser)
+    add_key(parser)
     add_model(parser)
 
 
@@ -69,11 +81,11 @@ def existing_store(args: argparse.Namespace, model: Model) -> Store:
     """The store that the command line names, or the user's own; none is created.
 
     Raises:
-        EarmarkError: it is not there, or no store.
+        EarmarkError: it is not there, or no store, or encrypted with another key or none.
     """
     from edge.store import Store
 
-    return Store(args.store, model, create=False)
+    return Store(args.store, model, create=False, key=args.key)
 
 
 def operating_point(args: argparse.Namespace) -> OperatingPoint:
