@@ -44,6 +44,9 @@ class Database:
             # Processes that switch to WAL at once fail instead of waiting for each other.
             with _locked(path.parent):
                 self._prepare()
+        except OSError as error:
+            self.close()
+            raise self._unusable(error) from error
         except BaseException:
             self.close()
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import stat
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Key:
         """
         try:
             with path.open("rb") as file:
-                mode = path.stat().st_mode
+                mode = os.fstat(file.fileno()).st_mode
                 data = file.read(_MAX_FILE)
         except OSError as error:
             raise EarmarkError(

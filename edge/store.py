@@ -203,7 +203,7 @@ class Store:
         """Encrypt the store, which from now on opens with this key file alone.
 
         Raises:
-            EarmarkError: no key in that file.
+            EarmarkError: no key in that file, or the store is encrypted already.
         """
         self._table.encrypt(key)
 
@@ -217,11 +217,11 @@ class Store:
         return encode_export(self._model, ledgers, self._table.cipher)
 
     def import_(self, data: bytes, merge: bool) -> list[str]:
-        """Add everybody in an exported file, to those of the same name if `merge`; or nobody.
+        """Add everybody who was exported, to those of the same name if `merge`; or nobody.
 
         Raises:
-            EarmarkError: no such file, another model's or sealed with another key, or somebody in
-                it is enrolled already and not to be merged.
+            EarmarkError: not what `export` gave, another model's or sealed with another key, or
+                somebody in it is enrolled already and not to be merged.
         """
         ledgers = decode_export(data, self._model, self._table.cipher)
         with self._table.transaction():

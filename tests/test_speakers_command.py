@@ -109,6 +109,20 @@ def test_an_encrypted_store_opens_with_its_key_alone(earmark: Shell, store: Path
     assert earmark("speakers", "list", *key) == ""
 
 
+def test_matching_never_changes_a_profile(earmark: Shell, store: Path) -> None:
+    earmark("speakers", "list", *STORE)
+    before = store.read_bytes()
+    for words in (
+        ("verify", "ada", ENROLMENT),
+        ("identify", ENROLMENT),
+        ("diarize", ENROLMENT),
+        ("run", "--wav", ENROLMENT, "--fast", "--endpoint", "ipc://socket"),
+    ):
+        earmark(*words, *STORE)
+    assert store.read_bytes() == before
+    assert list(store.parent.glob("s.db*")) == [store]
+
+
 def test_the_daemon_is_told_the_key_in_its_settings(earmark: Shell, store: Path) -> None:
     settings = Path("my.yaml")
     settings.write_text("store: s.db\nkey: key\n")
