@@ -45,4 +45,5 @@ class Gallery:
     def _llrs(self, statistics: Sums) -> NDArray[np.float64]:
         embedding = self._model.embed(statistics[None])[0].astype(np.float32)
         cosines = (self._embeddings @ embedding).astype(np.float64)
-        return self._model.calibration.llr(cosines, self._model.seconds(statistics), self._seconds)
+        calibration, seconds = self._model.across, self._model.seconds(statistics)
+        return calibration.llr(cosines, seconds, self._seconds)

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
+import msgspec
 
+from edge.database import Database
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.ledger import DEFAULT_CONDITION, Ledger, Update, decode, encode
+from edge.names import check_name
+from edge.speaker_export import decode_export, encode_export
+from edge.speaker_table import Row, SpeakerTable
 from edge.statistics import Profile, Sums
-
-SCHEMA_VERSION = 1
-MAX_NAME = 64
-_RESERVED = re.compile(r"unknown|speaker\d+")  # what the tracker calls voices without a name
-_CREATE = """
-CREATE TABLE speakers (
-    name TEXT PRIMARY KEY,
-    model TEXT NOT NULL,
-    statistics BLOB NOT NULL
-) STRICT
-"""
 
 
 def default_path() -> Path:
@@ -35,40 +26,20 @@ def default_path() -> Path:
     return Path(data) / "earmark" / "speakers.db"
 
 
-def check_name(name: str) -> None:
-    """Refuse names that cannot stand in a list, a file or an event.
-
-    Raises:
-        EarmarkError: naming what is expected.
-    """
-    reason = None
-    if not name.strip():
-        reason = "it is empty"
-    elif name != name.strip():
-        reason = "it begins or ends with a blank"
-    elif len(name) > MAX_NAME:
-        reason = f"it has {len(name)} characters"
-    elif not name.isprintable() or "/" in name:
-        reason = "it holds a '/' or a character that cannot be printed"
-    elif _RESERVED.fullmatch(name):
-        reason = "voices without a name are called so"
-    if reason:
-        raise EarmarkError(
-            f"{name!r} cannot be a speaker's name: {reason}",
-            f"Choose 1 to {MAX_NAME} printable characters without '/', such as 'ada'",
-        )
-
-
 class Store:
     """The enrolled speakers of one database; a context manager."""
 
-    def __init__(self, path: Path | None, model: Model, create: bool = True) -> None:
+    def __init__(
+        self, path: Path | None, model: Model, create: bool = True, key: Path | None = None
+    ) -> None:
         """Open the database, and create it if it is not there and `create` is asked for.
 
-        Profiles are those made with `model`.
+        Profiles are those made with `model`. A store in which nobody is enrolled yet is encrypted
+        from the first time on that it is opened with a key file.
 
         Raises:
-            EarmarkError: not a database of this kind, or not accessible, or not there.
+            EarmarkError: not a database of this kind, or not accessible, or not there; or the key
+                is missing, another one, or for a store that is not encrypted.
         """
         self.path = path or default_path()
         self._model = model
@@ -77,43 +48,12 @@ class Store:
                 f"nobody is enrolled: there is no store at {self.path}",
                 "Begin with 'earmark enroll NAME FILE'",
             )
+        self._database = Database(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)
-            self._database = sqlite3.connect(self.path, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
-        try:
-            self._prepare()
-        except EarmarkError:
+            self._table = SpeakerTable(self._database, key)
+        except BaseException:
             self._database.close()
             raise
-
-    def _prepare(self) -> None:
-        """See that this is a store, or make it one if it is empty."""
-        # An erased profile must not be left readable in the file.
-        self._query("PRAGMA secure_delete = ON")
-        if self._version() == SCHEMA_VERSION:
-            return
-        with self._transaction():
-            version = self._version()  # another process may have been faster
-            if version not in (0, SCHEMA_VERSION):
-                raise EarmarkError(
-                    f"{self.path} has schema version {version}, expected {SCHEMA_VERSION}",
-                    "It was made by another version of Earmark",
-                )
-            if version == 0 and self._query("SELECT 1 FROM sqlite_master"):
-                raise EarmarkError(
-                    f"{self.path} is a database of another program",
-                    "Give another file with --store",
-                )
-            if version == 0:
-                self._query(_CREATE)
-                self._query(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-    def _version(self) -> int:
-        ((version,),) = self._query("PRAGMA user_version")
-        return int(version)
 
     def __enter__(self) -> Self:
         return self
@@ -128,8 +68,7 @@ class Store:
 
     def names(self) -> list[str]:
         """Everybody enrolled, with whichever model."""
-        rows = self._query("SELECT name FROM speakers ORDER BY name")
-        return [name for (name,) in rows]
+        return self._table.names()
 
     def profiles(self) -> list[Profile]:
         """All speakers enrolled with this model, by name.
@@ -137,8 +76,7 @@ class Store:
         Raises:
             EarmarkError: a profile belongs to another model, or its bytes are damaged.
         """
-        rows = self._query("SELECT name, model, statistics FROM speakers ORDER BY name")
-        return [Profile(name, self._parse(name, model, blob)) for name, model, blob in rows]
+        return [Profile(row.name, self._parse(row).total) for row in self._table.rows()]
 
     def profile(self, name: str) -> Profile:
         """One speaker.
@@ -146,33 +84,74 @@ class Store:
         Raises:
             EarmarkError: nobody of that name, or the profile is another model's or damaged.
         """
-        profile = self._find(name) if name in self.names() else None
-        if profile is None:
-            raise _nobody(name)
-        return profile
+        return Profile(name, self.ledger(name).total)
 
-    def enrol(self, profile: Profile, check: Callable[[Profile], None] | None = None) -> Profile:
+    def ledger(self, name: str) -> Ledger:
+        """What one speaker's profile is the sum of.
+
+        Raises:
+            EarmarkError: nobody of that name, or the profile is another model's or damaged.
+        """
+        ledger = self._find(name)
+        if ledger is None:
+            raise _nobody(name)
+        return ledger
+
+    def enrol(
+        self,
+        profile: Profile,
+        check: Callable[[Profile], None] | None = None,
+        condition: str = DEFAULT_CONDITION,
+    ) -> Profile:
         """Add a speaker, or more speech to one that is known; returns the profile as it is now.
 
         `check` sees that profile before it is written, and may refuse it by an exception.
 
         Raises:
-            EarmarkError: no name for a speaker, or what is known is another model's or damaged.
+            EarmarkError: no name for a speaker or a condition, too many conditions, no statistics,
+                or what is known is another model's or damaged.
         """
         check_name(profile.name)
-        statistics = profile.statistics
-        with self._transaction():
+        new = Ledger({condition: profile.statistics})
+        self._check(profile.name, new)
+        with self._table.transaction():
             known = self._find(profile.name)
-            if known is not None:
-                statistics = statistics + known.statistics
-            grown = Profile(profile.name, statistics)
+            ledger = known.merge(new) if known else new
+            grown = Profile(profile.name, ledger.total)
             if check is not None:
                 check(grown)
-            self._query(
-                "INSERT OR REPLACE INTO speakers VALUES (?, ?, ?)",
-                (profile.name, self._model.id, statistics.astype("<f8").tobytes()),
-            )
+            self._put(profile.name, ledger)
         return grown
+
+    def adapt(self, name: str, statistics: Sums, condition: str = DEFAULT_CONDITION) -> Profile:
+        """Add speech (size,) that matching recognised; returns the profile as it is now.
+
+        It lies apart from what was enrolled, so that the last of these updates can be undone.
+
+        Raises:
+            EarmarkError: nobody of that name is enrolled, or as for `enrol`.
+        """
+        self._check(name, Ledger({condition: statistics}))
+        with self._table.transaction():
+            ledger = self.ledger(name).adapt(condition, statistics)
+            self._put(name, ledger)
+        return Profile(name, ledger.total)
+
+    def undo(self, name: str) -> Update:
+        """Take back the last update, which is returned; the profile is what it was before it.
+
+        Raises:
+            EarmarkError: nobody of that name, there is no update, or the profile cannot be used.
+        """
+        with self._table.transaction():
+            ledger = self.ledger(name)
+            if not ledger.updates:
+                raise EarmarkError(
+                    f"the profile of '{name}' has no update that could be undone",
+                    "What was enrolled stays; to begin anew, forget the speaker first",
+                )
+            self._put(name, ledger.undo())
+        return ledger.updates[-1]
 
     def rename(self, name: str, new: str) -> None:
         """Give a speaker another name.
@@ -181,16 +160,33 @@ class Store:
             EarmarkError: nobody of that name, no name for a speaker, or it is somebody else's.
         """
         check_name(new)
-        with self._transaction():
-            names = self.names()
-            if name not in names:
+        with self._table.transaction():
+            row = self._table.find(name)
+            if row is None:
                 raise _nobody(name)
-            if new in names:
+            if self._table.find(new) is not None:
                 raise EarmarkError(
                     f"cannot rename '{name}': somebody is enrolled as '{new}' already",
                     "Choose another name, or forget that one first",
                 )
-            self._query("UPDATE speakers SET name = ? WHERE name = ?", (new, name))
+            self._table.delete(name)
+            self._table.put(row._replace(name=new))
+
+    def merge(self, name: str, other: str) -> Profile:
+        """Add to one speaker all that is known of another, who is erased.
+
+        Raises:
+            EarmarkError: nobody of one of the names, both are the same, too many conditions, or a
+                profile cannot be used.
+        """
+        if name == other:
+            raise EarmarkError(f"cannot merge '{name}' with itself", "Give two speakers")
+        with self._table.transaction():
+            ledger = self.ledger(name).merge(self.ledger(other))
+            self._put(name, ledger)
+            self._table.delete(other)
+        self._database.erase_deleted()
+        return Profile(name, ledger.total)
 
     def forget(self, name: str) -> None:
         """Erase a speaker.
@@ -198,59 +194,80 @@ class Store:
         Raises:
             EarmarkError: nobody of that name is enrolled.
         """
-        with self._transaction():
-            if name not in self.names():
+        with self._table.transaction():
+            if not self._table.delete(name):
                 raise _nobody(name)
-            self._query("DELETE FROM speakers WHERE name = ?", (name,))
-        self._query("VACUUM")
+        self._database.erase_deleted()
 
-    def _find(self, name: str) -> Profile | None:
-        rows = self._query("SELECT model, statistics FROM speakers WHERE name = ?", (name,))
-        return Profile(name, self._parse(name, *rows[0])) if rows else None
+    def encrypt(self, key: Path) -> None:
+        """Encrypt the store, which from now on opens with this key file alone.
 
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        Raises:
+            EarmarkError: no key in that file, or the store is encrypted already.
+        """
+        self._table.encrypt(key)
+
+    def export(self) -> bytes:
+        """Everybody enrolled, in one file; sealed with the store's key if it has one.
+
+        Raises:
+            EarmarkError: a profile belongs to another model, or its bytes are damaged.
+        """
+        ledgers = {row.name: self._parse(row) for row in self._table.rows()}
+        return encode_export(self._model, ledgers, self._table.cipher)
+
+    def import_(self, data: bytes, merge: bool) -> list[str]:
+        """Add everybody who was exported, to those of the same name if `merge`; or nobody.
+
+        Raises:
+            EarmarkError: not what `export` gave, another model's or sealed with another key, or
+                somebody in it is enrolled already and not to be merged.
+        """
+        ledgers = decode_export(data, self._model, self._table.cipher)
+        with self._table.transaction():
+            for name, ledger in ledgers.items():
+                known = self._find(name)
+                if known and not merge:
+                    raise EarmarkError(
+                        f"somebody is enrolled as '{name}' already; nobody was imported",
+                        "Add --merge if they are the same, or rename one",
+                    )
+                self._put(name, known.merge(ledger) if known else ledger)
+        return sorted(ledgers)
+
+    def _find(self, name: str) -> Ledger | None:
+        row = self._table.find(name)
+        return self._parse(row) if row else None
+
+    def _put(self, name: str, ledger: Ledger) -> None:
+        self._check(name, ledger)
+        self._table.put(Row(name, self._model.id, encode(ledger)))
+
+    def _check(self, name: str, ledger: Ledger) -> None:
         try:
-            return self._database.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            ledger.check(self._model.statistics_size)
+        except EarmarkError as error:
+            raise EarmarkError(
+                f"cannot change the profile of '{name}': {error.what}",
+                error.remedy or "It was left as it was",
+            ) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of the block or nothing; nobody else writes meanwhile."""
-        self._query("BEGIN IMMEDIATE")
+    def _parse(self, row: Row) -> Ledger:
+        if row.model != self._model.id:
+            raise EarmarkError(
+                f"'{row.name}' was enrolled with the model {row.model}, "
+                f"this one is {self._model.id}",
+                f"Run 'earmark speakers forget {row.name}' and enrol again",
+            )
         try:
-            yield
-            self._query("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # sqlite may have rolled back by itself
-                self._database.execute("ROLLBACK")
-            raise
-
-    def _unusable(self, error: Exception) -> EarmarkError:
-        return EarmarkError(
-            f"cannot use {self.path} as the store of speakers: {error}",
-            "Check its permissions, or give another file with --store",
-        )
-
-    def _parse(self, name: str, model: str, blob: bytes) -> Sums:
-        if model != self._model.id:
+            ledger = decode(row.ledger, Ledger)
+            ledger.check(self._model.statistics_size)
+        except (msgspec.DecodeError, EarmarkError) as error:
             raise EarmarkError(
-                f"'{name}' was enrolled with the model {model}, this one is {self._model.id}",
-                f"Run 'earmark speakers forget {name}' and enrol again",
-            )
-        expected = 8 * self._model.statistics_size
-        if len(blob) != expected:
-            raise EarmarkError(
-                f"the profile of '{name}' has {len(blob)} bytes, expected {expected}",
-                f"It is damaged: 'earmark speakers forget {name}' and enrol again",
-            )
-        statistics = np.frombuffer(blob, dtype="<f8").astype(np.float64)
-        if not np.isfinite(statistics).all() or statistics[0] <= 0:
-            raise EarmarkError(
-                f"the profile of '{name}' holds values that are no statistics",
-                f"It is damaged: 'earmark speakers forget {name}' and enrol again",
-            )
-        return statistics
+                f"the profile of '{row.name}' is damaged: {error}",
+                f"Run 'earmark speakers forget {row.name}' and enrol again",
+            ) from error
+        return ledger
 
 
 def _nobody(name: str) -> EarmarkError:

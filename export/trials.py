@@ -20,7 +20,7 @@ from rich.progress import track
 from scipy.stats import norm
 
 from edge.audio import stream_audio
-from edge.commands.options import add_model, add_store, existing_store, load_model
+from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import EarmarkError
@@ -95,7 +95,7 @@ def score_trials(
     first, first_seconds = _embed(model, enrolled, [trial.enrolled for trial in trials])
     second, second_seconds = _embed(model, tests, [trial.test for trial in trials])
     cosines = np.einsum("ij,ij->i", first, second)
-    return model.calibration.llr(cosines, first_seconds, second_seconds)
+    return model.across.llr(cosines, first_seconds, second_seconds)
 
 
 def _embed(
@@ -141,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scores", type=Path, metavar="OUT", help="write ENROL TEST LLR there")
     parser.add_argument("--det", type=Path, metavar="PNG", help="draw the DET curve there")
     add_store(parser)
+    add_key(parser)
     add_model(parser)
     try:
         _measure(parser.parse_args(argv))

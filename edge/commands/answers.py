@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands.options import add_model, add_store
+from edge.commands.options import add_key, add_model, add_store
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
             option, type=float, default=0.01, metavar="RATE", help=f"{text} (%(default)s)"
         )
     add_store(parser)
+    add_key(parser)
     add_model(parser)
 
 

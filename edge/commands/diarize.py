@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_model, add_store, existing_store, load_model
+from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.errors import EarmarkError
 from edge.outputs import KINDS, STANDARD_OUTPUT, Outputs, totals
 
@@ -60,6 +60,7 @@ def add_parser(subparsers: Any) -> None:
     names = parser.add_mutually_exclusive_group()
     add_store(names)
     names.add_argument("--anonymous", action="store_true", help="name nobody who is enrolled")
+    add_key(parser)
     add_model(parser)
     parser.set_defaults(handler=run, fail=parser.error)
 

@@ -164,6 +164,7 @@ def _resampler() -> str:
 
 def _store() -> str:
     from edge.encoder import Model
+    from edge.speaker_table import KeyNeededError
     from edge.store import Store, default_path
 
     path = default_path()
@@ -173,8 +174,11 @@ def _store() -> str:
         raise EarmarkError(
             f"others may read {path}: voices are biometric data", f"chmod 600 {path}"
         )
-    with Store(path, Model.load()) as store:
-        return f"{len(store.profiles())} enrolled in {path}"
+    try:
+        with Store(path, Model.load()) as store:
+            return f"{len(store.profiles())} enrolled in {path}"
+    except KeyNeededError as error:
+        return error.what  # nothing is wrong with it
 
 
 REINSTALL = "Reinstall with 'pip install --force-reinstall earmark'"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_model, add_store, load_model
+from edge.commands.options import add_key, add_model, add_store, load_model
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"of speech wanted from the microphone ({SECONDS:g})",
     )
     add_store(parser)
+    add_key(parser)
     add_model(parser)
     parser.set_defaults(handler=run, fail=parser.error)
 
@@ -73,15 +74,16 @@ def run(args: argparse.Namespace) -> int:
             recording that should not stand for the speaker.
     """
     from edge.enrolment import assess, check_accepted, check_enough
+    from edge.names import check_name
     from edge.statistics import Profile
-    from edge.store import Store, check_name, default_path
+    from edge.store import Store, default_path
 
     if args.seconds is not None and args.mic is None:
         args.fail("--seconds goes with --mic")
     check_name(args.name)
     model = load_model(args)
     path = args.store or default_path()
-    known = _profiles(path, model, args.name) if path.exists() else []
+    known = _profiles(path, model, args) if path.exists() else []
     heard = _hear_files(model, args.files) if args.mic is None else [_hear_microphone(model, args)]
     recordings = assess(model, args.name, heard, known)
     for recording in recordings:
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     added = Profile(args.name, sum(statistics[1:], statistics[0]))
     if not path.exists():
         check_enough(model, added)  # before a store is made
-    with Store(path, model) as store:
+    with Store(path, model, key=args.key) as store:
         profile = store.enrol(added, lambda grown: check_enough(model, grown))
     _report(recordings)
     new, total = (float(model.seconds(p.statistics)) for p in (added, profile))
@@ -98,21 +100,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _profiles(path: Path, model: Model, name: str) -> list[Profile]:
-    """Who is enrolled; others than `name` only where their profiles can be used.
+def _profiles(path: Path, model: Model, args: argparse.Namespace) -> list[Profile]:
+    """Who is enrolled; others than NAME only where their profiles can be used.
 
     Raises:
-        EarmarkError: no store, or the profile of `name` is another model's or damaged.
+        EarmarkError: no store, or the profile of NAME is another model's or damaged.
     """
     from edge.store import Store
 
     profiles = []
-    with Store(path, model) as store:
+    with Store(path, model, key=args.key) as store:
         for enrolled in store.names():
             try:
                 profiles.append(store.profile(enrolled))
             except EarmarkError:
-                if enrolled == name:
+                if enrolled == args.name:
                     raise
     return profiles
 

@@ -30,6 +30,17 @@ def add_store(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_key(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """The option that names the key of an encrypted database."""
+    parser.add_argument(
+        "--key",
+        type=Path,
+        metavar="FILE",
+        required=required,
+        help="the store's key, made by 'earmark speakers keygen'",
+    )
+
+
 def load_model(args: argparse.Namespace) -> Model:
     """The encoder that the command line names, or the one that ships.
 
@@ -45,8 +56,8 @@ def existing_store(args: argparse.Namespace, model: Model) -> Store:
     """The store that the command line names, or the user's own; none is created.
 
     Raises:
-        EarmarkError: it is not there, or no store.
+        EarmarkError: it is not there, or no store, or encrypted with another key or none.
     """
     from edge.store import Store
 
-    return Store(args.store, model, create=False)
+    return Store(args.store, model, create=False, key=args.key)

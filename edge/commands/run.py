@@ -56,6 +56,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
+    parser.add_argument("--key", metavar="FILE", help="of an encrypted store")
     parser.add_argument(
         "--wait-subscriber", action="store_true", help="hear nothing before somebody listens"
     )
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     stop = stop_on_signals()
     with Publisher(config.endpoint, config.stream) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
-        with Store(Path(config.store) if config.store else None, model) as store:
+        key = Path(config.key) if config.key else None
+        with Store(Path(config.store) if config.store else None, model, key=key) as store:
             profiles = store.profiles()
         pipeline = Pipeline(model, profiles, config.pipeline)
         print(f"earmark: publishing '{config.stream}' on {publisher.endpoint}", file=sys.stderr)
@@ -128,7 +130,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         config,
         source=source,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "stream", "model", "store"),
+        **_given(args, "endpoint", "stream", "model", "store", "key"),
     )
 
 

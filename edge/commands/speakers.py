@@ -6,74 +6,161 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_model, add_store, existing_store, load_model
+from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
+
+if TYPE_CHECKING:
+    from edge.encoder import Model
+    from edge.statistics import Sums
+    from edge.store import Store
 
 EPILOG = """\
 examples:
   earmark speakers list
   earmark speakers show ada
   earmark speakers rename ada "Ada L"
-  earmark speakers forget ada          her voice is erased from the file"""
+  earmark speakers merge ada ada2      what is known of ada2 is added to ada; ada2 is erased
+  earmark speakers undo ada            the last update by matching is taken back
+  earmark speakers forget ada          her voice is erased from the file
+  earmark speakers export voices       one new file, which 'earmark speakers import' reads
+  earmark speakers keygen ~/.config/earmark.key
+  earmark speakers encrypt --key ~/.config/earmark.key
+
+From then on every command needs the same --key. Who loses the key file loses the voices. What is
+exported from an encrypted store is encrypted with the same key."""
+ACTIONS = (
+    ("list", "everybody who is enrolled", ()),
+    ("show", "what is known of one speaker", ("NAME",)),
+    ("rename", "give a speaker another name", ("OLD", "NEW")),
+    ("merge", "add what is known of OTHER to NAME, and erase OTHER", ("NAME", "OTHER")),
+    ("undo", "take back the last update of a speaker by matching", ("NAME",)),
+    ("forget", "erase a speaker", ("NAME",)),
+    ("export", "write everybody to a new file", ("FILE",)),
+    ("import", "add everybody in an exported file, or nobody", ("FILE",)),
+    ("encrypt", "encrypt the store with a key file", ()),
+)
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand and its own."""
     parser = subparsers.add_parser(
         "speakers",
-        help="list, show, rename or forget who is enrolled",
+        help="list, show, rename, merge, forget, export, import or encrypt who is enrolled",
         description="Manages the enrolled speakers.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, text, words in (
-        ("list", "everybody who is enrolled", ()),
-        ("show", "what is known of one speaker", ("NAME",)),
-        ("rename", "give a speaker another name", ("OLD", "NEW")),
-        ("forget", "erase a speaker", ("NAME",)),
-    ):
-        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+    for name, text, words in ACTIONS:
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for word in words:
-            action.add_argument(word.lower(), metavar=word)
+            action.add_argument(word.lower(), metavar=word, type=Path if word == "FILE" else str)
+        if name == "import":
+            action.add_argument(
+                "--merge", action="store_true", help="add to speakers of the same name"
+            )
         add_store(action)
+        add_key(action, required=name == "encrypt")
         add_model(action)
         action.set_defaults(handler=run, action=name)
+    keygen = actions.add_parser(
+        "keygen", help="make a key file", description="Makes a key file, which is never replaced."
+    )
+    keygen.add_argument("file", metavar="FILE", type=Path)
+    keygen.set_defaults(handler=run_keygen)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out one action.
+    """Carry out one action on a store.
 
     Raises:
-        EarmarkError: a bad model, store or name.
+        EarmarkError: a bad model, store, key, file or name.
     """
-    from edge.errors import EarmarkError
+    from edge.private_file import write_private
+    from edge.speaker_export import read_export
 
     model = load_model(args)
-    with existing_store(args, model) as store:
+    with _open(args, model) as store:
         match args.action:
             case "list":
-                names = store.names()
-                width = max(map(len, names), default=0)
-                for name in names:
-                    try:
-                        seconds = float(model.seconds(store.profile(name).statistics))
-                        print(f"{name:{width}}  {seconds:8.1f} s of speech")
-                    except EarmarkError as error:  # one bad profile must not hide the others
-                        print(f"{name:{width}}  cannot be used: {error}")
-                if not names:
-                    print(f"earmark: nobody is enrolled in {store.path}", file=sys.stderr)
+                _list(store, model)
             case "show":
-                profile = store.profile(args.name)
-                print(f"name    {profile.name}")
-                print(f"speech  {float(model.seconds(profile.statistics)):.1f} s")
-                print(f"model   {model.spec.name} {model.spec.version} ({model.id})")
-                print(f"store   {store.path}")
+                _show(store, model, args.name)
             case "rename":
                 store.rename(args.old, args.new)
                 print(f"{args.old} is {args.new} now")
+            case "merge":
+                speech = _speech(model, store.merge(args.name, args.other).statistics)
+                print(f"{args.other} is part of {args.name} now: {speech}")
+            case "undo":
+                print(f"{_speech(model, store.undo(args.name).statistics)} taken from {args.name}")
             case "forget":
                 store.forget(args.name)
                 print(f"{args.name} is forgotten")
+            case "export":
+                write_private(args.file, store.export())
+                print(f"everybody is in {args.file}")
+            case "import":
+                names = store.import_(read_export(args.file), args.merge)
+                print(f"imported: {', '.join(names)}")
+            case "encrypt":
+                store.encrypt(args.key)
+                print(f"{store.path} is encrypted: without {args.key} nobody can read it")
     return 0
+
+
+def run_keygen(args: argparse.Namespace) -> int:
+    """Make a key file.
+
+    Raises:
+        EarmarkError: something of that name is there, or it cannot be written.
+    """
+    from edge.sealing import make_key
+
+    make_key(args.file)
+    print(f"{args.file} is a key now: keep a copy elsewhere")
+    return 0
+
+
+def _open(args: argparse.Namespace, model: Model) -> Store:
+    from edge.store import Store
+
+    match args.action:
+        case "import":  # may be what a store begins with
+            return Store(args.store, model, key=args.key)
+        case "encrypt":  # the key is for what it will be
+            return Store(args.store, model, create=False)
+    return existing_store(args, model)
+
+
+def _list(store: Store, model: Model) -> None:
+    from edge.errors import EarmarkError
+
+    names = store.names()
+    width = max(map(len, names), default=0)
+    for name in names:
+        try:
+            seconds = float(model.seconds(store.profile(name).statistics))
+            print(f"{name:{width}}  {seconds:8.1f} s of speech")
+        except EarmarkError as error:  # one bad profile must not hide the others
+            print(f"{name:{width}}  cannot be used: {error}")
+    if not names:
+        print(f"earmark: nobody is enrolled in {store.path}", file=sys.stderr)
+
+
+def _show(store: Store, model: Model, name: str) -> None:
+    ledger = store.ledger(name)
+    print(f"name     {name}")
+    print(f"speech   {_speech(model, ledger.total)}")
+    for condition, statistics in sorted(ledger.conditions.items()):
+        print(f"         {_speech(model, statistics)}, {condition}")
+    for update in ledger.updates:
+        print(f"         {_speech(model, update.statistics)}, {update.condition}: an update")
+    print(f"model    {model.spec.name} {model.spec.version} ({model.id})")
+    print(f"store    {store.path}")
+
+
+def _speech(model: Model, statistics: Sums) -> str:
+    return f"{float(model.seconds(statistics)):.1f} s of speech"

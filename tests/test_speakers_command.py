@@ -1,0 +1,148 @@
+"""`earmark speakers`, and --key wherever a store is used, as a user runs them."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from voices import ENROLMENT, ada, model
+
+from edge.cli import main
+from edge.config import Config
+from edge.config_file import load_config
+from edge.store import Store
+
+
+class Shell:
+    """Runs commands in one folder, on one store."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: object, status: int = 0) -> str:
+        """What is printed: on standard output, or the one line of an error."""
+        assert main([str(word) for word in words]) == status
+        shown = self._capsys.readouterr()
+        if status == 1:
+            assert shown.out == ""
+            (complaint,) = shown.err.splitlines()
+            return complaint
+        return shown.out
+
+
+@pytest.fixture
+def earmark(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    return Shell(capsys)
+
+
+STORE = ("--store", "s.db")
+SPEECH = f"{float(model().seconds(ada().statistics)):.1f} s of speech"
+TWICE = f"{float(model().seconds(2 * ada().statistics)):.1f} s of speech"
+
+
+@pytest.fixture
+def store(earmark: Shell, tmp_path: Path) -> Path:
+    path = tmp_path / "s.db"
+    with Store(path, model()) as opened:
+        opened.enrol(ada())
+    return path
+
+
+def test_what_matching_added_is_shown_and_undone(earmark: Shell, store: Path) -> None:
+    with Store(store, model()) as opened:
+        opened.adapt("ada", ada().statistics, "telephone")
+    shown = earmark("speakers", "show", "ada", *STORE)
+    assert f"speech   {TWICE}\n" in shown
+    assert f"{SPEECH}, default\n" in shown
+    assert f"{SPEECH}, telephone: an update\n" in shown
+    assert earmark("speakers", "undo", "ada", *STORE) == f"{SPEECH} taken from ada\n"
+    assert f"speech   {SPEECH}\n" in earmark("speakers", "show", "ada", *STORE)
+    assert "no update that could be undone" in earmark("speakers", "undo", "ada", *STORE, status=1)
+
+
+def test_two_names_of_one_voice_become_one(earmark: Shell, store: Path) -> None:
+    earmark("enroll", "ada2", ENROLMENT, *STORE)
+    merged = earmark("speakers", "merge", "ada", "ada2", *STORE)
+    assert merged == f"ada2 is part of ada now: {TWICE}\n"
+    assert earmark("speakers", "list", *STORE).split() == ["ada", *TWICE.split()]
+    assert "nobody is enrolled as 'ada2'" in earmark(
+        "speakers", "merge", "ada", "ada2", *STORE, status=1
+    )
+    assert "with itself" in earmark("speakers", "merge", "ada", "ada", *STORE, status=1)
+
+
+def test_speakers_are_carried_to_another_store(earmark: Shell, store: Path) -> None:
+    assert earmark("speakers", "export", "voices", *STORE) == "everybody is in voices\n"
+    assert stat.S_IMODE(Path("voices").stat().st_mode) == 0o600
+    assert "exists already" in earmark("speakers", "export", "voices", *STORE, status=1)
+    other = ("--store", "new/other.db")
+    assert earmark("speakers", "import", "voices", *other) == "imported: ada\n"
+    assert "--merge" in earmark("speakers", "import", "voices", *other, status=1)
+    earmark("speakers", "import", "voices", "--merge", *other)
+    assert TWICE in earmark("speakers", "list", *other)
+    assert "cannot read" in earmark("speakers", "import", "missing", *other, status=1)
+    assert "no exported speakers" in earmark("speakers", "import", ENROLMENT, *other, status=1)
+
+
+def test_an_encrypted_store_opens_with_its_key_alone(earmark: Shell, store: Path) -> None:
+    assert "keep a copy" in earmark("speakers", "keygen", "key")
+    assert "exists already" in earmark("speakers", "keygen", "key", status=1)
+    key = (*STORE, "--key", "key")
+    assert "not encrypted" in earmark("speakers", "list", *key, status=1)
+    assert "s.db is encrypted" in earmark("speakers", "encrypt", *key)
+    assert b"ada" not in store.read_bytes()
+    for words in (
+        ("enroll", "ada", ENROLMENT),
+        ("verify", "ada", ENROLMENT),
+        ("identify", ENROLMENT),
+        ("diarize", ENROLMENT),
+        ("speakers", "list"),
+        ("speakers", "forget", "ada"),
+        ("run", "--wav", ENROLMENT, "--fast", "--endpoint", "ipc://socket"),
+    ):
+        assert "s.db is encrypted. Give its key with --key" in earmark(*words, *STORE, status=1)
+        earmark(*words, *key)
+    assert earmark("speakers", "list", *key) == ""
+
+
+def test_matching_never_changes_a_profile(earmark: Shell, store: Path) -> None:
+    earmark("speakers", "list", *STORE)
+    before = store.read_bytes()
+    for words in (
+        ("verify", "ada", ENROLMENT),
+        ("identify", ENROLMENT),
+        ("diarize", ENROLMENT),
+        ("run", "--wav", ENROLMENT, "--fast", "--endpoint", "ipc://socket"),
+    ):
+        earmark(*words, *STORE)
+    assert store.read_bytes() == before
+    assert list(store.parent.glob("s.db*")) == [store]
+
+
+def test_the_daemon_is_told_the_key_in_its_settings(earmark: Shell, store: Path) -> None:
+    settings = Path("my.yaml")
+    settings.write_text("store: s.db\nkey: key\n")
+    assert load_config(Config, settings).key == "key"
+    words = ("run", "--config", settings, "--wav", ENROLMENT, "--fast", "--endpoint", "ipc://so")
+    assert "cannot read the key key" in earmark(*words, status=1)
+    earmark("speakers", "keygen", "key")
+    earmark("speakers", "encrypt", *STORE, "--key", "key")
+    earmark(*words)
+
+
+def test_doctor_finds_no_fault_with_an_encrypted_store(
+    earmark: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edge.commands.doctor import CHECKS, diagnose
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    earmark("speakers", "keygen", "key")
+    earmark("enroll", "ada", ENROLMENT, "--key", "key")
+    (check,) = [check for check in CHECKS if check.name == "speakers"]
+    status, said, _ = diagnose(check)
+    assert status == "ok"
+    assert said.endswith("is encrypted")
