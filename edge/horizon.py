@@ -28,8 +28,8 @@ class HorizonConfig:
     seconds: float = 60.0  # how far back a stretch may still change its speaker
     stretches: int = 48  # at most so many are kept open, whatever their age
     seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
-    new_speech: float = 1.5  # least speech of a new speaker
-    merge_llr: float = 1.0  # clusters that match at least so well are one voice
+    new_speech: float = 2.0  # least speech of a new speaker
+    merge_llr: float = 0.0  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
     max_speakers: int = 64
@@ -89,13 +89,14 @@ class Horizon:
         events = self._recluster(stretch)
         horizon = stretch.end - self.config.seconds * self._model.spec.sample_rate
         while self._stretches[0].end < horizon or len(self._stretches) > self.config.stretches:
-            events.append(self._settle(self._stretches.pop(0)))
+            events += self._settle(self._stretches.pop(0))
         return events
 
     def finish(self) -> list[Event]:
         """The stream ends or breaks off: nothing can change any more."""
-        events: list[Event] = [self._settle(stretch) for stretch in self._stretches]
-        self._stretches = []
+        events: list[Event] = []
+        while self._stretches:
+            events += self._settle(self._stretches.pop(0))
         self.voices = list(self._book.voices)
         return events
 
@@ -205,7 +206,7 @@ class Horizon:
                 events.append(SpeakerMerged(sample, gone, heir))
         return events
 
-    def _settle(self, stretch: Stretch) -> Segment:
+    def _settle(self, stretch: Stretch) -> list[Event]:
         """Make a stretch final; its speech is learnt where it surely belongs."""
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
@@ -215,7 +216,23 @@ class Horizon:
             if sure or not known:
                 self._book.learn(stretch.speaker, stretch.statistics)
         stretch.rev += 1
-        return stretch.event(final=True)
+        return [stretch.event(final=True), *self._fuse(stretch)]
+
+    def _fuse(self, settled: Stretch) -> list[Event]:
+        """Voices known by numbers that turn out to be one, now that one of them has grown."""
+        pair = self._book.twin(settled.speaker, self.config.merge_llr)
+        if pair is None:
+            return []
+        older, newer = pair
+        self._book.merge(newer, older)
+        events: list[Event] = [SpeakerMerged(settled.end, newer, older)]
+        for stretch in self._stretches:
+            if stretch.speaker == newer:
+                stretch.speaker = older
+                stretch.rev += 1
+                events.append(stretch.event(final=False))
+        self._sum_voices()
+        return events
 
     def _speech(self, stretch: Stretch) -> float:
         return float(self._model.seconds(stretch.statistics))

@@ -111,6 +111,28 @@ class SpeakerBook:
         voice.statistics = voice.statistics + statistics
         voice.embedding = self._model.embed(voice.statistics[None])[0]
 
+    def twin(self, name: str, threshold: float) -> tuple[str, str] | None:
+        """A voice without a name and the one most like it, older first, if they match so well.
+
+        `threshold`: the least llr.
+        """
+        voices = [voice for voice in self.voices if not voice.enrolled]
+        grown = next((voice for voice in voices if voice.name == name), None)
+        others = [voice for voice in voices if voice.name != name]
+        if grown is None or not others:
+            return None
+        best = rank(self._model, others, grown.statistics)[0]
+        if best.llr < threshold:
+            return None
+        older, newer = (n for n in self.names if n in (name, best.speaker))
+        return older, newer
+
+    def merge(self, gone: str, into: str) -> None:
+        """Two voices are one: what `gone` said is `into`'s."""
+        statistics = self[gone].statistics
+        self.voices = [voice for voice in self.voices if voice.name != gone]
+        self.learn(into, statistics)
+
     def __getitem__(self, name: str) -> Voice:
         return next(voice for voice in self.voices if voice.name == name)
 

@@ -8,16 +8,19 @@ from functools import cache
 
 import numpy as np
 import pytest
-from voices import RATE, ada, assert_consistent, conversation, model
+from voices import RATE, TRUTH, ada, assert_consistent, conversation, model
 
 from edge.config_file import parse_config
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated
+from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.gate import GateConfig
-from edge.horizon import HorizonConfig
+from edge.horizon import Horizon, HorizonConfig, Stretch
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Record, all_records
+from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
+from edge.speakers import SpeakerBook
+from edge.statistics import Sums
 from edge.tracker import Tracker, TrackerConfig
 
 STEP = 1600  # samples of a record
@@ -70,6 +73,31 @@ def test_more_enrolled_than_there_is_room_for() -> None:
     events = [e for r in recorded()[:200] for e in full.push(r)] + full.finish()
     assert_consistent(events, len(conversation()))
     assert not any(isinstance(e, SpeakerCreated) for e in events)
+
+
+def test_one_voice_under_two_numbers_becomes_one() -> None:
+    """Two settled numbers for one voice are merged, once; another voice keeps its own."""
+    turns = [turn for turn in read_rttm(TRUTH) if turn.end - turn.start > 3.0]
+    spoken: dict[str, list[Sums]] = {}
+    for turn in turns:
+        inside = [
+            r.statistics
+            for r in recorded()
+            if r.speech and r.start >= turn.start * RATE and r.end <= turn.end * RATE
+        ]
+        spoken.setdefault(turn.speaker, []).append(np.sum(inside, axis=0))
+    (first, second, *_), other = spoken.pop("ada"), next(iter(spoken.values()))[0]
+    book = SpeakerBook(model(), [])
+    for statistics in (other, first, second):
+        book.learn(book.new_name(), statistics)
+    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+    assert book.twin("speaker1", 0.0) is None
+    assert book.twin("speaker3", 0.0) == ("speaker2", "speaker3")
+    horizon._stretches = [Stretch(1, 0, 0, 3 * RATE, second, speaker="speaker3")]
+    events = horizon._fuse(Stretch(0, 1, 0, 3 * RATE, second, speaker="speaker3"))
+    assert events[0] == SpeakerMerged(3 * RATE, "speaker3", "speaker2")
+    assert [(e.speaker, e.rev) for e in events[1:] if isinstance(e, Segment)] == [("speaker2", 1)]
+    assert book.names == ["speaker1", "speaker2"]
 
 
 def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
