@@ -64,7 +64,8 @@ bench: .venv/.test ## speed and memory; ratios to rivals in brackets
 
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
-	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals
+	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \
+	  --plot runs/eval/reliability.png
 
 # Without what they require: torch is here, and theirs would bring CUDA.
 runs/rivals/.installed: .venv/.test

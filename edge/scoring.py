@@ -71,10 +71,20 @@ class OperatingPoint:
             if not 0.0 < rate < 0.5:
                 raise EarmarkError(f"{name} must lie between 0 and 0.5, got {rate}", "Choose 0.01")
 
+    @property
+    def accept_llr(self) -> float:
+        """The least llr of a yes."""
+        return math.log((1.0 - self.miss) / self.false_accept)
+
+    @property
+    def refuse_llr(self) -> float:
+        """The greatest llr of a no."""
+        return math.log(self.miss / (1.0 - self.false_accept))
+
     def answer(self, llr: float) -> Answer:
         """`yes`, `no`, or `not yet` where the odds suffice for neither."""
-        if llr >= math.log((1.0 - self.miss) / self.false_accept):
+        if llr >= self.accept_llr:
             return "yes"
-        if llr <= math.log(self.miss / (1.0 - self.false_accept)):
+        if llr <= self.refuse_llr:
             return "no"
         return "not yet"

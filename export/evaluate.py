@@ -14,33 +14,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
+from export.conditions import in_babble
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
 from export.graphs import export_graphs
 from export.hearing import AT_ONCE
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
+from export.reliability import evaluate_reliability, plot_reliability
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
 from export.tables import (
     Verification,
+    answers_table,
+    calibration_table,
     cost_table,
     detection_table,
     diarization_table,
     verification_table,
 )
-from train.augment import mix
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
 from train.manifest import read_manifest
 from train.provenance import git_commit
-from train.trials import Audio, Embed, centre_crop, verification_errors
+from train.trials import Embed, centre_crop, verification_errors
 from train.waveforms import read_audio as read_corpus_audio
 
 CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conversation.flac"
@@ -63,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--hours", type=float, default=0.0, help="length of one more, of 20 speakers (none)"
     )
+    parser.add_argument("--plot", type=Path, help="draw how well the llrs are calibrated there")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
     try:
@@ -98,11 +101,19 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     forms = _forms(encoder, int8) | {rival.name: rival.embed for rival in rivals}
     verification = evaluate_verification(args.corpus, forms)
     console.print(verification_table(verification))
+    reliability = evaluate_reliability(args.corpus, int8)
+    console.print(calibration_table(reliability.calibrated))
+    console.print(answers_table(reliability.awaited))
+    if args.plot:
+        plot_reliability(reliability, args.plot)
+        console.print(f"the llrs against the truth: {args.plot}")
 
     parts: dict[str, Sequence[Any]] = {
         "verification": verification,
         "costs": costs,
         "detection": detection,
+        "calibration": reliability.calibrated,
+        "answers": reliability.awaited,
     }
     return {
         "commit": git_commit(),
@@ -127,25 +138,12 @@ def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verific
         audios = [read_corpus_audio(u.path) for u in chosen]
         speakers = [u.speaker for u in chosen]
         crops = {length: [centre_crop(a, LENGTHS[length]) for a in audios] for length in LENGTHS}
-        crops[f"3 s, babble {BABBLE_DB:g} dB"] = _in_babble(crops["3 s"], speakers)
+        crops[f"3 s, babble {BABBLE_DB:g} dB"] = in_babble(crops["3 s"], speakers, BABBLE_DB)
         cells = [(crop, form) for crop in crops for form in forms]
         for crop, form in track(cells, description=name, transient=True):
             eer, cost = verification_errors(crops[crop], speakers, forms[form], None)
             rows.append(Verification(name, crop, form, 100 * eer, cost))
     return rows
-
-
-def _in_babble(crops: list[Audio], speakers: list[str]) -> list[Audio]:
-    """Each crop among five other speakers' voices of the same list; the same on every run."""
-    random = np.random.default_rng(1)
-    noisy = []
-    for i, crop in enumerate(crops):
-        strangers = np.flatnonzero(np.asarray(speakers) != speakers[i])
-        others = random.choice(strangers, size=5, replace=False)
-        voices = [np.resize(crops[j], len(crop)) for j in others]
-        babble = sum(voice / np.sqrt(np.mean(voice**2) + 1e-10) for voice in voices)
-        noisy.append(mix(crop, np.asarray(babble, dtype=np.float32), BABBLE_DB))
-    return noisy
 
 
 def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from export.detection import DetectionRow
 from export.diarization import COLLAR, Diarization, Rates
+from export.reliability import FALSE_ACCEPTS, LONGEST, Awaited, Calibrated
 from export.rivals import Cost
 
 
@@ -33,6 +34,45 @@ def verification_table(rows: Sequence[Verification]) -> Table:
         cells = {r.form: r for r in rows if (r.corpus, r.crop) == (corpus, crop)}
         figures = [f"{cells[form].eer:5.2f} ({cells[form].min_dcf:.3f})" for form in forms]
         table.add_row(corpus, crop, *figures)
+    return table
+
+
+def calibration_table(rows: Sequence[Calibrated]) -> Table:
+    """Corpora, conditions and lengths of speech down."""
+    table = Table("corpus", "condition", "speech", title="Answers: are their odds right?")
+    headings = ["trials of speakers, strangers", "Cllr", "minCllr", "gap"]
+    headings += [f"strangers accepted at {100 * rate:g} % (missed)" for rate in FALSE_ACCEPTS]
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        gap = (row.cost - row.least) / row.least if row.least else 0.0
+        rates = [
+            f"{100 * accepted:.2f} % ({100 * missed:.0f} %)"
+            for accepted, missed in zip(row.accepted, row.missed, strict=True)
+        ]
+        table.add_row(
+            row.corpus,
+            row.condition,
+            f"{row.seconds:g} s",
+            f"{row.targets}, {row.strangers}",
+            f"{row.cost:.3f}",
+            f"{row.least:.3f}",
+            f"{100 * gap:.0f} %",
+            *rates,
+        )
+    return table
+
+
+def answers_table(rows: Sequence[Awaited]) -> Table:
+    """Corpora down, speakers and strangers."""
+    title = f"Answers of the sequential test, looked for within {LONGEST:g} s of speech"
+    table = Table("corpus", "who speaks", title=title)
+    for heading in ("trials", "right", "wrong", "not yet", "speech for it: half", "95 %"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        shares = [f"{100 * share:.1f} %" for share in (row.right, row.wrong, row.open_)]
+        times = [f"{seconds:.1f} s" for seconds in (row.median, row.late)]
+        table.add_row(row.corpus, row.kind, str(row.trials), *shares, *times)
     return table
 
 

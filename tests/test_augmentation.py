@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tiny_corpus import batches_of, conversation, open_corpus
 
-from train.augment import AugmentConfig, Augmenter, _convolve, _telephone, mix
+from train.augment import AugmentConfig, Augmenter, _convolve, mix, telephone
 from train.batches import Batch
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -148,7 +148,7 @@ def test_a_room_does_not_shift_the_voice() -> None:
 def test_a_telephone_line_passes_nothing_over_4_khz() -> None:
     time = np.arange(16000) / 16000
     low, high = (np.sin(2 * np.pi * f * time).astype(np.float32) for f in (1000.0, 6000.0))
-    assert np.sqrt(np.mean(_telephone(low, 50.0, 3800.0, companded=False) ** 2)) == pytest.approx(
+    assert np.sqrt(np.mean(telephone(low, 50.0, 3800.0, companded=False) ** 2)) == pytest.approx(
         np.sqrt(0.5), rel=0.02
     )
-    assert np.sqrt(np.mean(_telephone(high, 50.0, 3800.0, companded=True)[400:-400] ** 2)) < 0.01
+    assert np.sqrt(np.mean(telephone(high, 50.0, 3800.0, companded=True)[400:-400] ** 2)) < 0.01

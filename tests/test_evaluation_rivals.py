@@ -12,9 +12,10 @@ from tiny_corpus import conversation
 
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.rttm import Turn
+from export.conditions import in_babble
 from export.detection import DetectionRow
 from export.diarization import judge
-from export.evaluate import BABBLE_DB, _in_babble
+from export.evaluate import BABBLE_DB
 from export.hearing import Hearing
 from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
 from export.tables import (
@@ -67,13 +68,13 @@ def test_babble_is_of_strangers_at_the_level_that_is_said() -> None:
         for f in (200, 300, 400, 500, 600, 700, 800)
     ]
     speakers = ["a", "a", *"bcdef"]
-    noisy = _in_babble(tones, speakers)
+    noisy = in_babble(tones, speakers, BABBLE_DB)
     added = noisy[0] - tones[0]
     ratio = 10 * np.log10(np.mean(tones[0] ** 2) / np.mean(added**2))
     assert ratio == pytest.approx(BABBLE_DB, abs=0.1)
     spectrum = np.abs(np.fft.rfft(added))
     assert spectrum[300] < 1e-2 * spectrum[400], "the same speaker's other recording is not babble"
-    np.testing.assert_array_equal(noisy[3], _in_babble(tones, speakers)[3])
+    np.testing.assert_array_equal(noisy[3], in_babble(tones, speakers, BABBLE_DB)[3])
 
 
 def test_the_tables_show_every_row() -> None:

@@ -80,7 +80,7 @@ class Augmenter:
         if random.random() < strength * config.telephone_probability:
             low = random.uniform(*config.telephone_low_hz)
             high = random.uniform(*config.telephone_high_hz)
-            audio = _telephone(audio, low, high, companded=random.random() < 0.5)
+            audio = telephone(audio, low, high, companded=random.random() < 0.5)
         if random.random() < strength * config.opus_probability:
             audio = _through_opus(audio, random.uniform(*config.opus_compression))
         audio = audio * (_from_db(random.uniform(*config.level_db)) / _rms(audio))
@@ -136,7 +136,7 @@ def _convolve(audio: Audio, response: Audio) -> Audio:
     return wet[delay : delay + len(audio)]  # type: ignore[no-any-return]
 
 
-def _telephone(audio: Audio, low_hz: float, high_hz: float, *, companded: bool) -> Audio:
+def telephone(audio: Audio, low_hz: float, high_hz: float, *, companded: bool) -> Audio:
     """A line of 8 kHz with slopes at the edges of its band; companded as by ITU-T G.711."""
     spectrum = torch.fft.rfft(functional.resample(torch.from_numpy(audio), SAMPLE_RATE, 8000))
     hertz = torch.linspace(0.0, 4000.0, len(spectrum))

@@ -1,0 +1,31 @@
+"""Recordings of the development split made worse in known ways; the same on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train.augment import mix, telephone
+
+Audio = NDArray[np.float32]
+LINE_HZ = (300.0, 3400.0)
+
+
+def in_babble(audios: Sequence[Audio], speakers: Sequence[str], snr_db: float) -> list[Audio]:
+    """Each recording among five other speakers' voices of the same list."""
+    random = np.random.default_rng(1)
+    noisy = []
+    for audio, speaker in zip(audios, speakers, strict=True):
+        strangers = np.flatnonzero(np.asarray(speakers) != speaker)
+        others = random.choice(strangers, size=5, replace=False)
+        voices = [np.resize(audios[other], len(audio)) for other in others]
+        babble = sum(voice / np.sqrt(np.mean(voice**2) + 1e-10) for voice in voices)
+        noisy.append(mix(audio, np.asarray(babble, dtype=np.float32), snr_db))
+    return noisy
+
+
+def over_telephone(audios: Sequence[Audio]) -> list[Audio]:
+    """Each recording over a line of 8 kHz, companded as by G.711."""
+    return [telephone(audio, *LINE_HZ, companded=True) for audio in audios]

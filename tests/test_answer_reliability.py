@@ -1,0 +1,84 @@
+"""Risk: answers are called reliable by figures that would have looked the same for bad ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from tiny_corpus import build_corpus
+from voices import model
+
+from export.conditions import over_telephone
+from export.reliability import (
+    LENGTHS,
+    Reliability,
+    _judge,
+    _summed,
+    evaluate_reliability,
+    plot_reliability,
+)
+from export.tables import answers_table, calibration_table
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Reliability:
+    """The bundled conversation's four voices, some of them retuned: twelve speakers."""
+    corpus = build_corpus(tmp_path_factory.mktemp("dev") / "corpus")
+    shutil.copy(corpus / "train.csv", corpus / "dev.csv")
+    return evaluate_reliability(corpus, model())
+
+
+def test_every_length_and_condition_is_measured(measured: Reliability) -> None:
+    found = {(row.condition, row.seconds) for row in measured.calibrated}
+    assert {condition for condition, _ in found} == {"as it is", "telephone", "babble 10 dB"}
+    assert {seconds for condition, seconds in found if condition == "as it is"} <= set(LENGTHS)
+    assert ("as it is", 1.0) in found
+    for row in measured.calibrated:
+        assert row.least <= row.cost
+        assert row.targets > 0 < row.strangers
+    assert len(measured.llrs) == sum(row.targets + row.strangers for row in measured.calibrated)
+
+
+def test_the_tables_and_the_picture_show_it(measured: Reliability, tmp_path: Path) -> None:
+    console = Console(width=200, record=True)
+    console.print(calibration_table(measured.calibrated), answers_table(measured.awaited))
+    text = console.export_text()
+    assert "minCllr" in text
+    assert "stranger" in text
+    plot_reliability(measured, tmp_path / "new" / "reliability.png")
+    assert (tmp_path / "new" / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_right_odds_keep_the_rates_and_wrong_ones_show() -> None:
+    """Scores whose likelihood ratio is known: normal, one standard deviation, 5 nats apart."""
+    random = np.random.default_rng(0)
+    targets = np.arange(200_000) < 100_000
+    llrs = random.normal(np.where(targets, 5.0, -5.0), np.sqrt(10.0))
+    right = _judge("x", "y", 1.0, llrs, targets)
+    assert right.cost == pytest.approx(right.least, rel=0.02)
+    assert right.accepted[0] < 0.01
+    assert right.accepted[1] < 0.001
+    bold = _judge("x", "y", 1.0, 3.0 * llrs + 4.0, targets)
+    assert bold.cost > 1.3 * right.cost
+    assert bold.least == pytest.approx(right.least)
+    assert bold.accepted[0] > right.accepted[0]
+
+
+def test_shares_and_times_are_of_the_right_answers() -> None:
+    own = _summed("x", True, [("yes", 1.0), ("yes", 3.0), ("no", 9.0), ("not yet", 10.0)])
+    assert (own.right, own.wrong, own.open_, own.median) == (0.5, 0.25, 0.25, 2.0)
+    stranger = _summed("x", False, [("no", 2.0), ("yes", 1.0)])
+    assert (stranger.right, stranger.wrong, stranger.median) == (0.5, 0.5, 2.0)
+
+
+def test_a_telephone_passes_its_band_alone() -> None:
+    time = np.arange(RATE) / RATE
+    for hertz, passed in ((100.0, False), (1000.0, True), (5000.0, False)):
+        tone = np.sin(2 * np.pi * hertz * time).astype(np.float32)
+        (heard,) = over_telephone([tone])
+        assert (np.sqrt(np.mean(heard**2)) > 0.3) == passed
