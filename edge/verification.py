@@ -86,6 +86,12 @@ def identify(
 
 
 Result = TypeVar("Result", Verification, Identification)
+Compare = Callable[[Sums, OperatingPoint], Result]
+
+FIRST_LOOK = 1.0  # seconds of speech
+# On held-out speakers of one corpus, looking every tenth of a second let 1.6 to 4 times as many
+# strangers pass as looking once, after a second as after ten.
+LOOKS = 3
 
 
 class SequentialTest(Generic[Result]):
@@ -94,13 +100,16 @@ class SequentialTest(Generic[Result]):
     The llr of a sum of records is that of all the speech so far, so looks are not added up: each is
     compared with the same two bounds. Were it the exact likelihood ratio of the audio, a stranger
     would reach the upper bound at any of any number of looks with at most the rate asked (Ville,
-    1939). It is that of an embedding, calibrated look by look, for which this is no theorem but
-    measured: at 1 %, of 600 pairs of strangers held out of training, 3 got a yes at one of the
-    looks in 10 s of speech, where 1 got it at their end; of 25 speakers, none a no.
+    1939). It is that of an embedding, calibrated look by look, and with every look a stranger has
+    another chance, most of all in the first second. So the first look waits for a second of speech,
+    and each look may accept with a share of the rate alone.
     """
 
-    def __init__(self, model: Model, compare: Callable[[Sums], Result]) -> None:
-        self._compare: Callable[[Sums], Result] = compare
+    def __init__(self, model: Model, compare: Compare[Result], point: OperatingPoint) -> None:
+        self._model = model
+        self._compare: Compare[Result] = compare
+        self._point = point
+        self._each_look = each_look(point)
         self._heard = np.zeros(model.statistics_size)
 
     def push(self, record: Record) -> Result | None:
@@ -108,19 +117,26 @@ class SequentialTest(Generic[Result]):
         if not record.speech:
             return None
         self._heard += record.statistics
-        result = self._compare(self._heard)
-        return None if result.answer == "not yet" else result
+        if self._model.seconds(self._heard) < FIRST_LOOK:
+            return None
+        result = self._compare(self._heard, self._each_look)
+        return None if result.answer == "not yet" else replace(result, operating_point=self._point)
 
     def standing(self) -> Result:
-        """What all the speech so far says, be it `not yet`."""
-        return self._compare(self._heard)
+        """What all the speech says if no more will come, be it `not yet`."""
+        return self._compare(self._heard, self._point)
+
+
+def each_look(point: OperatingPoint) -> OperatingPoint:
+    """What each of many looks at growing speech keeps, so that all of them keep `point`."""
+    return replace(point, false_accept=point.false_accept / LOOKS)
 
 
 def first_answer(
-    model: Model, records: Iterable[Record], compare: Callable[[Sums], Result]
+    model: Model, records: Iterable[Record], compare: Compare[Result], point: OperatingPoint
 ) -> Result:
-    """The first answer that is yes or no, hearing no further; the last `not yet` without one."""
-    test = SequentialTest(model, compare)
+    """The first answer that is yes or no, hearing no further; else that of all the speech."""
+    test = SequentialTest(model, compare, point)
     for record in records:
         if (result := test.push(record)) is not None:
             return result

@@ -16,6 +16,7 @@ from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.scoring import OperatingPoint
+from edge.verification import FIRST_LOOK, each_look
 from export.conditions import in_babble, over_telephone
 from train.manifest import read_manifest
 from train.metrics import cllr, min_cllr
@@ -153,20 +154,22 @@ def _await(
 ) -> list[Awaited]:
     """The sequential test at its default rates, a look at every tenth of a second of speech."""
     point = OperatingPoint()
+    accept, refuse = each_look(point).accept_llr, each_look(point).refuse_llr
+    first_look = round(FIRST_LOOK * SAMPLE_RATE / model.record_samples)
     most = round(LONGEST * SAMPLE_RATE / model.record_samples)
     answers: dict[bool, list[tuple[str, float]]] = {True: [], False: []}
     for j, test in enumerate(tests):
-        looks = test[1 : most + 1]
+        looks = test[first_look : most + 1]
         if not len(looks):
             continue
         llrs = _llrs(model, enrolled, looks)
         for i in np.flatnonzero(enrolled[:, 0] > 0):
             if i == j:
                 continue
-            decided = (llrs[i] >= point.accept_llr) | (llrs[i] <= point.refuse_llr)
+            decided = (llrs[i] >= accept) | (llrs[i] <= refuse)
             first = int(np.argmax(decided))
-            answer = point.answer(float(llrs[i, first])) if decided.any() else "not yet"
-            if answer == "not yet" and len(looks) < most:
+            answer = each_look(point).answer(float(llrs[i, first])) if decided.any() else "not yet"
+            if answer == "not yet" and len(test) <= most:
                 continue  # the recording ended: nobody knows when the answer would have come
             answers[bool(speakers[i] == speakers[j])].append(
                 (answer, float(model.seconds(looks[first])))

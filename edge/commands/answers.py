@@ -54,7 +54,8 @@ def operating_point(args: argparse.Namespace) -> OperatingPoint:
 def answer_files(
     args: argparse.Namespace,
     model: Model,
-    compare: Callable[[Sums], Result],
+    compare: Callable[[Sums, OperatingPoint], Result],
+    point: OperatingPoint,
     describe: Callable[[Result], str],
 ) -> int:
     """Print the answer for each file as soon as it is known; the exit status of them all.
@@ -73,7 +74,8 @@ def answer_files(
     failed = False
     for path in count_with_progress(args.files, len(args.files)):
         try:
-            result = first_answer(model, iter_records(model, GateConfig(), stream(path)), compare)
+            records = iter_records(model, GateConfig(), stream(path))
+            result = first_answer(model, records, compare, point)
         except EarmarkError as error:
             print(f"earmark: {error}", file=sys.stderr)
             failed = True

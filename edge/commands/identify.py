@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.answers import add_answers, answer_files, operating_point
@@ -57,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
         gallery = Gallery(model, store.profiles())
     if not gallery:
         raise EarmarkError("nobody is enrolled", "Begin with 'earmark enroll NAME FILE'")
-    return answer_files(
-        args, model, lambda heard: identify(model, gallery, heard, point), _describe
-    )
+    return answer_files(args, model, partial(identify, model, gallery), point, _describe)
 
 
 def _describe(found: Identification) -> str:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 from edge.commands.answers import add_answers, answer_files, operating_point
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return answer_files(
         args,
         model,
-        lambda heard: verify(model, claimed, heard, point),
+        partial(verify, model, claimed),
+        point,
         lambda result: f"llr {result.llr:+.1f}",
     )
