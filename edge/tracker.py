@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
@@ -20,6 +21,8 @@ from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
 from edge.statistics import Profile, Sums
+
+STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class TrackerConfig:
     min_segment: int = 3  # shorter ones are taken for noise
     first_label: int = 4  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
-    look_back: int = 14  # changes are sought so much further back than that
+    look_back: int = 60  # most speech behind a change when it is found
     change_llr: float = -1.0  # a change is cut where the two sides match worse than this
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
@@ -42,6 +45,14 @@ class TrackerConfig:
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
                     "Correct the value",
                 )
+
+
+def _lengths(least: int, most: int) -> NDArray[np.int64]:
+    """Even numbers from the least to the most, each greater than the last by a fifth or so."""
+    count = 1 + max(0, round(np.log(max(most, 1) / least) / np.log(1.2)))
+    lengths = np.geomspace(least, max(least, most), count)
+    unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
+    return unique
 
 
 class Tracker:
@@ -59,6 +70,7 @@ class Tracker:
         self._operating_point = operating_point
         book = SpeakerBook(model, profiles)
         self._horizon = Horizon(model, book, config.horizon, operating_point)
+        self._newer_sides = _lengths(config.min_side, config.look_back)
         self._records: list[Record] = []  # speech of the open segment
         self._totals: list[Sums] = []  # statistics from its start to each record
         self._gap = 0
@@ -78,7 +90,7 @@ class Tracker:
             return self._close() if self._gap == self.config.max_gap else []
         self._gap = 0
         self._append(record)
-        if len(self._records) % 2:  # two records come from one run of the encoder
+        if len(self._records) % STEP:
             return []
         change = self._change()
         if change is not None:
@@ -98,22 +110,29 @@ class Tracker:
 
     def _change(self) -> int | None:
         """Where in the open segment the voice changes, if it does."""
-        config = self.config
-        count = len(self._records)
-        first = max(config.min_side, count - config.min_side - config.look_back)
-        # Two records come from one run of the encoder: every second one is a place to cut.
-        candidates = np.arange(first, count - config.min_side + 1, 2)
-        if not len(candidates):
+        places = len(self._records) - self._newer_sides
+        places = places[places >= self.config.min_side]
+        if not len(places):
             return None
-        older = np.stack([self._totals[candidate - 1] for candidate in candidates])
+        llrs = self._one_voice(places)
+        worst = int(np.argmin(llrs))
+        if llrs[worst] >= self.config.change_llr:
+            return None
+        # Some change is near: it is where the two sides match worst.
+        last = places[worst - 1] if worst > 0 else places[worst]
+        first = places[worst + 1] if worst + 1 < len(places) else places[worst]
+        near = np.arange(first, last + 1, STEP)
+        return int(near[np.argmin(self._one_voice(near))])
+
+    def _one_voice(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Llrs that the voice before each place in the open segment is the one behind it."""
+        older = np.stack([self._totals[place - 1] for place in places])
         newer = self._totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
         cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
-        llrs = self._model.within.llr(
+        return self._model.within.llr(
             cosines, self._model.seconds(older), self._model.seconds(newer)
         )
-        worst = int(np.argmin(llrs))
-        return int(candidates[worst]) if llrs[worst] < config.change_llr else None
 
     def _append(self, record: Record) -> None:
         total = record.statistics + self._totals[-1] if self._totals else record.statistics

@@ -49,6 +49,7 @@ CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conver
 WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
 LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
 BABBLE_DB = 5.0
+PAGE_WIDTH = 170  # of the tables where no terminal says how wide it is
 COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 
@@ -82,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """Measure part by part, each shown as soon as it is there; returns all figures."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
     int8 = Model.load(args.model)
     encoder = load_encoder(args.encoder)
     rivals = load_rivals(args.rivals) if args.rivals else []

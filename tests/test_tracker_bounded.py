@@ -8,6 +8,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from voices import RATE, TRUTH, ada, assert_consistent, conversation, model
 
 from edge.config_file import parse_config
@@ -21,7 +23,7 @@ from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook
 from edge.statistics import Sums
-from edge.tracker import Tracker, TrackerConfig
+from edge.tracker import Tracker, TrackerConfig, _lengths
 
 STEP = 1600  # samples of a record
 
@@ -54,6 +56,17 @@ def test_a_voice_that_never_pauses_is_cut() -> None:
     finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
     assert len(finals) == 8
     assert {e.end - e.start for e in finals} == {50 * STEP}
+
+
+@given(least=st.integers(1, 60), most=st.integers(1, 400))
+def test_changes_are_sought_at_few_even_distances(least: int, most: int) -> None:
+    lengths = _lengths(least, most)
+    assert (lengths % 2 == 0).all()
+    assert (np.diff(lengths) > 0).all()
+    assert least <= lengths[0] <= least + 1
+    assert lengths[-1] <= max(least, most) + 1
+    assert (lengths[1:] <= 1.25 * lengths[:-1] + 3).all(), "no voice slips through between two"
+    assert len(lengths) <= 35
 
 
 def test_a_crowd_is_bounded() -> None:
