@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,8 +25,8 @@ def abundance(first: Floats, second: Floats) -> Floats:
     The harmonic mean, because the scatter of a cosine is the sum of both sides' scatter, and that
     of each falls with its length.
     """
-    shares = [1.0 / np.clip(side, MIN_SECONDS, MAX_SECONDS) for side in (first, second)]
-    x: Floats = np.log(2.0 / (shares[0] + shares[1]))
+    one, other = (np.minimum(np.maximum(s, MIN_SECONDS), MAX_SECONDS) for s in (first, second))
+    x: Floats = np.log(2.0 * one * other / (one + other))
     return x
 
 
@@ -51,11 +52,18 @@ class Calibration:
         Where there is less speech than the fit has seen they shrink with it, to 0 for none at all:
         its regressors would make a few frames of anything look like proof.
         """
-        a, b, c, d = self.weights
-        x = abundance(first, second)
-        share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
-        ratios: Floats = (a + b * x + (c + d * x) * cosines) * share
-        return ratios
+        return weighted_llr(self.weights, cosines, first, second)
+
+
+def weighted_llr(
+    weights: Sequence[float | Floats], cosines: Floats, first: Floats, second: Floats
+) -> Floats:
+    """`Calibration.llr` with four weights that may differ from score to score."""
+    a, b, c, d = weights
+    x = abundance(first, second)
+    share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
+    ratios: Floats = (a + b * x + (c + d * x) * cosines) * share
+    return ratios
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
+from edge.scoring import weighted_llr
 from edge.statistics import Profile, Sums
 
 UNKNOWN = "unknown"
@@ -70,8 +71,9 @@ def odds(
 
     `enrolled`: where one side comes from another recording than the other.
     """
-    across, within = (c.llr(cosines, first, second) for c in (model.across, model.within))
-    return np.where(enrolled, across, within)
+    pairs = zip(model.across.weights, model.within.weights, strict=True)
+    weights = [np.where(enrolled, across, within) for across, within in pairs]
+    return weighted_llr(weights, cosines, first, second)
 
 
 def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:

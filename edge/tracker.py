@@ -48,8 +48,8 @@ class TrackerConfig:
 
 
 def _lengths(least: int, most: int) -> NDArray[np.int64]:
-    """Even numbers from the least to the most, each greater than the last by a fifth or so."""
-    count = 1 + max(0, round(np.log(max(most, 1) / least) / np.log(1.2)))
+    """Even numbers from the least to the most, each greater than the last by a third or so."""
+    count = 1 + max(0, round(np.log(most / least) / np.log(1.3)))
     lengths = np.geomspace(least, max(least, most), count)
     unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
     return unique
