@@ -39,7 +39,8 @@ class TrackerConfig:
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
-        for name in ("max_gap", "max_segment", "min_segment", "first_label", "min_side"):
+        counts = ("max_gap", "max_segment", "min_segment", "first_label", "min_side", "look_back")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise EarmarkError(
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",

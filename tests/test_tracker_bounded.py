@@ -153,7 +153,7 @@ def test_the_same_records_give_the_same_events() -> None:
     assert run() == run()
 
 
-@pytest.mark.parametrize("key", ["max_gap", "max_segment", "min_side"])
+@pytest.mark.parametrize("key", ["max_gap", "max_segment", "min_side", "look_back"])
 def test_settings_that_make_no_tracker(key: str) -> None:
     with pytest.raises(EarmarkError, match=f"tracker.{key} is 0"):
         parse_config(TrackerConfig, {key: 0}, "test")
