@@ -14,12 +14,13 @@ from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.statistics import Sums
+from edge.tracker import TrackerConfig
 
 SILENCE_DB = -100.0  # where levels end: below the steps of 16-bit samples
 CLIPPED = 0.99  # of full scale: resampling moves the flat tops of a clipped wave a little
 MIN_PAUSE_RECORDS = 3  # fewer tell nothing of the noise
-PART_RECORDS = 10  # of speech in a part at first: as much as the tracker wants of a voice
-CHANGE_LLR = -1.0  # parts that match worse are two voices, as in the tracker
+PART_RECORDS = TrackerConfig().min_side  # of speech in a part at first
+CHANGE_LLR = TrackerConfig().change_llr  # parts that match worse are two voices
 MAX_PARTS = 64
 
 

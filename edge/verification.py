@@ -5,21 +5,16 @@ The answer comes as soon as the speech suffices for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from edge.encoder import Model
-from edge.enrolment import stream_statistics
 from edge.gallery import Gallery
-from edge.gate import GateConfig
-from edge.progress import stream_with_progress
 from edge.records import Record
 from edge.scoring import Answer, OperatingPoint
-from edge.sources.file import FileSource
 from edge.statistics import Sums
 
 
@@ -141,15 +136,3 @@ def first_answer(
         if (result := test.push(record)) is not None:
             return result
     return test.standing()
-
-
-def file_statistics(model: Model, paths: Sequence[Path]) -> list[Sums]:
-    """Statistics of the speech in each file, after a look at all of them.
-
-    Raises:
-        EarmarkError: one is missing, not audio, truncated, empty or holds samples that are no
-            numbers.
-    """
-    for path in paths:
-        FileSource(path).close()  # what can be seen at once is told before the first is heard
-    return [stream_statistics(model, stream_with_progress(path), GateConfig()) for path in paths]

@@ -74,7 +74,7 @@ def fit_calibration(
     homes = np.array([names[owner] for owner in owners])
     heard = []
     for channel in track([_as_it_is, *channels], "calibrating on held-out speakers"):
-        records = [_speech(model, channel(audio)) for audio in audios]
+        records = [speech_records(model, channel(audio)) for audio in audios]
         heard.append(_sides(model, records, cuts))
     strangers = (owners[:, None] != owners[None]) & (homes[:, None] == homes[None])
     within = [_trials(older, newer, strangers) for older, newer in heard]
@@ -126,7 +126,7 @@ def _cut(speakers: Sequence[str], samples: Sequence[int]) -> list[Cut]:
     return cuts
 
 
-def _speech(model: Model, audio: Audio) -> Floats:
+def speech_records(model: Model, audio: Audio) -> Floats:
     """Statistics of the tenths of a second that hold speech (records, size)."""
     records = [r.statistics for r in all_records(model, GateConfig(), audio) if r.speech]
     return np.array(records).reshape(-1, model.statistics_size)

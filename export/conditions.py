@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from train.augment import mix, telephone
+from train.augment import mix, rms, telephone
 
 Audio = NDArray[np.float32]
 LINE_HZ = (300.0, 3400.0)
@@ -21,7 +21,7 @@ def in_babble(audios: Sequence[Audio], speakers: Sequence[str], snr_db: float) -
         strangers = np.flatnonzero(np.asarray(speakers) != speaker)
         others = random.choice(strangers, size=5, replace=False)
         voices = [np.resize(audios[other], len(audio)) for other in others]
-        babble = sum(voice / np.sqrt(np.mean(voice**2) + 1e-10) for voice in voices)
+        babble = sum(voice / rms(voice) for voice in voices)
         noisy.append(mix(audio, np.asarray(babble, dtype=np.float32), snr_db))
     return noisy
 

@@ -13,10 +13,9 @@ from rich.progress import track
 from scipy.optimize import isotonic_regression
 
 from edge.encoder import Model
-from edge.gate import GateConfig
-from edge.records import all_records
 from edge.scoring import OperatingPoint
 from edge.verification import FIRST_LOOK, each_look
+from export.calibrate import Sides, speech_records
 from export.conditions import in_babble, over_telephone
 from train.manifest import read_manifest
 from train.metrics import cllr, min_cllr
@@ -91,12 +90,12 @@ def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
             "telephone": over_telephone(audios),
             f"babble {BABBLE_DB:g} dB": in_babble(audios, list(speakers), BABBLE_DB),
         }
-        enrolled = np.zeros((len(audios), model.statistics_size))
         for condition, heard in conditions.items():
             bar = track(heard, description=f"answers, {name}, {condition}", transient=True)
             tests = [_growing(model, audio) for audio in bar]
-            if condition == "as it is":
-                enrolled = np.stack([test[-1] for test in tests])
+            if heard is audios:  # the first: the other side of every trial
+                whole = np.stack([test[-1] for test in tests])
+                enrolled = Sides(model.embed(whole), model.seconds(whole))
                 awaited += _await(model, name, speakers, enrolled, tests)
             for seconds in LENGTHS:
                 llrs, targets = _trials(model, speakers, enrolled, tests, seconds)
@@ -109,13 +108,13 @@ def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
 
 def _growing(model: Model, audio: NDArray[np.float32]) -> Floats:
     """Statistics (n + 1, size) of the first 0, 1, ... n records of speech."""
-    speech = [r.statistics for r in all_records(model, GateConfig(), audio) if r.speech]
+    speech = speech_records(model, audio)
     sums: Floats = np.cumsum([np.zeros(model.statistics_size), *speech], axis=0)
     return sums
 
 
 def _trials(
-    model: Model, speakers: NDArray[np.str_], enrolled: Floats, tests: list[Floats], seconds: float
+    model: Model, speakers: NDArray[np.str_], enrolled: Sides, tests: list[Floats], seconds: float
 ) -> tuple[Floats, Marks]:
     """Llrs of all pairs in which the test has so much speech, and which are of one speaker."""
     count = round(seconds * SAMPLE_RATE / model.record_samples)
@@ -123,15 +122,15 @@ def _trials(
     if not len(long):
         return np.zeros(0), np.zeros(0, dtype=bool)
     llrs = _llrs(model, enrolled, np.stack([tests[i][count] for i in long]))
-    heard = enrolled[:, 0] > 0
-    used = heard[:, None] & (np.arange(len(enrolled))[:, None] != long[None])
+    heard = enrolled.seconds > 0
+    used = heard[:, None] & (np.arange(len(heard))[:, None] != long[None])
     return llrs[used], (speakers[:, None] == speakers[long][None])[used]
 
 
-def _llrs(model: Model, enrolled: Floats, tests: Floats) -> Floats:
-    """Llrs (enrolled, tests) of all pairs of statistics."""
-    cosines = model.embed(enrolled) @ model.embed(tests).T
-    return model.across.llr(cosines, model.seconds(enrolled)[:, None], model.seconds(tests)[None])
+def _llrs(model: Model, enrolled: Sides, tests: Floats) -> Floats:
+    """Llrs (enrolled, tests) of all pairs with statistics."""
+    cosines = enrolled.embeddings @ model.embed(tests).T
+    return model.across.llr(cosines, enrolled.seconds[:, None], model.seconds(tests)[None])
 
 
 def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: Marks) -> Calibrated:
@@ -150,7 +149,7 @@ def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: M
 
 
 def _await(
-    model: Model, corpus: str, speakers: NDArray[np.str_], enrolled: Floats, tests: list[Floats]
+    model: Model, corpus: str, speakers: NDArray[np.str_], enrolled: Sides, tests: list[Floats]
 ) -> list[Awaited]:
     """The sequential test at its default rates, a look at every tenth of a second of speech."""
     point = OperatingPoint()
@@ -163,7 +162,7 @@ def _await(
         if not len(looks):
             continue
         llrs = _llrs(model, enrolled, looks)
-        for i in np.flatnonzero(enrolled[:, 0] > 0):
+        for i in np.flatnonzero(enrolled.seconds > 0):
             if i == j:
                 continue
             decided = (llrs[i] >= accept) | (llrs[i] <= refuse)

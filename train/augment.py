@@ -83,7 +83,7 @@ class Augmenter:
             audio = telephone(audio, low, high, companded=random.random() < 0.5)
         if random.random() < strength * config.opus_probability:
             audio = _through_opus(audio, random.uniform(*config.opus_compression))
-        audio = audio * (_from_db(random.uniform(*config.level_db)) / _rms(audio))
+        audio = audio * (from_db(random.uniform(*config.level_db)) / rms(audio))
         if random.random() < strength * config.clipping_probability:
             limit = np.quantile(np.abs(audio), random.uniform(0.95, 0.999))
             audio = np.clip(audio, -limit, limit)
@@ -123,7 +123,7 @@ class Augmenter:
             len(self._voices), size=random.integers(*self.config.babble_voices)
         ):
             voice = self._voices.random_crop(int(index), count, random)
-            babble += voice / _rms(voice)
+            babble += voice / rms(voice)
         return babble
 
 
@@ -165,12 +165,14 @@ def _through_opus(audio: Audio, compression: float) -> Audio:
 
 def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
     """Noise added at a signal-to-noise ratio."""
-    return audio + noise * (_rms(audio) / _rms(noise) * _from_db(-snr_db))
+    return audio + noise * (rms(audio) / rms(noise) * from_db(-snr_db))
 
 
-def _rms(audio: Audio) -> np.float32:
+def rms(audio: Audio) -> np.float32:
+    """Root of the mean power of samples; a little more than 0 for silence."""
     return np.sqrt(np.mean(np.square(audio)) + np.float32(1e-10))  # type: ignore[no-any-return]
 
 
-def _from_db(decibels: float) -> np.float32:
+def from_db(decibels: float) -> np.float32:
+    """The factor that raises a level by so many decibels."""
     return np.float32(10.0 ** (decibels / 20.0))

@@ -19,6 +19,7 @@ from scipy.signal import fftconvolve
 
 from edge.errors import EarmarkError
 from edge.rttm import Turn
+from train.augment import from_db, rms
 from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
@@ -101,7 +102,7 @@ class _Voice:
 
     def __init__(self, paths: Sequence[Path], response: Audio, random: Generator) -> None:
         self._utterances = [_without_pauses(read_audio(path)) for path in paths]
-        self._gain = _from_db(random.uniform(*LEVEL_DB))
+        self._gain = from_db(random.uniform(*LEVEL_DB))
         self._response = response
         self._random = random
         self._queue: list[int] = []
@@ -152,10 +153,10 @@ def _without_pauses(audio: Audio) -> Audio:
     """
     tenths = audio[: len(audio) // 1600 * 1600].reshape(-1, 1600)
     level = np.sqrt(np.mean(tenths**2, axis=1))
-    loud = level >= level.max() * _from_db(-25.0)
+    loud = level >= level.max() * from_db(-25.0)
     near = np.convolve(loud, np.ones(3), mode="same") > 0.5
     speech: Audio = tenths[near].ravel()
-    return speech / _rms(speech)
+    return speech / rms(speech)
 
 
 def _over_line(audio: Audio, narrow: bool) -> Audio:
@@ -178,12 +179,4 @@ def _noise(folder: Path, random: Generator) -> Audio:
     if not paths:
         raise EarmarkError(f"no audio in {folder}", "Check --corpus")
     noise = read_audio(paths[int(random.integers(len(paths)))])
-    return noise * (_from_db(random.uniform(*NOISE_DB)) / _rms(noise))
-
-
-def _rms(audio: Audio) -> np.float32:
-    return np.float32(np.sqrt(np.mean(audio**2) + 1e-10))
-
-
-def _from_db(decibels: float) -> np.float32:
-    return np.float32(10.0 ** (decibels / 20.0))
+    return noise * (from_db(random.uniform(*NOISE_DB)) / rms(noise))
