@@ -17,8 +17,10 @@ from train.encoder import (
     FrameOutputs,
     HeadGraph,
     PointwiseNorm,
+    SpectralNorm,
     split_level,
     sum_statistics,
+    with_past,
 )
 
 OPSET = 17
@@ -32,7 +34,7 @@ def folded(encoder: Encoder) -> Encoder:
         for name, child in list(module.named_children()):
             if isinstance(child, PointwiseNorm):
                 setattr(module, name, fuse_linear_bn_eval(child.linear, child.norm))
-        if isinstance(module, CausalDepthwiseNorm):
+        if isinstance(module, CausalDepthwiseNorm | SpectralNorm):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             setattr(module, "norm", nn.Identity())  # noqa: B010 (the attribute is declared otherwise)
     return encoder
@@ -77,6 +79,29 @@ class ConvolutionalBlock(nn.Module):
         return functional.relu(x + z), _last(y, history)
 
 
+class ConvolutionalSpectral(nn.Module):
+    """What a folded `Spectral` computes; its last map, too, as a convolution, over all mels."""
+
+    def __init__(self, spectral: Any) -> None:
+        super().__init__()
+        self.enter, self.inner, self.outer = spectral.enter, spectral.inner, spectral.outer
+        self.halve, self.leave = spectral.halve, spectral.leave
+        linear, channels = spectral.project, self.leave.conv.out_channels
+        mels = linear.in_features // channels
+        self.project = nn.Conv2d(channels, linear.out_features, (1, mels))
+        self.project.weight.data = linear.weight.data.unflatten(1, (channels, 1, mels))
+        self.project.bias.data = linear.bias.data  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, HISTORY + time, mels) to (batch, outputs, time / 2)."""
+        x = functional.relu(self.enter(x.unsqueeze(1)))
+        y = self.outer(functional.relu(self.inner(x)))
+        x = functional.relu(self.halve(functional.relu(x[:, :, 4:] + y)))
+        x = functional.relu(self.leave(x))
+        projected: Tensor = self.project(x)
+        return projected.squeeze(3)
+
+
 class ConvolutionalActivity(nn.Module):
     """What a folded `Activity` computes, on channels by time."""
 
@@ -104,6 +129,8 @@ class ConvolutionalFrames(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.stem = _of_one_frame(encoder.stem)  # type: ignore[arg-type]
+        if encoder.config.spectral:
+            self.spectral = ConvolutionalSpectral(encoder.spectral)
         self.blocks = nn.ModuleList(ConvolutionalBlock(block) for block in encoder.blocks)
         self.feature = _of_one_frame(encoder.feature)  # type: ignore[arg-type]
         self.attend_in = _of_one_frame(encoder.attend_in)
@@ -113,11 +140,17 @@ class ConvolutionalFrames(nn.Module):
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         encoder, config = self.encoder, self.encoder.config
-        x = ((split_level(fbank) - encoder.input_mean) / encoder.input_std).clamp(-4.0, 4.0)
-        batch, time, width = x.shape
-        x = x.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
-        x = functional.relu(self.stem(x))
-        *histories, activity_history = state.transpose(1, 2).split(encoder.histories, 2)
+        inputs = ((split_level(fbank) - encoder.input_mean) / encoder.input_std).clamp(-4.0, 4.0)
+        batch, time, width = inputs.shape
+        x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
+        x = self.stem(x)
+        *rows, past_rows = encoder.histories
+        state, past = state.split([sum(rows), past_rows], 1)
+        if config.spectral:
+            shapes, past = with_past(inputs[:, :, :-1], past)
+            x = x + self.spectral(shapes)
+        x = functional.relu(x)
+        *histories, activity_history = state.transpose(1, 2).split(rows, 2)
         states, depths = [], [x]
         for block, history in zip(self.blocks, histories, strict=True):
             x, new_history = block(x, history)
@@ -133,7 +166,8 @@ class ConvolutionalFrames(nn.Module):
         )
         shape = (batch, -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
-        return sum_statistics(outputs, dim=2), torch.cat(states, dim=2).transpose(1, 2)
+        state = torch.cat([torch.cat(states, dim=2).transpose(1, 2), past], dim=1)
+        return sum_statistics(outputs, dim=2), state
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:

@@ -26,6 +26,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "edge" / "assets"
 RATE = 16000
 TEACHERS = {"campplus": 12, "resnet34": 20}
 SHAPE = EncoderConfig(
+    spectral=2,
     channels=16,
     kernel=3,
     dilations=(1, 2),
@@ -37,7 +38,7 @@ SHAPE = EncoderConfig(
 )
 YAML = """
 encoder:
-  {channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
+  {spectral: 2, channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
    activity_kernel: 3, head_hidden: 12, embedding: 8}
 data: {crop_seconds: [1.0, 1.3]}
 augment: {rooms: {count: 2}}

@@ -35,6 +35,7 @@ class EncoderConfig:
     stride: int = 2  # fbank frames per encoder frame
     frames_per_record: int = 10  # fbank frames summed into one record of statistics
     look_ahead: int = 6  # fbank frames that an output may wait for; shifts its time stamp
+    spectral: int = 16  # channels of the convolutions over mels and time; 0: there are none
     channels: int = 320
     kernel: int = 5
     dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
@@ -82,6 +83,49 @@ class CausalDepthwiseNorm(nn.Module):
         x = torch.cat([state, x], dim=1)
         y = self.norm(self.conv(x.transpose(1, 2).unsqueeze(2)))
         return y.squeeze(2).transpose(1, 2), x[:, -self.history :]
+
+
+class SpectralNorm(nn.Module):
+    """A convolution over three frames, the past two and its own, and three mels; normalised."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
+        """`stride`: in time and in mels."""
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=(0, 1), bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, time, mels); the result is two frames shorter, then strided."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class Spectral(nn.Module):
+    """What moves along the mels, such as formants and harmonics, is met by the same filters.
+
+    The rest of the trunk has a weight of its own for every mel. These few convolutions over mels
+    and time run before it, as in CAM++ (Wang et al., 2023), at the full rate of the fbank.
+    """
+
+    HISTORY = 11  # fbank frames before the first of those that an output is of
+
+    def __init__(self, mels: int, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.enter = SpectralNorm(1, channels, (1, 2))
+        self.inner = SpectralNorm(channels, channels, (1, 1))
+        self.outer = SpectralNorm(channels, channels, (1, 1))
+        self.halve = SpectralNorm(channels, 2 * channels, (2, 2))
+        self.leave = SpectralNorm(2 * channels, 2 * channels, (1, 2))
+        self.project = PointwiseNorm(2 * channels * (mels // 8), outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, HISTORY + time, mels) to (batch, time / 2, outputs)."""
+        x = rectified(self.enter(x.unsqueeze(1)))
+        y = self.outer(rectified(self.inner(x)))
+        x = rectified(self.halve(rectified(x[:, :, 4:] + y)))
+        x = rectified(self.leave(x))
+        projected: Tensor = self.project(x.transpose(1, 2).flatten(2))
+        return projected
 
 
 class CausalBlock(nn.Module):
@@ -146,6 +190,8 @@ class Encoder(nn.Module):
         self.register_buffer("input_mean", torch.zeros(config.num_mels + 1))
         self.register_buffer("input_std", torch.ones(config.num_mels + 1))
         self.stem = PointwiseNorm((config.num_mels + 1) * config.stride, channels)
+        if config.spectral:
+            self.spectral = Spectral(config.num_mels, config.spectral, channels)
         self.blocks = nn.ModuleList(
             CausalBlock(channels, config.kernel, dilation) for dilation in config.dilations
         )
@@ -165,10 +211,14 @@ class Encoder(nn.Module):
 
     @property
     def histories(self) -> list[int]:
-        """Encoder frames of state that each block keeps, and, last, the activity outputs."""
+        """Rows of state: encoder frames for each block and for the activity outputs, and, last,
+        what the past fbank frames fill of the spectral convolutions.
+        """
         config = self.config
         blocks = [(config.kernel - 1) * dilation for dilation in config.dilations]
-        return [*blocks, (config.activity_kernel - 1) * config.activity_dilation]
+        activity = (config.activity_kernel - 1) * config.activity_dilation
+        past = Spectral.HISTORY * config.num_mels if config.spectral else 0
+        return [*blocks, activity, -(-past // config.channels)]
 
     def initial_state(self, batch: int) -> Tensor:
         """State of a stream that has heard nothing: zeros (batch, sum of histories, channels)."""
@@ -189,22 +239,30 @@ class Encoder(nn.Module):
         Returns:
             Outputs for time / stride frames, and the new state.
         """
-        *block_states, activity_state = state.split(self.histories, 1)
-        middle, last, states = self.trunk(fbank, block_states)
+        *block_states, activity_state, past = state.split(self.histories, 1)
+        x, past = self.entry(fbank, past)
+        middle, last, states = self.trunk(x, block_states)
         activity, activity_state = self.activity(middle, last, activity_state)
         outputs = FrameOutputs(
             weights=torch.sigmoid(self.attend_out(rectified(self.attend_in(last)))),
             features=self.feature(torch.cat([last, middle], dim=-1)),
             activity=activity,
         )
-        return outputs, torch.cat([*states, activity_state], dim=1)
+        return outputs, torch.cat([*states, activity_state, past], dim=1)
 
-    def trunk(self, fbank: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def entry(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first block reads (batch, time / stride, channels), and the new past frames."""
+        config = self.config
+        inputs = ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
+        batch, time, width = inputs.shape
+        x = self.stem(inputs.reshape(batch, time // config.stride, width * config.stride))
+        if config.spectral:
+            shapes, past = with_past(inputs[:, :, :-1], past)
+            x = x + self.spectral(shapes)
+        return rectified(x), past
+
+    def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
-        stride = self.config.stride
-        x = ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
-        batch, time, width = x.shape
-        x = rectified(self.stem(x.reshape(batch, time // stride, width * stride)))
         new_states, depths = [], [x]
         for block, state in zip(self.blocks, states, strict=True):
             x, new_state = block(x, state)
@@ -236,6 +294,20 @@ class Encoder(nn.Module):
         if mask is not None:
             outputs = outputs._replace(weights=outputs.weights * mask[:, :, None])
         return self.head(sum_statistics(outputs, dim=1))
+
+
+def with_past(shapes: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames (batch, time, mels) behind those before them, and the frames to be kept of both.
+
+    `past` (batch, rows, channels) holds the last frames, one after the other, filled with zeros.
+    """
+    batch, _, mels = shapes.shape
+    frames = Spectral.HISTORY * mels
+    earlier = past.reshape(batch, -1)[:, :frames].reshape(batch, Spectral.HISTORY, mels)
+    shapes = torch.cat([earlier, shapes], dim=1)
+    kept = shapes[:, -Spectral.HISTORY :].reshape(batch, frames)
+    room = past.shape[1] * past.shape[2] - frames
+    return shapes, functional.pad(kept, (0, room)).reshape(past.shape)
 
 
 def split_level(fbank: Tensor) -> Tensor:
