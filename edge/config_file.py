@@ -15,26 +15,76 @@ import yaml
 from edge.errors import EarmarkError
 
 T = TypeVar("T")
+Values = dict[Any, Any]
 
 
 def load_config(cls: type[T], path: Path | None) -> T:
     """The defaults of the dataclass `cls`, overridden by a YAML file.
 
     Raises:
-        EarmarkError: the file is missing or not YAML, names an unknown key (with a suggestion),
-            or gives a value of the wrong type.
+        EarmarkError: as `read_values`, or the file names an unknown key (with a suggestion), or
+            gives a value of the wrong type.
     """
     if path is None:
         return cls()
+    values: Values = {}
+    for file, own in reversed(read_values(path)):
+        parse_config(cls, own, str(file))  # what is wrong is told of the file that it stands in
+        values = merged(values, own)
+    return parse_config(cls, values, str(path))
+
+
+def read_values(path: Path) -> list[tuple[Path, Values]]:
+    """The values of a YAML file and, after them, of each file that its `base:` begins with.
+
+    A base is named from the folder of the file that names it; what a file says itself goes before.
+
+    Raises:
+        EarmarkError: a file is missing, is not YAML or holds no keys, or is its own base.
+    """
+    files: list[tuple[Path, Values]] = []
+    while True:
+        if path.resolve() in [file.resolve() for file, _ in files]:
+            raise EarmarkError(
+                f"the configuration {path} is its own base", "Remove one of the 'base:' lines"
+            )
+        values = _read(path)
+        base = values.pop("base", None)
+        files.append((path, values))
+        if base is None:
+            return files
+        if not isinstance(base, str):
+            raise EarmarkError(
+                f"{path}: base is {base!r}, expected the path of a YAML file", "Correct the value"
+            )
+        path = path.parent / base
+
+
+def merged(values: Values, over: Values) -> Values:
+    """`values` with those of `over` in their place, key by key at every depth."""
+    result = dict(values)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _read(path: Path) -> Values:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise EarmarkError(
-            f"cannot read the configuration {path}: {error}", "Check the path given to --config"
+            f"cannot read the configuration {path}: {error}",
+            "Check the path given to --config, or as a base",
         ) from error
     except yaml.YAMLError as error:
         raise EarmarkError(f"{path} is not YAML: {error}", "Correct the file") from error
-    return parse_config(cls, values if values is not None else {}, str(path))
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise _not_keys(str(path), "the configuration", values)
+    return values
 
 
 def parse_config(cls: type[T], values: object, origin: str) -> T:
@@ -49,10 +99,7 @@ def parse_config(cls: type[T], values: object, origin: str) -> T:
 def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
     if not isinstance(values, dict):
         where = f"the key '{prefix.rstrip('.')}'" if prefix else "the configuration"
-        raise EarmarkError(
-            f"{origin}: {where} expects keys with values, got {type(values).__name__}",
-            "Write 'key: value' lines",
-        )
+        raise _not_keys(origin, where, values)
     hints = typing.get_type_hints(cls)
     for key, value in values.items():
         if key not in hints:
@@ -65,6 +112,13 @@ def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
         nested = _dataclass_in(hints[key])
         if nested is not None and value is not None:
             _check_keys(nested, value, origin, f"{prefix}{key}.")
+
+
+def _not_keys(origin: str, where: str, values: object) -> EarmarkError:
+    return EarmarkError(
+        f"{origin}: {where} expects keys with values, got {type(values).__name__}",
+        "Write 'key: value' lines",
+    )
 
 
 def _dataclass_in(hint: Any) -> type | None:

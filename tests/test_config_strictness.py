@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.cli import main
 from edge.config import Config, load
+from edge.config_file import parse_config
 from edge.errors import EarmarkError
 
 EXAMPLE = Path(__file__).parents[1] / "configs" / "earmark.yaml"
@@ -69,6 +71,9 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("pipeline: {operating_point: {miss: 2}}", ["miss", "0.5"]),
         ("stream: [unclosed", ["is not YAML"]),
         ("a: b: c", ["is not YAML"]),
+        ("base: 5", ["base is 5", "path of a YAML file"]),
+        ("base: my.yaml", ["is its own base"]),
+        ("base: none.yaml", ["cannot read the configuration", "none.yaml"]),
     ],
 )
 def test_a_mistake_is_named(file: Path, text: str, said: list[str]) -> None:
@@ -97,3 +102,37 @@ def test_bytes_are_no_configuration(file: Path) -> None:
 def test_options_of_the_command_line_are_checked_alike(changes: dict[str, Any]) -> None:
     with pytest.raises(EarmarkError):
         dataclasses.replace(Config(), **changes)
+
+
+def test_a_file_goes_before_its_base_and_each_mistake_is_told_of_its_own_file(file: Path) -> None:
+    rooms = file.parent / "rooms"
+    rooms.mkdir()
+    (rooms / "all.yaml").write_text("stream: hall\nsource: {rate: 44100, channels: 2}\n")
+    (rooms / "kitchen.yaml").write_text("base: all.yaml\nsource: {rate: 8000}\n")
+    file.write_text("base: rooms/kitchen.yaml\nstream: stove\n")
+    source = dataclasses.replace(Config().source, rate=8000, channels=2)
+    assert load(file) == dataclasses.replace(Config(), stream="stove", source=source)
+    (rooms / "all.yaml").write_text("straem: hall\n")
+    with pytest.raises(EarmarkError, match=r"all\.yaml: unknown key 'straem'"):
+        load(file)
+
+
+def test_what_is_shown_is_the_configuration_and_says_where_it_is_from(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = file.parent / "base.yaml"
+    base.write_text("health_seconds: 2\nsource: {rate: 44100}\n")
+    file.write_text("base: base.yaml\nsource: {channels: 2, file: '-'}\n")
+    assert main(["config", "show", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert parse_config(Config, yaml.safe_load(shown), "shown") == load(file)
+    origins = {line.split(":")[0].strip(): line.split("# ")[-1] for line in shown.splitlines()}
+    assert origins["rate"] == origins["health_seconds"] == str(base)
+    assert origins["channels"] == str(file)
+    assert origins["endpoint"] == "default"
+    assert main(["config", "show", "--config", str(file), "--changed"]) == 0
+    changed = capsys.readouterr().out
+    assert yaml.safe_load(changed) == {
+        "health_seconds": 2.0,
+        "source": {"file": "-", "rate": 44100, "channels": 2},
+    }
