@@ -22,6 +22,7 @@ COMMANDS = (
     "verify",
     "identify",
     "diarize",
+    "calibrate",
     "config",
 )
 FAILED, INTERRUPTED, OUTPUT_CLOSED = 1, 130, 141

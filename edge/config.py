@@ -43,6 +43,7 @@ class Config:
     endpoint: str = DEFAULT_ENDPOINT  # where events are published
     source: SourceConfig = field(default_factory=SourceConfig)
     model: str | None = None  # folder of the encoder; none: the one that ships with Earmark
+    calibration: str | None = None  # of earmark calibrate; none: the user's own, if there is one
     store: str | None = None  # file of the enrolled speakers; none: the user's own
     key: str | None = None  # key file of an encrypted store; none: it is not encrypted
     health_seconds: float = 5.0  # from one heartbeat to the next

@@ -31,3 +31,21 @@ def write_private(path: Path, data: bytes) -> None:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file in place of what is there; that stays until all is written.
+
+    Raises:
+        EarmarkError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial.unlink(missing_ok=True)
+        write_private(partial, data)
+        partial.replace(path)
+    except OSError as error:
+        raise EarmarkError(
+            f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
+        ) from error

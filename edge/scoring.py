@@ -54,6 +54,11 @@ class Calibration:
         """
         return weighted_llr(self.weights, cosines, first, second)
 
+    def rescaled(self, offset: float, slope: float) -> Calibration:
+        """The calibration whose llrs are offset + slope x these, where there is speech enough."""
+        a, b, c, d = (slope * weight for weight in self.weights)
+        return Calibration((offset + a, b, c, d))
+
 
 def weighted_llr(
     weights: Sequence[float | Floats], cosines: Floats, first: Floats, second: Floats

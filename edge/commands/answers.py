@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands.options import add_key, add_model, add_store
+from edge.commands.options import add_calibration, add_key, add_model, add_store
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
     add_store(parser)
     add_key(parser)
     add_model(parser)
+    add_calibration(parser)
 
 
 def operating_point(args: argparse.Namespace) -> OperatingPoint:

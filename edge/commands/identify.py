@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.answers import add_answers, answer_files, operating_point
-from edge.commands.options import existing_store, load_model
+from edge.commands.options import existing_store, load_calibrated_model
 
 if TYPE_CHECKING:
     from edge.verification import Identification
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.verification import identify
 
     point = operating_point(args)
-    model = load_model(args)
+    model = load_calibrated_model(args)
     with existing_store(args, model) as store:
         gallery = Gallery(model, store.profiles())
     if not gallery:

@@ -20,6 +20,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_calibration(parser: argparse.ArgumentParser) -> None:
+    """The option that names the user's own odds."""
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="of 'earmark calibrate' (~/.local/share/earmark/calibration.json, if there)",
+    )
+
+
 def add_store(parser: argparse._ActionsContainer) -> None:
     """The option that names the database of the enrolled."""
     parser.add_argument(
@@ -50,6 +60,19 @@ def load_model(args: argparse.Namespace) -> Model:
     from edge.encoder import Model
 
     return Model.load(args.model)
+
+
+def load_calibrated_model(args: argparse.Namespace) -> Model:
+    """The encoder, with the odds that the user's own clips taught, if there are any.
+
+    Raises:
+        EarmarkError: as `load_model`, or the calibration cannot be used.
+    """
+    from edge.recalibration import recalibrate
+
+    model = load_model(args)
+    recalibrate(model, args.calibration)
+    return model
 
 
 def existing_store(args: argparse.Namespace, model: Model) -> Store:

@@ -15,6 +15,7 @@ from edge.daemon import Stop, serve
 from edge.encoder import Model
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
+from edge.recalibration import recalibrate
 from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
@@ -55,6 +56,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--endpoint", help="where to publish (tcp://127.0.0.1:7707)")
     parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
+    parser.add_argument("--calibration", metavar="FILE", help="made by earmark calibrate")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
     parser.add_argument("--key", metavar="FILE", help="of an encrypted store")
     parser.add_argument(
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     stop = stop_on_signals()
     with Publisher(config.endpoint, config.stream) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
+        recalibrate(model, Path(config.calibration) if config.calibration else None)
         key = Path(config.key) if config.key else None
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
             profiles = store.profiles()
@@ -130,7 +133,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         config,
         source=source,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "stream", "model", "store", "key"),
+        **_given(args, "endpoint", "stream", "model", "calibration", "store", "key"),
     )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from edge.commands.answers import add_answers, answer_files, operating_point
-from edge.commands.options import existing_store, load_model
+from edge.commands.options import existing_store, load_calibrated_model
 
 EPILOG = """\
 examples:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from edge.verification import verify
 
     point = operating_point(args)
-    model = load_model(args)
+    model = load_calibrated_model(args)
     with existing_store(args, model) as store:
         claimed = Gallery(model, [store.profile(args.name)])
     return answer_files(

@@ -1,0 +1,143 @@
+"""`earmark calibrate`: odds that hold for the user's own microphones, rooms and language."""
+
+# ruff: noqa: PLC0415 (heavy imports only once the command runs)
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.commands.options import add_model
+from edge.errors import EarmarkError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.clips import Clip, Trials
+    from edge.encoder import Model
+
+EPILOG = """\
+examples:
+  earmark calibrate clips/                          clips/ada/1.wav, clips/ada/2.wav, clips/ben/...
+  earmark calibrate clips/ --false-accept 0.001
+  earmark calibrate clips/ --output kitchen.json    then: earmark verify --calibration kitchen.json
+
+A folder of clips for each of at least four speakers, recorded as they will be heard, on different
+occasions. 'verify', 'identify' and 'run' use the result at once. What the table says of the new
+odds is measured on each speaker with odds learnt of the others. Nothing of the clips is kept but
+two numbers."""
+LEAST_MEASURED = 10  # trials of a kind, below which a rate says nothing
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="learn from your own clips how sure an answer is",
+        description="Learns from clips of known speakers how sure an answer is where you use it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="with a folder a speaker")
+    parser.add_argument(
+        "--false-accept",
+        type=float,
+        default=0.01,
+        metavar="RATE",
+        help="at which the table counts (%(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to keep it (~/.local/share/earmark/calibration.json)",
+    )
+    add_model(parser)
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hear all clips, compare each with each, and keep what was learnt.
+
+    Raises:
+        EarmarkError: a bad rate, model or folder, or clips that tell no speakers apart.
+    """
+    from edge.clips import compare, fit_trials, unseen_llrs
+    from edge.commands.options import load_model
+    from edge.recalibration import (
+        SLOPES,
+        Recalibration,
+        recalibration_path,
+        save_recalibration,
+    )
+    from edge.scoring import OperatingPoint
+
+    point = OperatingPoint(args.false_accept)
+    model = load_model(args)
+    trials = compare(model, _hear(model, args.folder))
+    offset, slope = fit_trials(trials)
+    if not SLOPES[0] <= slope <= SLOPES[1]:
+        raise EarmarkError(
+            f"the clips in {args.folder} do not tell their speakers apart (slope {slope:.2f})",
+            "Check that each folder holds one speaker; the calibration was left as it is",
+        )
+    _print_table(trials, unseen_llrs(trials), point.accept_llr, args.false_accept)
+    speakers = len(set(trials.first) | set(trials.second))
+    recalibration = Recalibration(model.id, offset, slope, speakers, len(trials.llrs))
+    path = args.output or recalibration_path()
+    save_recalibration(recalibration, path)
+    print(f"llr = {offset:+.2f} + {slope:.2f} x the model's own, kept in {path}")
+    return 0
+
+
+def _hear(model: Model, folder: Path) -> list[Clip]:
+    """The clips; one that cannot be heard or holds hardly any speech is told and left out."""
+    from edge.audio import stream_audio
+    from edge.clips import LENGTHS, check_pairs, clip_files, hear_clip
+    from edge.gate import GateConfig
+    from edge.progress import count_with_progress
+    from edge.records import iter_records
+
+    files = clip_files(folder)
+    clips = []
+    for speaker, path in count_with_progress(files, len(files)):
+        try:
+            clip = hear_clip(model, speaker, iter_records(model, GateConfig(), stream_audio(path)))
+        except EarmarkError as error:
+            print(f"earmark: {error}; left out", file=sys.stderr)
+            continue
+        if clip is None:
+            print(
+                f"earmark: {path} holds less than {LENGTHS[0]:g} s of speech; left out",
+                file=sys.stderr,
+            )
+            continue
+        clips.append(clip)
+    check_pairs(folder, [clip.speaker for clip in clips])
+    return clips
+
+
+def _print_table(
+    trials: Trials, unseen: NDArray[np.float64], threshold: float, asked: float
+) -> None:
+    """How often strangers get a yes and speakers do not, before and after, by length of speech."""
+    from edge.clips import LENGTHS
+
+    print(f"at {asked:.3g} asked     strangers accepted      speakers not recognised")
+    print("speech  trials    before -> after         before -> after")
+    for number, length in enumerate(LENGTHS):
+        here = trials.lengths == number
+        cells = []
+        for targets in (False, True):
+            chosen = here & (trials.targets == targets)
+            if chosen.sum() < LEAST_MEASURED:
+                cells.append("too few")
+                continue
+            accepted = [(llrs[chosen] >= threshold).mean() for llrs in (trials.llrs, unseen)]
+            before, after = (1.0 - rate if targets else rate for rate in accepted)
+            cells.append(f"{before:6.2%} -> {after:6.2%}")
+        if here.any():
+            print(f"{length:4g} s  {here.sum():6}    {cells[0]:22}  {cells[1]}")

@@ -1,0 +1,123 @@
+"""Risk: odds learnt from a user's clips are wrong, or used where they do not belong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, conversation, model
+
+from edge.cli import main
+from edge.commands.calibrate import LEAST_MEASURED
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from edge.recalibration import Recalibration, fit, load_recalibration
+from edge.rttm import read_rttm
+
+SPREAD = 3.0  # of true llrs, which for normal scores have variance twice their mean
+
+
+def true_llrs(targets: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    means = np.where(targets, SPREAD**2 / 2, -(SPREAD**2) / 2)
+    return random.normal(means, SPREAD)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    offset=st.floats(-3, 3),
+    slope=st.floats(0.5, 2),
+    seed=st.integers(0, 1000),
+    share=st.floats(0.02, 0.5),
+)
+def test_what_was_bent_is_straightened(
+    offset: float, slope: float, seed: int, share: float
+) -> None:
+    random = np.random.default_rng(seed)
+    targets = random.random(20_000) < share
+    bent = (true_llrs(targets, random) - offset) / slope
+    found = fit(bent, targets, np.zeros(len(bent), dtype=np.int64), speakers=10_000)
+    assert found == pytest.approx((offset, slope), abs=0.3, rel=0.1)
+
+
+def test_hardly_any_speakers_change_hardly_anything() -> None:
+    targets = np.array([True] * 4 + [False] * 4)
+    llrs = np.where(targets, -50.0, 50.0)  # all the wrong way round
+    offset, slope = fit(llrs, targets, np.zeros(8, dtype=np.int64), speakers=1)
+    assert abs(offset) < 3 and abs(slope - 1.0) < 2
+    assert all(map(np.isfinite, (offset, slope)))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The turns of the bundled conversation, a folder for each of its four voices."""
+    folder = tmp_path_factory.mktemp("clips")
+    for number, turn in enumerate(read_rttm(TRUTH)):
+        own = folder / turn.speaker
+        own.mkdir(exist_ok=True)
+        span = conversation()[round(turn.start * RATE) : round(turn.end * RATE)]
+        soundfile.write(own / f"{number}.wav", span, RATE)
+    return folder
+
+
+def test_clips_become_odds_that_verify_uses(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, store = tmp_path / "own.json", tmp_path / "speakers.db"
+    assert main(["calibrate", str(clips), "--output", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "strangers accepted" in said and str(file) in said
+    assert file.stat().st_mode & 0o077 == 0
+    learnt = load_recalibration(file)
+    assert learnt.model == model().id
+    assert learnt.speakers == 4 and learnt.trials > LEAST_MEASURED
+
+    assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
+    llrs = []
+    for options in ([], ["--calibration", str(file)]):
+        capsys.readouterr()
+        words = ["verify", "ada", str(CONVERSATION), "--json", "--store", str(store), *options]
+        assert main(words) in (0, 3, 4)
+        llrs.append(json.loads(capsys.readouterr().out))
+    if llrs[0]["seconds"] == llrs[1]["seconds"]:  # both at the same look
+        expected = learnt.offset + learnt.slope * llrs[0]["llr"]
+        assert llrs[1]["llr"] == pytest.approx(expected, abs=0.02)
+
+
+def test_another_models_odds_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EarmarkError, match="was made with the model other"):
+        Recalibration("other", 0.0, 1.0, 9, 99).apply(Model.load())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b'{"model":"x","offset":1e9,"slope":1,"speakers":4,"trials":9}',
+        b'{"model":"x","offset":0,"slope":-1,"speakers":4,"trials":9}',
+        b'{"model":"x","offset":NaN,"slope":1,"speakers":4,"trials":9}',
+        bytes(range(256)),
+    ],
+)
+def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "own.json"
+    file.write_bytes(content)
+    with pytest.raises(EarmarkError, match="is no calibration"):
+        load_recalibration(file)
+
+
+def test_too_few_speakers_are_refused(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = tmp_path / "two"
+    two.mkdir()
+    for own in sorted(clips.iterdir())[:2]:
+        (two / own.name).symlink_to(own)
+    assert main(["calibrate", str(two), "--output", str(tmp_path / "own.json")]) == 1
+    assert "clips of 2 speakers" in capsys.readouterr().err
+    assert not (tmp_path / "own.json").exists()
