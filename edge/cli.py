@@ -24,6 +24,7 @@ COMMANDS = (
     "diarize",
     "calibrate",
     "config",
+    "bench",
 )
 FAILED, INTERRUPTED, OUTPUT_CLOSED = 1, 130, 141
 EPILOG = """\

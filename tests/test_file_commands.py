@@ -410,3 +410,12 @@ def test_a_long_file_shows_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert b"long.wav" in shown
     assert b"nobody speaks" in output
     assert b"\x1b" not in output
+
+
+def test_bench_is_one_line_to_paste() -> None:
+    result = earmark("bench", "--seconds", 4)
+    assert result.returncode == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("earmark ") and "streams a core" in line
+    refused = earmark("bench", "--seconds", "nan")
+    assert refused.returncode == 1 and "--seconds is nan" in refused.stderr
