@@ -18,6 +18,7 @@ COMMANDS = (
     "devices",
     "doctor",
     "enroll",
+    "adapt",
     "speakers",
     "verify",
     "identify",

@@ -419,3 +419,38 @@ def test_bench_is_one_line_to_paste() -> None:
     assert line.startswith("earmark ") and "streams a core" in line
     refused = earmark("bench", "--seconds", "nan")
     assert refused.returncode == 1 and "--seconds is nan" in refused.stderr
+
+
+def test_a_profile_adapts_to_its_own_voice_alone_and_can_be_put_back(
+    store: Path, tmp_path: Path
+) -> None:
+    """A stranger's speech, and too little, leave the profile as it was."""
+    assert earmark("enroll", "ada", ENROLMENT, "--store", store).returncode == 0
+    turns = read_rttm(TRUTH)
+    files = {}
+    for speaker in ("Ada", "Ben"):
+        spans = [t for t in turns if t.speaker.lower() == speaker.lower()]
+        files[speaker] = tmp_path / f"{speaker}.wav"
+        speech = [conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in spans]
+        soundfile.write(files[speaker], np.concatenate(speech), RATE)
+    short = tmp_path / "short.wav"
+    soundfile.write(short, soundfile.read(files["Ada"])[0][: 2 * RATE], RATE)
+
+    def profile() -> bytes:
+        with Store(store, model()) as opened:
+            return opened.profile("ada").statistics.tobytes()
+
+    before = profile()
+    words = ("--store", store, "--condition", "kitchen")
+    refused = earmark("adapt", "ada", files["Ben"], short, *words)
+    assert refused.returncode == 3
+    assert refused.stdout == "" and len(refused.stderr.splitlines()) == 2
+    assert profile() == before
+    added = earmark("adapt", "ada", files["Ada"], tmp_path / "missing.wav", *words)
+    assert added.returncode == 1 and "missing.wav" in added.stderr
+    assert "s of speech added" in added.stdout
+    assert "kitchen: an update" in earmark("speakers", "show", "ada", "--store", store).stdout
+    assert profile() != before
+    assert earmark("speakers", "undo", "ada", "--store", store).returncode == 0
+    assert profile() == before
+    assert earmark("adapt", "eve", files["Ada"], *words).returncode == 1

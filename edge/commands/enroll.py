@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_key, add_model, add_store, load_model
+from edge.commands.options import add_condition, add_key, add_model, add_store, load_model
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ EPILOG = """\
 examples:
   earmark enroll ada ada1.wav ada2.wav     two recordings in which nobody but Ada speaks
   earmark enroll ada later.flac            more of her, at any time: profiles add up
+  earmark enroll ada call.wav --condition telephone
   earmark enroll ada --mic                 she speaks for ten seconds; Ctrl-C changes nothing
   earmark enroll ada --mic USB --seconds 30
 
@@ -60,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="S",
         help=f"of speech wanted from the microphone ({SECONDS:g})",
     )
+    add_condition(parser)
     add_store(parser)
     add_key(parser)
     add_model(parser)
@@ -74,13 +76,14 @@ def run(args: argparse.Namespace) -> int:
             recording that should not stand for the speaker.
     """
     from edge.enrolment import assess, check_accepted, check_enough
-    from edge.names import check_name
+    from edge.names import check_condition, check_name
     from edge.statistics import Profile
     from edge.store import Store, default_path
 
     if args.seconds is not None and args.mic is None:
         args.fail("--seconds goes with --mic")
     check_name(args.name)
+    check_condition(args.condition)
     model = load_model(args)
     path = args.store or default_path()
     known = _profiles(path, model, args) if path.exists() else []
@@ -93,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     if not path.exists():
         check_enough(model, added)  # before a store is made
     with Store(path, model, key=args.key) as store:
-        profile = store.enrol(added, lambda grown: check_enough(model, grown))
+        profile = store.enrol(
+            added, lambda grown: check_enough(model, grown), condition=args.condition
+        )
     _report(recordings)
     new, total = (float(model.seconds(p.statistics)) for p in (added, profile))
     print(f"{args.name}: {new:.1f} s of speech added, {total:.1f} s in all")

@@ -30,6 +30,16 @@ def add_calibration(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_condition(parser: argparse.ArgumentParser) -> None:
+    """The option that names how a recording was made."""
+    parser.add_argument(
+        "--condition",
+        default="default",
+        metavar="WORD",
+        help="how it was recorded, such as 'telephone': kept apart in the profile (%(default)s)",
+    )
+
+
 def add_store(parser: argparse._ActionsContainer) -> None:
     """The option that names the database of the enrolled."""
     parser.add_argument(
