@@ -105,10 +105,18 @@ class VirtualMicrophone:
         """Stop the server: the device stays open and delivers nothing."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def vanish(self) -> None:
         """Kill the server: the device is gone, as if unplugged."""
         self._process.kill()
         self._process.wait()
+
+    def come_back(self) -> None:
+        """Begin a new server after `vanish`: the device is there again."""
+        self._start()
 
     @property
     def _process(self) -> subprocess.Popen[bytes]:
