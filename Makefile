@@ -62,6 +62,14 @@ bench: .venv/.test ## speed and memory; ratios to rivals in brackets
 	$(BIN)/pytest tests/bench_*.py --benchmark-only --benchmark-columns=median,iqr,rounds \
 	  --benchmark-sort=mean
 
+HOURS ?= 168
+MINUTES ?= 10
+FAULTS ?= 20
+.PHONY: soak
+soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20) of each kind; a table
+	$(BIN)/python tests/soak.py --hours $(HOURS) --minutes $(MINUTES)
+	$(BIN)/python tests/microphone_faults.py $(FAULTS)
+
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
 	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \

@@ -24,7 +24,7 @@ class Subscriber:
     Attributes:
         malformed: messages dropped because they are not envelopes of this version.
         missed: events that were sent but never came, told by holes in `seq`; None where `topics`
-            select families, for then holes are no loss.
+            select some, for then holes are no loss.
 
     Raises:
         EarmarkError: the endpoint is not one.
@@ -35,7 +35,7 @@ class Subscriber:
     ) -> None:
         self.timeout = timeout
         self.malformed = 0
-        self._gaps = None if any("/" in topic.rstrip("/") for topic in topics) else _Gaps()
+        self._gaps = _Gaps() if "" in topics else None
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)

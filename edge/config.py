@@ -18,7 +18,7 @@ from edge.pipeline import PipelineConfig
 class SourceConfig:
     """Where the audio comes from: a microphone, unless `file` is given."""
 
-    mic: str | int | None = None  # name, part of it, or number; none: the system's default
+    mic: str | int | None = None  # name, part, pattern or number; none: the default
     file: str | None = None  # WAV, FLAC or Ogg; "-" is raw PCM on standard input
     fast: bool = False  # a file as fast as possible instead of in real time
     rate: int = 16000  # Hz, of raw PCM
@@ -42,6 +42,7 @@ class Config:
     stream: str = "mic"  # the first part of every topic
     endpoint: str = DEFAULT_ENDPOINT  # where events are published
     source: SourceConfig = field(default_factory=SourceConfig)
+    sources: dict[str, SourceConfig] = field(default_factory=dict)  # instead: by name of stream
     model: str | None = None  # folder of the encoder; none: the one that ships with Earmark
     calibration: str | None = None  # of earmark calibrate; none: the user's own, if there is one
     store: str | None = None  # file of the enrolled speakers; none: the user's own
@@ -51,12 +52,23 @@ class Config:
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w.-]+", self.stream):
+        _check_stream("stream", self.stream)
+        for name in self.sources:
+            _check_stream("a key of sources", name)
+        if self.sources and self.source != SourceConfig():
             raise EarmarkError(
-                f"stream is '{self.stream}', expected letters, digits, '_', '.' and '-'",
-                "Choose a plain name such as 'mic' or 'kitchen'",
+                "expected 'source' or 'sources', got both", "Move the one into the others"
+            )
+        if [source.file for source in self.sources.values()].count("-") > 1:
+            raise EarmarkError(
+                "expected standard input as one source at most, got several", "Use named files"
             )
         _require_positive("health_seconds", self.health_seconds)
+
+    @property
+    def streams(self) -> dict[str, SourceConfig]:
+        """Every stream and its source: `sources`, or `stream` and `source`."""
+        return self.sources or {self.stream: self.source}
 
 
 def load(path: Path | None) -> Config:
@@ -66,6 +78,14 @@ def load(path: Path | None) -> Config:
         EarmarkError: the file cannot be read, names an unknown key or holds a bad value.
     """
     return load_config(Config, path)
+
+
+def _check_stream(key: str, name: str) -> None:
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise EarmarkError(
+            f"{key} is '{name}', expected letters, digits, '_', '.' and '-'",
+            "Choose a plain name such as 'mic' or 'kitchen'",
+        )
 
 
 def _require_positive(key: str, value: float) -> None:

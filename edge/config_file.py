@@ -110,7 +110,12 @@ def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
                 f"{origin}: unknown key '{prefix}{key}'", f"{advice} {known}".strip()
             )
         nested = _dataclass_in(hints[key])
-        if nested is not None and value is not None:
+        if nested is None or value is None:
+            continue
+        if typing.get_origin(hints[key]) is dict and isinstance(value, dict):
+            for name, item in value.items():
+                _check_keys(nested, item, origin, f"{prefix}{key}.{name}.")
+        else:
             _check_keys(nested, value, origin, f"{prefix}{key}.")
 
 
@@ -122,6 +127,8 @@ def _not_keys(origin: str, where: str, values: object) -> EarmarkError:
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """The dataclass that a field holds, also as `X | None`."""
+    """The dataclass that a field holds, also as `X | None` or `dict[str, X]`."""
+    if typing.get_origin(hint) is dict:
+        hint = typing.get_args(hint)[1]
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     return next((o for o in options if isinstance(o, type) and dataclasses.is_dataclass(o)), None)

@@ -1,34 +1,25 @@
-"""The daemon: a source into the pure pipeline, its events to a publisher. All effects live here.
+"""The daemon: sources into pure pipelines, their events to one publisher.
 
-One thread reads the source, so that heartbeats go on while it is silent; it hands blocks over by
-a short queue. When the pipeline falls behind, the reader waits: files and pipes wait with it, and
-a microphone's native ring counts what it must drop.
+A thread for each source reads it, so that heartbeats go on while it is silent; one thread runs all
+the pipelines. When that falls behind, the readers wait: files and pipes wait with them, and a
+microphone's native ring counts what it must drop.
 """
 
 from __future__ import annotations
 
-import os
 import queue
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge.events import Event, Health, SourceLost, SourceOpened, SourceOverflow
-from edge.front_end import SAMPLE_RATE
+from edge.feed import Pipeline
 from edge.publisher import Publisher
-from edge.resample import Resampler
-from edge.sources import Block, Source
+from edge.reader import TICK, Ended, Item, Reader
+from edge.sources import Source
+from edge.station import Station
 
-QUEUE_BLOCKS = 8
-TICK = 0.1  # seconds within which a stop is noticed
-READER_PATIENCE = 2.0  # seconds for the reader to end; one that a broken driver holds is left
-
-Samples = NDArray[np.float32]
+PATIENCE = 2.0  # seconds for sources to end once asked; one that a driver holds is left behind
+STOPPED = "the daemon was asked to stop"
 
 
 class Stop:
@@ -41,208 +32,104 @@ class Stop:
     asked = False
 
 
-class Pipeline(Protocol):
-    """What the daemon needs of `edge.pipeline.Pipeline`; samples are mono float32 at 16 kHz."""
+@dataclass(frozen=True)
+class Stream:
+    """A source and what hears it.
 
-    @property
-    def position(self) -> int:
-        """Samples pushed and skipped since the stream began."""
-        ...
-
-    @property
-    def speakers(self) -> int:
-        """Voices known at present."""
-        ...
-
-    def push(self, samples: Samples) -> list[Event]:
-        """Events that samples (n,) bring about."""
-        ...
-
-    def skip(self, count: int) -> list[Event]:
-        """Events that `count` lost samples bring about."""
-        ...
-
-    def flush(self) -> list[Event]:
-        """Events that were waiting for more audio."""
-        ...
-
-
-class Feed:
-    """Brings blocks at the source's rate into a pipeline; pure, like the pipeline.
-
-    Positions follow the source's own count of samples, lost ones included, so that rounding to
-    16 kHz never adds up.
+    `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
+    and `pipeline` is a fresh one.
     """
 
-    def __init__(self, pipeline: Pipeline, rate: int) -> None:
-        self._pipeline = pipeline
-        self._rate = rate
-        self._resampler = Resampler(rate)
-        self._heard = 0  # samples at the source's rate, lost ones included
-
-    def push(self, block: Block) -> list[Event]:
-        """Events of a block, whose `lost` samples come before its own."""
-        events = self._skip(block.lost) if block.lost else []
-        self._heard += len(block.samples)
-        return events + self._pipeline.push(self._resampler.push(block.samples))
-
-    def flush(self) -> list[Event]:
-        """Events of what is still inside the resampler and the pipeline."""
-        return self._pipeline.push(self._resampler.flush()) + self._pipeline.flush()
-
-    def _skip(self, lost: int) -> list[Event]:
-        events = self._pipeline.push(self._resampler.flush())
-        self._heard += lost
-        end = (self._heard * SAMPLE_RATE + self._rate // 2) // self._rate
-        count = end - self._pipeline.position
-        return events + self._pipeline.skip(count) if count > 0 else events
+    name: str
+    open_source: Callable[[], Source]
+    pipeline: Pipeline
 
 
 def serve(
-    open_source: Callable[[], Source],
-    pipeline: Pipeline,
-    publisher: Publisher,
-    stop: Stop,
-    *,
-    health_seconds: float = 5.0,
+    streams: Sequence[Stream], publisher: Publisher, stop: Stop, *, health_seconds: float = 5.0
 ) -> None:
-    """Hear a source to its end, or until `stop` is asked, and publish what the pipeline says.
+    """Hear all streams to their ends, or until `stop` is asked, and publish what they say.
 
-    The last event is a `Health` with `final` set, however the stream ends.
+    A source that goes is waited for if it may come back. One that cannot be opened at the start
+    ends all; one that fails for good later leaves the others alone. The last event of every stream
+    is a `Health` with `final` set, however it ends.
 
     Args:
-        open_source: opens the source; called once.
-        pipeline: a fresh one; it is flushed at the end.
+        streams: with names that differ.
         publisher: stays open.
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next.
 
     Raises:
-        EarmarkError: the source cannot be opened, or failed.
+        EarmarkError: a source could not be opened, or failed for good; the first such error.
     """
-    station = _Station(pipeline, publisher)
-    next_beat = time.monotonic() + health_seconds
+    house = _House(streams, publisher)
     try:
-        with open_source() as source:
-            station.say([SourceOpened(source.name, source.rate, source.channels)])
-            feed = Feed(pipeline, source.rate)
-            with _Reader(source, stop) as reader:
-                for item in reader:
-                    if item is not None:
-                        station.say(feed.push(item.block))
-                        station.note_lag(time.monotonic() - item.read_at)
-                    if time.monotonic() >= next_beat:
-                        station.beat()
-                        next_beat = time.monotonic() + health_seconds
-        station.say(feed.flush())
-        station.say([SourceLost(pipeline.position, reader.reason)])
-        if reader.error is not None:
-            raise reader.error
+        house.run(stop, health_seconds)
     finally:
-        station.beat(final=True)
+        house.leave()
+    if house.failure is not None:
+        raise house.failure
 
 
-class _Item(NamedTuple):
-    block: Block
-    read_at: float  # time.monotonic()
+class _House:
+    """The stations of all streams and their readers."""
 
+    def __init__(self, streams: Sequence[Stream], publisher: Publisher) -> None:
+        self.failure: Exception | None = None
+        self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
+        self._stations = [Station(s.name, s.pipeline, publisher) for s in streams]
+        self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
+        self._closing = False
 
-class _Reader:
-    """The thread that reads a source.
-
-    Iterating yields its blocks in order, and None at least every `TICK` seconds between them, until
-    the source has ended; when `stop` is asked, it closes the source and yields what was read.
-    """
-
-    def __init__(self, source: Source, stop: Stop) -> None:
-        self.error: Exception | None = None
-        self._source = source
-        self._stop = stop
-        self._abandoned = False
-        self._items: queue.Queue[_Item | None] = queue.Queue(QUEUE_BLOCKS)  # None: the end
-        self._thread = threading.Thread(target=self._read, name="earmark-source", daemon=True)
-
-    @property
-    def reason(self) -> str:
-        """Why there are no more blocks, for people."""
-        if self.error is not None:
-            return str(self.error)
-        return "the daemon was asked to stop" if self._stop.asked else "the source ended"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._abandoned = True
-        self._source.close()
-        self._thread.join(READER_PATIENCE)
-
-    def __iter__(self) -> Iterator[_Item | None]:
-        while True:
-            if self._stop.asked:
-                self._source.close()
+    def run(self, stop: Stop, health_seconds: float) -> None:
+        for reader in self._readers:
+            reader.start()
+        next_beat = time.monotonic() + health_seconds
+        silence = 0.0  # seconds without an item
+        while not all(station.ended for station in self._stations):
+            if stop.asked:
+                self._close()
             try:
-                item = self._items.get(timeout=TICK)
+                key, item = self._items.get(timeout=TICK)
             except queue.Empty:
-                yield None
-                continue
-            if item is None:
-                return
-            yield item
+                silence += TICK
+                if self._closing and silence > PATIENCE:
+                    return
+            else:
+                silence = 0.0
+                self._take(key, item)
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + health_seconds
+                for station in self._stations:
+                    if not station.ended:
+                        station.beat()
 
-    def _read(self) -> None:
-        try:
-            for block in self._source.blocks():
-                self._hand_over(_Item(block, time.monotonic()))
-        except Exception as error:  # raised again by `serve`
-            self.error = error
-        self._hand_over(None)
+    def leave(self) -> None:
+        """End what has not ended."""
+        for reader in self._readers:
+            reader.abandon()
+        deadline = time.monotonic() + PATIENCE
+        for reader in self._readers:
+            reader.join(max(0.0, deadline - time.monotonic()))
+        for station in self._stations:
+            if not station.ended:
+                station.end(STOPPED)
 
-    def _hand_over(self, item: _Item | None) -> None:
-        while not self._abandoned:
-            try:
-                return self._items.put(item, timeout=TICK)
-            except queue.Full:
-                pass
+    def _take(self, key: int, item: Item) -> None:
+        station = self._stations[key]
+        if isinstance(item, Ended) and item.error is None and self._closing:
+            station.end(STOPPED)
+        else:
+            station.take(item)
+        if isinstance(item, Ended) and item.error is not None:
+            self.failure = self.failure or item.error
+            if not station.opened:
+                self._close()
+        self._readers[key].release()
 
-
-class _Station:
-    """Publishes events and keeps the counters of the heartbeat."""
-
-    def __init__(self, pipeline: Pipeline, publisher: Publisher) -> None:
-        self._pipeline = pipeline
-        self._publisher = publisher
-        self._lag = 0.0  # the longest wait from read to published since the last heartbeat
-        self._overflowed = 0
-
-    def say(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, SourceOverflow):
-                self._overflowed += event.end - event.start
-            self._publisher.publish(event, self._pipeline.position)
-
-    def note_lag(self, seconds: float) -> None:
-        self._lag = max(self._lag, seconds)
-
-    def beat(self, final: bool = False) -> None:
-        health = Health(
-            sample=self._pipeline.position,
-            lag=self._lag,
-            cpu=time.process_time(),
-            rss=_resident_bytes(),
-            overflowed=self._overflowed,
-            speakers=self._pipeline.speakers,
-            final=final,
-        )
-        self._lag = 0.0
-        self.say([health])
-
-
-def _resident_bytes() -> int:
-    """Memory of this process that is in RAM; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    def _close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            for reader in self._readers:
+                reader.close()

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 
 
 class SourceOpened(msgspec.Struct, tag="source.opened", frozen=True):
@@ -22,10 +22,26 @@ class SourceOpened(msgspec.Struct, tag="source.opened", frozen=True):
 
 
 class SourceLost(msgspec.Struct, tag="source.lost", frozen=True):
-    """The source ended or failed; `reason` is for people."""
+    """The source ended or failed; `reason` is for people. A microphone may be restored later."""
 
     sample: int
     reason: str
+
+
+class SourceRestored(msgspec.Struct, tag="source.restored", frozen=True):
+    """A lost source is back, as it is now; the gap that follows tells what was not heard."""
+
+    sample: int
+    name: str
+    rate: int
+    channels: int
+
+
+class SourceGap(msgspec.Struct, tag="source.gap", frozen=True):
+    """Samples that were never captured, as told by the clock."""
+
+    start: int
+    end: int
 
 
 class SourceOverflow(msgspec.Struct, tag="source.overflow", frozen=True):
@@ -96,20 +112,32 @@ class Verdict(msgspec.Struct, tag="verdict", frozen=True):
 
 
 class Health(msgspec.Struct, tag="health", frozen=True):
-    """Heartbeat of the daemon. Times in seconds, memory in bytes."""
+    """Heartbeat of a stream. Times in seconds, memory in bytes; `cpu` and `rss` are the daemon's.
+
+    `lag` is the longest time from when audio came in to its events since the last heartbeat.
+    `overflowed` and `missing` are samples lost so far, as overflows and as gaps. `drift` is by how
+    much the source's clock is faster than this machine's, in parts per million, once it is known.
+    `shedding` is what is left undone to keep up: 0 nothing; 1 segments are clustered anew less
+    often; 2 and they are first labelled when they end.
+    """
 
     sample: int
     lag: float
     cpu: float
     rss: int
     overflowed: int
+    missing: int
     speakers: int
+    shedding: int
+    drift: float | None = None
     final: bool = False
 
 
 Event = (
     SourceOpened
     | SourceLost
+    | SourceRestored
+    | SourceGap
     | SourceOverflow
     | SpeechStarted
     | SpeechStopped

@@ -17,8 +17,10 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.scoring import OperatingPoint
-from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, ranking, standing
+from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, rank, ranking, standing
 from edge.statistics import Sums
+
+SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,22 @@ class Horizon:
         self._book = book
         self._point = point
         self._stretches: list[Stretch] = []
+        self._unsorted = 0  # stretches since the last clustering
         self.voices: list[Voice] = list(book.voices)
 
-    def add(self, stretch: Stretch) -> list[Event]:
-        """Take in a stretch that has closed; returns it and every correction it brings."""
+    def add(self, stretch: Stretch, sparing: bool = False) -> list[Event]:
+        """Take in a stretch that has closed; returns it and every correction it brings.
+
+        `sparing` looks back only at every fourth stretch; those between are labelled by the voices
+        as they are.
+        """
         self._stretches.append(stretch)
-        events = self._recluster(stretch)
+        self._unsorted += 1
+        if sparing and self._unsorted < SPARED:
+            events = self._place(stretch)
+        else:
+            events = self._recluster(stretch)
+            self._unsorted = 0
         horizon = stretch.end - self.config.seconds * self._model.spec.sample_rate
         while self._stretches[0].end < horizon or len(self._stretches) > self.config.stretches:
             events += self._settle(self._stretches.pop(0))
@@ -99,6 +111,14 @@ class Horizon:
             events += self._settle(self._stretches.pop(0))
         self.voices = list(self._book.voices)
         return events
+
+    def _place(self, newest: Stretch) -> list[Event]:
+        ranked = rank(self._model, self.voices, newest.statistics)
+        if ranked and ranked[0].llr >= self.config.known_llr:
+            newest.speaker = ranked[0].speaker
+        newest.standing = standing(newest.speaker, ranked)
+        self._sum_voices()
+        return [newest.event(final=False)]
 
     def _recluster(self, newest: Stretch) -> list[Event]:
         before = {s.id: s.speaker for s in self._stretches}

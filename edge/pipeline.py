@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, SourceOverflow, SpeechStarted, SpeechStopped
+from edge.events import Event, SourceGap, SourceOverflow, SpeechStarted, SpeechStopped
 from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.scoring import OperatingPoint
@@ -38,7 +38,7 @@ class Pipeline:
         self.position = 0  # samples since the stream began, lost ones included
         self._model = model
         self._tracker = Tracker(model, profiles, config.tracker, config.operating_point)
-        self._records = RecordStream(model, config.gate)
+        self._records = self._fresh_records()
         self._speaking = False
 
     @property
@@ -46,32 +46,42 @@ class Pipeline:
         """Voices known at present, enrolled ones included."""
         return len(self._tracker.voices)
 
+    @property
+    def shedding(self) -> int:
+        """What is left undone to keep up: the level of `edge.overload.Ladder`."""
+        return self._tracker.shedding
+
+    @shedding.setter
+    def shedding(self, level: int) -> None:
+        self._tracker.shedding = level
+
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""
         self.position += len(samples)
         return self._listen(self._records.push(samples))
 
-    def skip(self, count: int) -> list[Event]:
+    def skip(self, count: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
         """`count` samples were lost: what was open ends, and the positions go on behind the gap."""
         if count <= 0:
             raise EarmarkError(f"a gap has at least one sample, got {count}", "Report this")
-        events = self._end()
+        events = self.flush()
         start = self.position
         self.position += count
-        self._records = RecordStream(self._model, self.config.gate, self.position)
-        return [*events, SourceOverflow(start, self.position)]
+        self._records = self._fresh_records()
+        return [*events, cause(start, self.position)]
 
     def flush(self) -> list[Event]:
-        """The last events of a stream that ends here."""
-        return self._end()
-
-    def _end(self) -> list[Event]:
+        """The audio ends or breaks off here: the last events of what was open."""
         events = self._listen(self._records.flush())
         events += self._tracker.finish()
         if self._speaking:
             self._speaking = False
             events.append(SpeechStopped(self.position))
+        self._records = self._fresh_records()
         return events
+
+    def _fresh_records(self) -> RecordStream:
+        return RecordStream(self._model, self.config.gate, self.position)
 
     def _listen(self, records: list[Record]) -> list[Event]:
         events: list[Event] = []

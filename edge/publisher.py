@@ -23,15 +23,13 @@ class Publisher:
 
     Args:
         endpoint: `tcp://` on a loopback address (`:*` chooses a free port) or `ipc://`.
-        stream: the first part of every topic.
 
     Raises:
         EarmarkError: the endpoint is in use, malformed, or open to other machines.
     """
 
-    def __init__(self, endpoint: str, stream: str) -> None:
+    def __init__(self, endpoint: str) -> None:
         endpoint = local_endpoint(endpoint)
-        self.stream = stream
         self.session = secrets.token_hex(8)
         self._seq = 0
         self._context = zmq.Context()
@@ -46,11 +44,12 @@ class Publisher:
             raise _bind_error(endpoint, error) from error
         self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def publish(self, event: Event, sample: int) -> Envelope:
-        """Send `event`, made at stream position `sample`; never waits."""
-        envelope = Envelope(
-            VERSION, self.session, self.stream, self._seq, sample, time.time(), event
-        )
+    def publish(self, stream: str, event: Event, sample: int) -> Envelope:
+        """Send `event`, made at position `sample` of a stream; never waits.
+
+        `seq` counts over all streams of this session.
+        """
+        envelope = Envelope(VERSION, self.session, stream, self._seq, sample, time.time(), event)
         self._seq += 1
         self._take_subscriptions()
         self._socket.send_multipart([topic(envelope), encode(envelope)])

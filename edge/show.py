@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable
 
 from edge.events import Envelope
-from edge.timeline import Timeline, plain_line
+from edge.timeline import Timeline, plain_line, printable
 
 FRAME_SECONDS = 1 / 8
 
 
-def show(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> Timeline:
-    """Show envelopes until there are no more, and return what they added up to.
+def show(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> dict[str, Timeline]:
+    """Show envelopes until there are no more, and return what each stream's added up to.
 
     Args:
         envelopes: None where none came for a moment, so that the picture stays fresh.
@@ -22,32 +22,37 @@ def show(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> Timel
     return (_draw if sys.stdout.isatty() else _print)(envelopes, note)
 
 
-def _print(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> Timeline:
-    timeline = Timeline()
+def _print(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> dict[str, Timeline]:
+    timelines: dict[str, Timeline] = {}
     for envelope in envelopes:
         if envelope is not None:
-            timeline.apply(envelope)
+            timelines.setdefault(envelope.stream, Timeline()).apply(envelope)
             line = plain_line(envelope.event)
             if line is not None:
-                print(line, flush=True)
-    return timeline
+                stream = f"{printable(envelope.stream)}: " if len(timelines) > 1 else ""
+                print(stream + line, flush=True)
+    return timelines
 
 
-def _draw(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> Timeline:
+def _draw(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> dict[str, Timeline]:
     # Here, so that writing lines or JSON does without rich.
+    from rich.console import Group  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
     from edge.timeline_view import TimelineView  # noqa: PLC0415
 
-    timeline = Timeline()
-    view = TimelineView(timeline)
+    timelines: dict[str, Timeline] = {}
     drawn_at = 0.0
-    with Live(view, auto_refresh=False) as live:
+    with Live(auto_refresh=False) as live:
         for envelope in envelopes:
             if envelope is not None:
-                timeline.apply(envelope)
+                timelines.setdefault(envelope.stream, Timeline()).apply(envelope)
             if time.monotonic() >= drawn_at + FRAME_SECONDS:
-                view.note = note()
-                live.refresh()
+                several = len(timelines) > 1
+                views = [
+                    TimelineView(timeline, printable(name) if several else "")
+                    for name, timeline in timelines.items()
+                ]
+                live.update(Group(*views, note()), refresh=True)
                 drawn_at = time.monotonic()
-    return timeline
+    return timelines

@@ -14,9 +14,11 @@ from edge.events import (
     Event,
     Health,
     Segment,
+    SourceGap,
     SourceLost,
     SourceOpened,
     SourceOverflow,
+    SourceRestored,
     SpeakerCreated,
     SpeakerMerged,
     SpeechStarted,
@@ -155,9 +157,11 @@ def plain_line(event: Event) -> str | None:
             text = f"hearing {printable(event.name)}, {event.rate} Hz, {channels}"
         case SourceLost():
             when, text = _seconds(event.sample), f"no more audio: {printable(event.reason)}"
-        case SourceOverflow():
+        case SourceRestored():
+            when, text = _seconds(event.sample), f"hearing {printable(event.name)} again"
+        case SourceGap() | SourceOverflow():
             when = f"{_seconds(event.start)}–{_seconds(event.end)}"
-            text = "audio was lost"
+            text = "audio was lost" if isinstance(event, SourceOverflow) else "nothing was heard"
         case _:
             return None
     return f"{when:>15} s  {text}"

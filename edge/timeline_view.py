@@ -23,10 +23,10 @@ MARKS = {"final": "█", "provisional": "▒"}
 
 @dataclass
 class TimelineView:
-    """Draws a timeline as it is at that moment. `note` is a line for the foot, such as losses."""
+    """Draws a timeline as it is at that moment. `title` stands over it."""
 
     timeline: Timeline
-    note: str = ""
+    title: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The rows, as wide as the terminal."""
@@ -34,6 +34,8 @@ class TimelineView:
         cells = max(10, min(120, options.max_width - OTHER_CELLS))
         end = max(timeline.position, WINDOW)
         current = timeline.current
+        if self.title:
+            yield Text(self.title, style="underline")
         yield _head(timeline, current)
         table = Table.grid(padding=(0, 1, 0, 0))
         for width in (1, NAME_CELLS, cells):
@@ -56,8 +58,6 @@ class TimelineView:
                 verdict.answer if verdict else "",
             )
         yield table
-        if self.note:
-            yield Text(self.note, style="dim")
 
 
 def _head(timeline: Timeline, current: Segment | None) -> Text:

@@ -67,6 +67,7 @@ class Tracker:
         operating_point: OperatingPoint,
     ) -> None:
         self.config = config
+        self.shedding = 0  # see `edge.overload.Ladder`
         self._model = model
         self._operating_point = operating_point
         book = SpeakerBook(model, profiles)
@@ -143,7 +144,7 @@ class Tracker:
     def _show(self) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say."""
         count = len(self._records)
-        if count < self.config.first_label:
+        if count < self.config.first_label or self.shedding >= 2:
             return []
         ranked = rank(self._model, self.voices, self._totals[-1])
         known = ranked and ranked[0].llr >= self.config.horizon.known_llr
@@ -174,7 +175,7 @@ class Tracker:
             events += self._verdict(rank(self._model, self.voices, statistics))
             start, end = self._records[0].start, self._records[-1].end
             stretch = Stretch(self._next_id, self._revision(), start, end, statistics)
-            events += self._horizon.add(stretch)
+            events += self._horizon.add(stretch, sparing=self.shedding >= 1)
             self._next_id += 1
         self._records = []
         self._totals = []

@@ -13,12 +13,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Note
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -46,30 +46,6 @@ sys.exit(status)
 
 # One group, in which the ratios mean nothing: the rivals are the aims in the table.
 pytestmark = pytest.mark.benchmark(group="pipeline")
-
-Note = Callable[[str, float, str, float | None], None]
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Lines that are printed when the module is done."""
-    lines: list[str] = []
-    yield lines
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\n\n{'':44} {'measured':>10}  {'aim':>8}", *lines, "", sep="\n")
-
-
-@pytest.fixture
-def note(benchmark: BenchmarkFixture, table: list[str]) -> Note:
-    """Keeps a figure: what it is, its value, its unit, and what it should stay under."""
-
-    def keep(what: str, value: float, unit: str, aim: float | None) -> None:
-        benchmark.extra_info[f"{what}, {unit}"] = value
-        limit = "" if aim is None else f"< {aim:g}"
-        table.append(f"{what:44} {value:>10.3g}  {limit:>8}  {unit}")
-
-    return keep
 
 
 def one_minute() -> NDArray[np.float32]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = Path(os.environ.get("EARMARK_CORPUS", ROOT.parent / "shared" / "corpus"))
@@ -17,3 +19,28 @@ def corpus() -> Path:
     if not (CORPUS / "train.csv").is_file():
         pytest.skip(f"needs the speech corpus, and there is none at {CORPUS}")
     return CORPUS
+
+
+Note = Callable[[str, float, str, float | None], None]
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Lines that are printed when the module is done."""
+    lines: list[str] = []
+    yield lines
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n\n{'':44} {'measured':>10}  {'aim':>8}", *lines, "", sep="\n")
+
+
+@pytest.fixture
+def note(benchmark: BenchmarkFixture, table: list[str]) -> Note:
+    """Keeps a figure: what it is, its value, its unit, and what it should stay under."""
+
+    def keep(what: str, value: float, unit: str, aim: float | None) -> None:
+        benchmark.extra_info[f"{what}, {unit}"] = value
+        limit = "" if aim is None else f"< {aim:g}"
+        table.append(f"{what:44} {value:>10.3g}  {limit:>8}  {unit}")
+
+    return keep

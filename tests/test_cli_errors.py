@@ -88,7 +88,7 @@ def test_a_missing_configuration() -> None:
 
 
 def test_a_port_in_use() -> None:
-    with Publisher("tcp://127.0.0.1:*", "mic") as other:
+    with Publisher("tcp://127.0.0.1:*") as other:
         result = earmark("run", "--wav", "x.wav", "--endpoint", other.endpoint)
     assert_one_clear_line(result, other.endpoint, "in use", "--endpoint")
 

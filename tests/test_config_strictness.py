@@ -37,6 +37,16 @@ def test_a_file_changes_what_it_names_and_nothing_else(file: Path) -> None:
     assert load(file) == dataclasses.replace(Config(), stream="kitchen", source=source)
 
 
+def test_several_sources_are_streams_by_name(file: Path) -> None:
+    file.write_text("sources:\n  kitchen: {mic: USB}\n  door: {mic: '*Webcam*'}\n")
+    streams = load(file).streams
+    assert {name: source.mic for name, source in streams.items()} == {
+        "kitchen": "USB",
+        "door": "*Webcam*",
+    }
+    assert load(None).streams == {"mic": Config().source}
+
+
 def test_the_example_shows_every_key_at_its_default() -> None:
     shown = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     assert shown == dataclasses.asdict(Config()), f"bring {EXAMPLE.name} up to date"
@@ -68,6 +78,12 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("source: {format: mp3}", ["mp3", "format"]),
         ("source: {mic: USB, file: x.wav}", ["one source expected"]),
         ("source: {fast: 1}", ["bool", "fast"]),
+        ("sources: {kitchen: {mik: USB}}", ["sources.kitchen.mik", "'sources.kitchen.mic'"]),
+        ("sources: {a/b: {mic: USB}}", ["a key of sources is 'a/b'", "Choose a plain name"]),
+        ("sources: {kitchen: USB}", ["'sources.kitchen'", "expects keys with values, got str"]),
+        ("sources: [USB]", ["'sources'", "expects keys with values, got list"]),
+        ("{source: {mic: USB}, sources: {door: {}}}", ["'source' or 'sources', got both"]),
+        ("sources: {a: {file: '-'}, b: {file: '-'}}", ["standard input", "several"]),
         ("pipeline: {operating_point: {miss: 2}}", ["miss", "0.5"]),
         ("stream: [unclosed", ["is not YAML"]),
         ("a: b: c", ["is not YAML"]),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_daemon import TinyPipeline
 
-from edge.daemon import Feed
 from edge.events import SourceOverflow, SpeechStarted
+from edge.feed import Feed
 from edge.sources import Block
 
 

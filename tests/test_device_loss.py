@@ -30,7 +30,7 @@ def microphone() -> Iterator[vmic.VirtualMicrophone]:
 
 
 @pytest.mark.parametrize(
-    ("event", "reason"), [("vanish", "the device is gone"), ("freeze", "no sample came for 2 s")]
+    ("event", "reason"), [("vanish", "the device is gone"), ("freeze", "no sample came for 0.6 s")]
 )
 def test_loss_is_one_clear_error(
     microphone: vmic.VirtualMicrophone, event: str, reason: str

@@ -16,9 +16,11 @@ from edge.events import (
     Event,
     Health,
     Segment,
+    SourceGap,
     SourceLost,
     SourceOpened,
     SourceOverflow,
+    SourceRestored,
     SpeakerCreated,
     SpeakerMerged,
     SpeechStarted,
@@ -39,6 +41,8 @@ FAR = 1 << 40  # two years at 16 kHz: far beyond 32 bits
 EXAMPLES = [
     SourceOpened("mic", 48_000, 2),
     SourceLost(FAR, "unplugged"),
+    SourceRestored(FAR, "mic", 44_100, 1),
+    SourceGap(FAR, FAR + 1),
     SourceOverflow(FAR, FAR + 1),
     SpeechStarted(FAR),
     SpeechStopped(FAR),
@@ -47,7 +51,7 @@ EXAMPLES = [
     SpeakerCreated(FAR, "speaker2"),
     SpeakerMerged(FAR, "speaker2", "ada"),
     Verdict(FAR, 7, "ada", "not yet", -0.5, 0.75),
-    Health(FAR, 0.01, 3.5, 1 << 27, 0, 4, True),
+    Health(FAR, 0.01, 3.5, 1 << 27, 0, 160, 4, 1, -20.5, True),
 ]
 
 
@@ -121,7 +125,7 @@ def test_a_field_that_a_subscriber_does_not_know_is_no_error() -> None:
         (b'"sample":5', b'"begin":5'),
         (b'"speech.started"', b'"speech"'),
         (b'"seq":3', b'"seq":3.5'),
-        (b'"v":1', b'"w":1'),
+        (b'"v":2', b'"w":2'),
     ],
 )
 def test_another_shape_is_refused(was: bytes, becomes: bytes) -> None:

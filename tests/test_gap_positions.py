@@ -24,7 +24,7 @@ def heard_with_gaps(*parts: tuple[int, int]) -> tuple[list[Event], int]:
         events += stream.push(beginning()[begin : begin + length])
         begin += length
         if lost:
-            events += stream.skip(lost)
+            events += stream.skip(lost, SourceOverflow)
             begin += lost  # the audio went on meanwhile
     return events + stream.flush(), stream.position
 
@@ -80,7 +80,7 @@ def test_a_gap_before_everything_only_shifts_the_events() -> None:
     lost = 2**32 - 5 * RATE
     plain = events_of([beginning()], pipeline())
     stream = pipeline()
-    gap, *rest = stream.skip(lost) + events_of([beginning()], stream)
+    gap, *rest = stream.skip(lost, SourceOverflow) + events_of([beginning()], stream)
     assert gap == SourceOverflow(0, lost)
     assert_consistent([gap, *rest], lost + len(beginning()))
     spans = [(e.start + lost, e.end + lost) for e in plain if isinstance(e, Segment)]
@@ -91,4 +91,4 @@ def test_a_gap_before_everything_only_shifts_the_events() -> None:
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_gap_of_nothing_is_refused(count: int) -> None:
     with pytest.raises(EarmarkError, match="at least one sample"):
-        pipeline().skip(count)
+        pipeline().skip(count, SourceOverflow)

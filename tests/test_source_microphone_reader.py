@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from edge.errors import EarmarkError
-from edge.sources.microphone import MicrophoneSource, find_device, list_devices
+from edge.sources.capture import Capture
+from edge.sources.devices import find_device, list_devices
 
 RATE = 48_000
 
@@ -67,7 +68,7 @@ def test_slow_reader_learns_exactly_what_it_lost(
     monkeypatch: pytest.MonkeyPatch, channels: int
 ) -> None:
     fake = install(monkeypatch, FakePortAudio(["mic"], (RATE,), (channels,)))
-    with MicrophoneSource() as source:
+    with Capture() as source:
         assert (source.rate, source.channels) == (RATE, channels)
         blocks = source.blocks()
         first = next(blocks)
@@ -90,7 +91,7 @@ def test_slow_reader_learns_exactly_what_it_lost(
 
 def test_what_came_before_the_device_went_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = install(monkeypatch, FakePortAudio(["mic"], (RATE,), (1,)))
-    with MicrophoneSource() as source:
+    with Capture() as source:
         blocks = source.blocks()
         next(blocks)
         fake.deliver(960)
@@ -105,7 +106,7 @@ def test_close_from_another_thread_ends_a_silent_microphone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     install(monkeypatch, FakePortAudio(["mic"], (RATE,), (1,)))
-    with MicrophoneSource() as source:
+    with Capture() as source:
         blocks = source.blocks()
         next(blocks)
         threading.Timer(0.3, source.close).start()
@@ -114,7 +115,7 @@ def test_close_from_another_thread_ends_a_silent_microphone(
 
 def test_samples_that_are_not_finite_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = install(monkeypatch, FakePortAudio(["mic"], (RATE,), (1,)))
-    with MicrophoneSource() as source:
+    with Capture() as source:
         blocks = source.blocks()
         next(blocks)
         fake.callback(np.array([[0], [np.nan]], np.float32), 2, None, None)
@@ -127,7 +128,7 @@ def test_48_khz_is_preferred(
     monkeypatch: pytest.MonkeyPatch, rates: tuple[int, ...], rate: int
 ) -> None:
     install(monkeypatch, FakePortAudio(["mic"], rates, (1, 2)))
-    source = MicrophoneSource()
+    source = Capture()
     assert (source.rate, source.channels) == (rate, 1)
 
 
@@ -135,7 +136,7 @@ def test_device_that_refuses_everything(monkeypatch: pytest.MonkeyPatch) -> None
     fake = install(monkeypatch, FakePortAudio(["mic"], (RATE,), (1,)))
     fake.busy = True
     with pytest.raises(EarmarkError, match="'mic' cannot be opened: refused"):
-        MicrophoneSource()
+        Capture()
 
 
 NAMES = ["USB Audio", "USB Audio Pro", "built-in"]
@@ -171,7 +172,7 @@ def test_device_that_is_unknown_or_ambiguous(
 def test_machine_without_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, FakePortAudio([], (RATE,), (1,)))
     with pytest.raises(EarmarkError, match=r"a default microphone, found 0.*no microphone at all"):
-        MicrophoneSource()
+        Capture()
 
 
 def test_machine_without_portaudio(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from voices import RATE, TRUTH, ada, assert_consistent, conversation, model
 
 from edge.config_file import parse_config
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
+from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerMerged
 from edge.gate import GateConfig
 from edge.horizon import Horizon, HorizonConfig, Stretch
 from edge.pipeline import Pipeline, PipelineConfig
@@ -136,7 +136,7 @@ def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
 def test_positions_do_not_wrap_around(power: int) -> None:
     stream = Pipeline(model(), [ada()], PipelineConfig())
     lost = 2**power - 3 * RATE
-    events = stream.skip(lost)
+    events = stream.skip(lost, SourceOverflow)
     events += stream.push(conversation()[: 8 * RATE]) + stream.flush()
     end = lost + 8 * RATE
     assert_consistent(events, end)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.commands.run import stop_on_signals
-from edge.daemon import serve
+from edge.daemon import Stream, serve
 from edge.errors import EarmarkError
-from edge.events import Event, SourceOverflow, SpeechStarted, SpeechStopped
+from edge.events import Event, SourceGap, SourceOverflow, SpeechStarted, SpeechStopped
 from edge.publisher import Publisher
 from edge.sources import Block, Source
 
@@ -28,6 +28,7 @@ class TinyPipeline:
     """Follows the protocol of `edge.pipeline.Pipeline`."""
 
     speakers = 3
+    shedding = 0
 
     def __init__(self) -> None:
         self.position = 0
@@ -37,9 +38,9 @@ class TinyPipeline:
         self.position += len(samples)
         return [SpeechStarted(s * SECOND) for s in range(first, -(-self.position // SECOND))]
 
-    def skip(self, count: int) -> list[Event]:
+    def skip(self, count: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
         start, self.position = self.position, self.position + count
-        return [SourceOverflow(start, self.position)]
+        return [cause(start, self.position)]
 
     def flush(self) -> list[Event]:
         return [SpeechStopped(self.position)]
@@ -85,17 +86,12 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="do not wait for a subscriber")
     args = parser.parse_args()
     stop = stop_on_signals()
-    with Publisher(args.endpoint, "tiny") as publisher:
+    with Publisher(args.endpoint) as publisher:
         while not (args.alone or publisher.wait_for_subscriber(0.1) or stop.asked):
             pass
         try:
-            serve(
-                lambda: ScriptedSource(args),
-                TinyPipeline(),
-                publisher,
-                stop,
-                health_seconds=args.health,
-            )
+            tiny = Stream("tiny", lambda: ScriptedSource(args), TinyPipeline())
+            serve([tiny], publisher, stop, health_seconds=args.health)
         except EarmarkError as error:
             print(error, file=sys.stderr)
             return 1

@@ -50,6 +50,11 @@ def require() -> None:
         say(f"needs virtual microphones: apt-get install {_PACKAGES}")
 
 
+def alsa_environment(*configs: Path) -> dict[str, str]:
+    """The environment of a process that finds the microphones of these configurations."""
+    return {"ALSA_CONFIG_PATH": ":".join(["/usr/share/alsa/alsa.conf", *map(str, configs)])}
+
+
 class VirtualMicrophone:
     """One microphone `name`, there from entering the context to leaving it.
 
@@ -60,9 +65,9 @@ class VirtualMicrophone:
         self.name = name
         # Not pytest's folder: a socket's path may have 107 characters at most.
         self._folder = Path(tempfile.mkdtemp(prefix="vmic-"))
-        config = self._folder / "asound.conf"
-        config.write_text(_DEVICE.format(name=name, folder=self._folder))
-        self.environment = {"ALSA_CONFIG_PATH": f"/usr/share/alsa/alsa.conf:{config}"}
+        self.config = self._folder / "asound.conf"
+        self.config.write_text(_DEVICE.format(name=name, folder=self._folder))
+        self.environment = alsa_environment(self.config)
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -105,10 +110,18 @@ class VirtualMicrophone:
         """Stop the server: the device stays open and delivers nothing."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        self._process.send_signal(signal.SIGCONT)
+
     def vanish(self) -> None:
         """Kill the server: the device is gone, as if unplugged."""
         self._process.kill()
         self._process.wait()
+
+    def come_back(self) -> None:
+        """Begin a new server after `vanish`: the device is there again."""
+        self._start()
 
     @property
     def _process(self) -> subprocess.Popen[bytes]:

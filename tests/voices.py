@@ -15,6 +15,7 @@ from edge.enrolment import profile_from_audio
 from edge.events import (
     Event,
     Segment,
+    SourceGap,
     SourceOverflow,
     SpeakerCreated,
     SpeakerMerged,
@@ -114,7 +115,7 @@ def assert_consistent(events: Sequence[Event], end: int) -> None:
                 assert event.segment in shown or event.sample >= last_end
                 assert np.isfinite(event.llr)
                 assert event.evidence >= 0
-            case SourceOverflow():
+            case SourceGap() | SourceOverflow():
                 assert not speaking
                 assert finals == shown.keys()  # nothing stays open over a gap
                 assert gap_end <= event.start < event.end <= end

@@ -33,6 +33,7 @@ from edge.timeline import SAMPLE_RATE, Timeline, printable
 ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSATION, TRUTH = ASSETS / "conversation.flac", ASSETS / "conversation.rttm"
 ENROLLED, ENROLMENT = "ada", ASSETS / "enrol_ada.flac"
+STREAM = "demo"
 PATIENCE = 10.0  # seconds for the daemon to leave once its stream is over
 TICK = 1 / 8
 EPILOG = """\
@@ -103,10 +104,11 @@ def _hear(source: Sequence[str], folder: Path, stop: Stop) -> Timeline:
     log = folder / "daemon.log"
     with _daemon([*source, "--endpoint", endpoint], log) as process:
         with Subscriber(endpoint) as events:
-            timeline = show(
+            timelines = show(
                 _follow(events, process, stop),
                 lambda: f"{events.missed} events missed" if events.missed else "",
             )
+        timeline = timelines.get(STREAM, Timeline())
         try:
             status: int | str = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -122,7 +124,7 @@ def _hear(source: Sequence[str], folder: Path, stop: Stop) -> Timeline:
 @contextmanager
 def _daemon(options: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A daemon in another process, which does not outlive the block."""
-    command = [sys.executable, "-m", "edge.cli", "run", "--stream", "demo", "--wait-subscriber"]
+    command = [sys.executable, "-m", "edge.cli", "run", "--stream", STREAM, "--wait-subscriber"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, *options], stdin=subprocess.DEVNULL, stdout=output, stderr=output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edge.errors import EarmarkError
-from edge.sources.microphone import list_devices
+from edge.sources.devices import list_devices
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

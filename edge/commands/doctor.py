@@ -113,11 +113,11 @@ def _zeromq() -> str:
     from edge.publisher import Publisher
 
     with (
-        Publisher("tcp://127.0.0.1:*", "doctor") as publisher,
+        Publisher("tcp://127.0.0.1:*") as publisher,
         Subscriber(publisher.endpoint) as events,
     ):
         if publisher.wait_for_subscriber(PATIENCE):
-            publisher.publish(SpeechStarted(0), 0)
+            publisher.publish("doctor", SpeechStarted(0), 0)
             if events.receive(PATIENCE) is not None:
                 return f"an event went over loopback, libzmq {zmq.zmq_version()}"
     raise EarmarkError(
@@ -129,12 +129,12 @@ def _port() -> str:
     from edge.endpoints import DEFAULT_ENDPOINT
     from edge.publisher import Publisher
 
-    with Publisher(DEFAULT_ENDPOINT, "doctor"):
+    with Publisher(DEFAULT_ENDPOINT):
         return f"{DEFAULT_ENDPOINT} is free"
 
 
 def _microphones() -> str:
-    from edge.sources.microphone import list_devices
+    from edge.sources.devices import list_devices
 
     devices = list_devices()
     if not devices:

@@ -38,12 +38,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--topic", action="append", metavar="PREFIX", help="only such topics, as 'mic/segment'"
     )
-    parser.add_argument("--until-end", action="store_true", help="leave when the stream ends")
+    parser.add_argument(
+        "--until-end", action="store_true", help="leave when all streams have ended"
+    )
     parser.set_defaults(handler=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Follow the events until interrupted, or until the stream ends if so asked.
+    """Follow the events until interrupted, or until all streams end if so asked.
 
     Raises:
         EarmarkError: the endpoint is not one.
@@ -67,12 +69,18 @@ def follow(
     events: Subscriber, topics: tuple[str, ...], until_end: bool
 ) -> Iterator[Envelope | None]:
     """The envelopes under `topics` as they come, and None a few times a second between them."""
+    running: set[str] = set()  # streams
     while True:
         envelope = events.receive(1 / TICKS_PER_SECOND)
         if envelope is None or topic(envelope).decode().startswith(topics):
             yield envelope
-        if until_end and envelope and isinstance(envelope.event, Health) and envelope.event.final:
-            return
+        if envelope is None:
+            continue
+        running.add(envelope.stream)
+        if isinstance(envelope.event, Health) and envelope.event.final:
+            running.remove(envelope.stream)
+            if until_end and not running:
+                return
 
 
 def _print_json(envelopes: Iterator[Envelope | None]) -> None:

@@ -6,13 +6,15 @@ import argparse
 import dataclasses
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from edge.config import Config, SourceConfig, load
-from edge.daemon import Stop, serve
+from edge.daemon import Stop, Stream, serve
 from edge.encoder import Model
+from edge.errors import EarmarkError
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.recalibration import recalibrate
@@ -25,12 +27,14 @@ from edge.store import Store
 EPILOG = """\
 examples:
   earmark run                                       the default microphone
+  earmark run --mic USB --mic '*Webcam*'            two at once, as streams mic1 and mic2
   earmark run --mic USB --endpoint ipc:///tmp/earmark.sock
   earmark run --wav meeting.flac --fast
   arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
 
-Events are read with 'earmark listen', or by any ZeroMQ SUB socket. Ctrl-C or SIGTERM ends it."""
+A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
+read with 'earmark listen', or by any ZeroMQ SUB socket. Ctrl-C or SIGTERM ends it."""
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
 
@@ -38,14 +42,19 @@ def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser(
         "run",
-        help="hear a microphone, file or pipe and publish who speaks",
-        description="The daemon: hears one source and publishes who speaks over ZeroMQ.",
+        help="hear microphones, a file or a pipe and publish who speaks",
+        description="The daemon: hears its sources and publishes who speaks over ZeroMQ.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, in YAML")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--mic", metavar="NAME", help="microphone: part of its name, or number")
+    source.add_argument(
+        "--mic",
+        action="append",
+        metavar="NAME",
+        help="microphone: part of its name, a pattern, or number; again for another",
+    )
     source.add_argument("--wav", metavar="FILE", help="WAV, FLAC or Ogg, heard in real time")
     source.add_argument("stdin", nargs="?", choices=["-"], help="raw PCM on standard input")
     parser.add_argument("--fast", action="store_true", help="hear the file as fast as possible")
@@ -54,7 +63,9 @@ def add_parser(subparsers: Any) -> None:
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels (1)")
     raw.add_argument("--format", choices=["s16le", "f32le"], help="sample format (s16le)")
     parser.add_argument("--endpoint", help="where to publish (tcp://127.0.0.1:7707)")
-    parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
+    parser.add_argument(
+        "--stream", metavar="NAME", help="first part of the topics (mic); numbered if several"
+    )
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
     parser.add_argument("--calibration", metavar="FILE", help="made by earmark calibrate")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
@@ -73,24 +84,22 @@ def run(args: argparse.Namespace) -> int:
     """
     config = _override(load(args.config), args)
     stop = stop_on_signals()
-    with Publisher(config.endpoint, config.stream) as publisher:
+    with Publisher(config.endpoint) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
         recalibrate(model, Path(config.calibration) if config.calibration else None)
         key = Path(config.key) if config.key else None
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
             profiles = store.profiles()
-        pipeline = Pipeline(model, profiles, config.pipeline)
-        print(f"earmark: publishing '{config.stream}' on {publisher.endpoint}", file=sys.stderr)
+        streams = [
+            Stream(name, partial(open_source, source), Pipeline(model, profiles, config.pipeline))
+            for name, source in config.streams.items()
+        ]
+        names = ", ".join(f"'{stream.name}'" for stream in streams)
+        print(f"earmark: publishing {names} on {publisher.endpoint}", file=sys.stderr)
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
                 return 0
-        serve(
-            lambda: open_source(config.source),
-            pipeline,
-            publisher,
-            stop,
-            health_seconds=config.health_seconds,
-        )
+        serve(streams, publisher, stop, health_seconds=config.health_seconds)
     return 0
 
 
@@ -122,19 +131,36 @@ def stop_on_signals() -> Stop:
 
 def _override(config: Config, args: argparse.Namespace) -> Config:
     """The settings with what the command line says in place of them."""
-    source = config.source
+    if args.stream is not None and config.sources and args.mic is None:
+        raise EarmarkError(
+            "--stream names one stream, and the configuration has 'sources' with names",
+            "Change the names there",
+        )
+    config = dataclasses.replace(config, **_given(args, "stream"))
+    streams = config.streams
     if args.mic is not None:
-        source = dataclasses.replace(source, mic=args.mic, file=None)
+        names = [config.stream] if len(args.mic) == 1 else _numbered(config.stream, len(args.mic))
+        sources = [dataclasses.replace(config.source, mic=mic, file=None) for mic in args.mic]
+        streams = dict(zip(names, sources, strict=True))
     elif args.wav is not None or args.stdin is not None:
-        source = dataclasses.replace(source, mic=None, file=args.wav or args.stdin)
+        file = args.wav or args.stdin
+        streams = {config.stream: dataclasses.replace(config.source, mic=None, file=file)}
     given = _given(args, "rate", "channels", "format")
-    source = dataclasses.replace(source, fast=source.fast or args.fast, **given)
+    streams = {
+        name: dataclasses.replace(source, fast=source.fast or args.fast, **given)
+        for name, source in streams.items()
+    }
     return dataclasses.replace(
         config,
-        source=source,
+        source=SourceConfig(),
+        sources=streams,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "stream", "model", "calibration", "store", "key"),
+        **_given(args, "endpoint", "model", "calibration", "store", "key"),
     )
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name}{number}" for number in range(1, count + 1)]
 
 
 def _given(args: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -21,12 +21,16 @@ MIN_RATE, MAX_RATE = 4_000, 192_000  # Hz
 class Block(NamedTuple):
     """A stretch of audio.
 
-    `samples` is mono float32 of shape (n,), full scale ±1, at the source's rate. `lost` counts the
-    source's samples (per channel) that were captured but lost immediately before this block.
+    `samples` is mono float32 of shape (n,), full scale ±1, at the source's rate. Immediately before
+    them the source lost audio, in its samples (per channel): first `gap`, which was never captured,
+    as told by the clock, then `lost`, which was captured but not fetched in time. `at` is when the
+    last sample came in (`edge.clock.now`), where the source cannot wait for its reader.
     """
 
     samples: NDArray[np.float32]
     lost: int = 0
+    gap: int = 0
+    at: float | None = None
 
 
 class Source(Protocol):
@@ -39,6 +43,11 @@ class Source(Protocol):
     rate: int
     channels: int
 
+    @property
+    def drift(self) -> float | None:
+        """Of the input's clock, ppm; positive where it runs fast; None while unknown."""
+        return None
+
     def blocks(self) -> Iterator[Block]:
         """The audio until the source ends or is closed, in blocks of at most about 100 ms.
 
@@ -47,8 +56,15 @@ class Source(Protocol):
         """
         ...
 
+    def reopen(self) -> bool:
+        """Once `blocks()` failed: wait until the input is back, so that `blocks()` goes on.
+
+        False if it never will be, or when it is closed.
+        """
+        return False
+
     def close(self) -> None:
-        """End `blocks()` within about 100 ms.
+        """End `blocks()` or `reopen()` within about 100 ms.
 
         Any thread or signal handler may call it, any number of times. So sources only set a plain
         attribute that `blocks()` looks at: a `threading.Event` takes a lock, which the code that

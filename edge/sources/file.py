@@ -9,6 +9,7 @@ from pathlib import Path
 
 import soundfile
 
+from edge.clock import now
 from edge.errors import EarmarkError
 from edge.sources import Block, Source, check_format, to_mono
 from edge.sources.container import StreamedWav, check_whole
@@ -53,7 +54,7 @@ class FileSource(Source):
 
     def blocks(self) -> Iterator[Block]:
         """The file from its beginning."""
-        began = time.monotonic()
+        began = now()
         position = 0
         with self._open() as audio:
             while not self._closed:
@@ -70,10 +71,13 @@ class FileSource(Source):
                     return
                 mono = to_mono(self.name, frames, position)
                 position += len(mono)
-                if self._realtime:
-                    # From the beginning, not from the last block: errors do not add up.
-                    time.sleep(max(began + position / self.rate - time.monotonic(), 0))
-                yield Block(mono)
+                if not self._realtime:
+                    yield Block(mono)
+                    continue
+                # From the beginning, not from the last block: errors do not add up.
+                due = began + position / self.rate
+                time.sleep(max(due - now(), 0))
+                yield Block(mono, at=due)
 
     def close(self) -> None:
         """End `blocks()`."""

@@ -1,212 +1,127 @@
-"""A microphone as a source: PortAudio's callback fills the native ring, `blocks()` empties it."""
+"""A microphone as a source: a capture process that is watched, killed and begun anew."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
-from edge._native import Ring
+import numpy as np
+
 from edge.errors import EarmarkError
-from edge.sources import Block, Source, check_format, to_mono
+from edge.sources import Block, Source
+from edge.sources.capture import Absent, Captured, CaptureRequest, Failed, Message, Opened
+from edge.sources.capture_process import CaptureProcess
+from edge.sources.sample_clock import SampleClock
 
-logger = logging.getLogger(__name__)
-
-_POLL = 0.05  # s between looks at an empty ring
-_SILENT_POLLS = 40  # 2 s without a sample: the device is frozen
-_RING_SECONDS = 5  # how long the reader may be held up before audio is lost
-_LATENCY = 0.1  # s that PortAudio may buffer: 40 callbacks a second instead of 115
-_PREFERRED_RATE = 48_000
-_PLUG_IN = "Check that it is plugged in ('earmark devices'), then start again"
-
-
-@dataclass(frozen=True)
-class Device:
-    """An input device as PortAudio lists it. `rate` is its default, Hz."""
-
-    index: int
-    name: str
-    rate: int
-    channels: int
-    default: bool
-
-
-def list_devices() -> list[Device]:
-    """The devices that can record, as they were when this process first asked.
-
-    Raises:
-        EarmarkError: PortAudio is not installed.
-    """
-    sounddevice = _portaudio()
-    default = sounddevice.default.device[0]
-    return [
-        Device(
-            index,
-            str(device["name"]),
-            round(device["default_samplerate"]),
-            int(device["max_input_channels"]),
-            index == default,
-        )
-        for index, device in enumerate(sounddevice.query_devices())
-        if device["max_input_channels"] > 0
-    ]
-
-
-def find_device(wanted: str | int | None) -> Device:
-    """The device with this index, this name or part of a name; the default one for None.
-
-    Raises:
-        EarmarkError: none or several fit; it lists the devices.
-    """
-    devices = list_devices()
-    if isinstance(wanted, str) and wanted.isdecimal():
-        wanted = int(wanted)
-    if wanted is None:
-        found = [d for d in devices if d.default]
-    elif isinstance(wanted, int):
-        found = [d for d in devices if d.index == wanted]
-    else:
-        name = wanted.casefold()
-        found = [d for d in devices if name == d.name.casefold()]
-        found = found or [d for d in devices if name in d.name.casefold()]
-    if len(found) == 1:
-        return found[0]
-    asked = "a default microphone" if wanted is None else f"one microphone '{wanted}'"
-    candidates = found or devices
-    listing = "; ".join(f"{d.index}: {d.name}" for d in candidates) or "no microphone at all"
-    raise EarmarkError(
-        f"expected {asked}, found {len(found)}. There is: {listing}",
-        "Name one by its index or a part of its name that no other has"
-        if devices
-        else "Plug one in and see whether 'arecord -l' lists it",
-    )
+_TICK = 0.1  # s within which a close is noticed
+_OPEN_PATIENCE = 10.0  # s for a device to open; a loaded Raspberry Pi needs some
+_PATIENCE = 2.0  # s for the next block; capture itself tells a frozen device sooner
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0  # s before a device that opens but says nothing is retried
+_RESTART = "Restart the sound server, or unplug the microphone and plug it in again"
 
 
 class MicrophoneSource(Source):
-    """A microphone, opened while `blocks()` runs.
+    """A microphone, which may go and come back.
 
-    One channel is asked for; a device that only has more is averaged.
+    It is captured by a process of its own; see `edge.sources.capture`.
 
     Args:
-        device: index, name or unique part of a name; None for the system's default.
+        device: index, name, unique part of a name or pattern; None for the system's default.
 
     Raises:
         EarmarkError: PortAudio or the device is missing, or the device refuses to be opened.
     """
 
     def __init__(self, device: str | int | None = None) -> None:
-        self._sounddevice = _portaudio()
-        self._device = find_device(device)
-        self.name = self._device.name
-        self.rate, self.channels = self._negotiate()
-        check_format(self.name, self.rate, self.channels)
         self._closed = False
+        self._pause = 0.0
+        self._process = CaptureProcess(CaptureRequest(device, wait=False))
+        try:
+            self._open()
+        except BaseException:
+            self._process.kill()
+            raise
+        self._clock = SampleClock(self.rate)
+        # When it comes back, its index may be another's.
+        self._device = None if device is None else self.name
+
+    @property
+    def drift(self) -> float | None:
+        """Of the device's clock, ppm; positive where it runs fast; None while unknown."""
+        return self._clock.drift
 
     def blocks(self) -> Iterator[Block]:
-        """What the device records, in blocks of at most 100 ms.
+        """What it hears, in blocks of at most 100 ms; what is missing by the clock is their `gap`.
 
         Raises:
-            EarmarkError: the device cannot be opened, or stopped delivering.
+            EarmarkError: the device went, or froze; `reopen` waits for it.
         """
-        # Whole frames in the ring, so that what is lost is whole frames too.
-        ring = Ring(_RING_SECONDS * self.rate * self.channels)
-        stream = self._open(ring)
         try:
-            yield from self._drain(ring, stream)
+            while (message := self._next(_PATIENCE)) is not None:
+                if not isinstance(message, Captured):
+                    raise self._unexpected(message)
+                self._pause = 0.0
+                samples = np.frombuffer(message.samples, np.float32)
+                gap = self._clock.hear(len(samples), message.lost, message.at)
+                yield Block(samples, message.lost, gap, message.at)
         finally:
-            _close_or_abandon(stream, self.name)
+            self._process.kill()
+
+    def reopen(self) -> bool:
+        """Wait until the device is back: True; False when closed meanwhile."""
+        due = self._clock.due
+        while not self._closed:
+            self._sleep(self._pause)
+            self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            self._process = CaptureProcess(CaptureRequest(self._device, wait=True))
+            try:
+                if self._open():
+                    self._clock = SampleClock(self.rate, due)
+                    return True
+            except EarmarkError:  # frozen still, or gone between two looks
+                pass
+            self._process.kill()
+        return False
 
     def close(self) -> None:
-        """End `blocks()`."""
+        """End `blocks()` and `reopen()`."""
         self._closed = True
 
-    def _drain(self, ring: Ring, stream: Any) -> Iterator[Block]:
-        silent_polls = 0
-        position = 0
-        while not self._closed:
-            active = stream.active  # asked first: what came before the end is still read
-            _, samples, lost = ring.read(self.rate // 10 * self.channels)
-            if len(samples):
-                silent_polls = 0
-                frames = samples.reshape(-1, self.channels)
-                position += lost // self.channels
-                yield Block(to_mono(self.name, frames, position), lost // self.channels)
-                position += len(frames)
-                continue
-            # Polls, not the clock: it would also count the time that this process was suspended.
-            silent_polls += 1
-            if not active or silent_polls > _SILENT_POLLS:
-                how = "the device is gone" if not active else "no sample came for 2 s"
-                raise EarmarkError(
-                    f"microphone '{self.name}' stopped delivering after {position} samples: {how}",
-                    _PLUG_IN,
-                )
-            time.sleep(_POLL)
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+        self._process.kill()
 
-    def _open(self, ring: Ring) -> Any:
-        def on_audio(frames: Any, _count: int, _time: Any, _status: Any) -> None:
-            # Runs on PortAudio's thread, which loses audio if held up: copies, and nothing else.
-            ring.write(frames.reshape(-1))
+    def _open(self) -> bool:
+        """Wait until the process has opened the device; False when closed meanwhile."""
+        while (message := self._next(_OPEN_PATIENCE)) is not None:
+            if isinstance(message, Opened):
+                self.name, self.rate, self.channels = message.name, message.rate, message.channels
+                return True
+            if not isinstance(message, Absent):
+                raise self._unexpected(message)
+        return False
 
-        try:
-            stream = self._sounddevice.InputStream(**self._settings(), callback=on_audio)
-            stream.start()
-        except self._sounddevice.PortAudioError as error:
-            raise self._refused(error) from error
-        return stream
+    def _next(self, patience: float) -> Message | None:
+        """The process's next message; None when closed.
 
-    def _negotiate(self) -> tuple[int, int]:
-        """Rate and channels that the device accepts."""
-        # For a device that converts, PortAudio reports 44.1 kHz whatever the hardware has, which
-        # mostly is 48 kHz: asking for that avoids a conversion of unknown quality.
-        refusal: Exception | None = None
-        for channels in dict.fromkeys((1, self._device.channels)):
-            for rate in dict.fromkeys((_PREFERRED_RATE, self._device.rate)):
-                self.rate, self.channels = rate, channels
-                try:
-                    settings = self._settings()
-                    del settings["latency"]
-                    self._sounddevice.check_input_settings(**settings)
-                except self._sounddevice.PortAudioError as error:
-                    refusal = error
-                else:
-                    return rate, channels
-        raise self._refused(refusal) from refusal
+        Raises:
+            EarmarkError: it ended, or says nothing for so many seconds.
+        """
+        # Ticks, not the clock: it would also count the time that this process was suspended.
+        for _ in range(round(patience / _TICK)):
+            if self._closed:
+                return None
+            message = self._process.receive(_TICK)
+            if message is not None:
+                return message
+        raise EarmarkError(f"the sound system did not answer for {patience:g} s", _RESTART)
 
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "device": self._device.index,
-            "samplerate": self.rate,
-            "channels": self.channels,
-            "dtype": "float32",
-            "latency": _LATENCY,
-        }
+    def _unexpected(self, message: Message) -> EarmarkError:
+        if isinstance(message, Failed):
+            return EarmarkError(message.what, message.remedy)
+        return EarmarkError(f"the capture process sent {type(message).__name__}", "Report this")
 
-    def _refused(self, error: Exception | None) -> EarmarkError:
-        return EarmarkError(f"microphone '{self.name}' cannot be opened: {error}", _PLUG_IN)
-
-
-def _portaudio() -> ModuleType:
-    """The sounddevice module; importing it initialises PortAudio and lists the devices."""
-    try:
-        import sounddevice  # noqa: PLC0415 (fails without libportaudio2, which only this needs)
-    except OSError as error:
-        raise EarmarkError(
-            f"microphones need PortAudio, which is not installed ({error})",
-            "Install it, e.g. with 'apt-get install libportaudio2'",
-        ) from error
-    module: ModuleType = sounddevice
-    return module
-
-
-def _close_or_abandon(stream: Any, name: str) -> None:
-    """Close the stream; leave it behind if its sound server is frozen and would never answer."""
-    closer = threading.Thread(target=stream.close, name="close microphone", daemon=True)
-    closer.start()
-    closer.join(timeout=1.0)
-    if closer.is_alive():
-        logger.warning("microphone '%s' does not answer: left open", name)
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._closed and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _TICK))

@@ -1,0 +1,59 @@
+"""The process that captures a microphone, seen from the one that listens to it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+
+import msgspec
+
+from edge.errors import EarmarkError
+from edge.sources.capture import CaptureRequest, Message
+
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class CaptureProcess:
+    """Runs `edge.sources.capture` until it is killed; it also ends when this process does.
+
+    Args:
+        request: what to capture.
+    """
+
+    def __init__(self, request: CaptureRequest) -> None:
+        self._pipe, theirs = multiprocessing.Pipe(duplex=False)
+        words = [msgspec.json.encode(request).decode(), str(theirs.fileno())]
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "edge.sources.capture", *words],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # ALSA complains there of every absent device
+                process_group=0,  # Ctrl-C is for this process, which ends that one
+            )
+
+    def receive(self, timeout: float) -> Message | None:
+        """Its next message, or None when none came within `timeout` seconds.
+
+        Raises:
+            EarmarkError: the process ended without saying why.
+        """
+        if not self._pipe.poll(timeout):
+            return None
+        try:
+            message: Message = _decoder.decode(self._pipe.recv_bytes())
+        except EOFError as error:
+            status = self._process.wait()
+            raise EarmarkError(
+                f"the process that captures the microphone ended, exit status {status}",
+                "'earmark doctor' shows what does not work here",
+            ) from error
+        return message
+
+    def kill(self) -> None:
+        """End it, whatever it is doing, and free what it held; any number of times."""
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()

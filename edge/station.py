@@ -1,0 +1,120 @@
+"""One stream of the daemon: from what its reader says to published events and heartbeats."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.clock import now
+from edge.events import (
+    Event,
+    Health,
+    SourceGap,
+    SourceLost,
+    SourceOpened,
+    SourceOverflow,
+    SourceRestored,
+)
+from edge.feed import Feed, Pipeline
+from edge.overload import Ladder
+from edge.publisher import Publisher
+from edge.reader import Broken, Ended, Heard, Item, Opened
+
+
+class Station:
+    """Takes the items of one reader, in one thread.
+
+    Args:
+        name: of the stream, first part of its topics.
+        pipeline: a fresh one.
+        publisher: shared by all streams.
+    """
+
+    def __init__(self, name: str, pipeline: Pipeline, publisher: Publisher) -> None:
+        self.name = name
+        self.opened = False
+        self.ended = False
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._feed: Feed | None = None  # None while there is no source
+        self._ladder = Ladder()
+        self._lag = 0.0
+        self._drift: float | None = None
+        self._lost = {SourceOverflow: 0, SourceGap: 0}  # samples
+
+    def take(self, item: Item) -> None:
+        """Publish what an item brings about."""
+        match item:
+            case Opened():
+                self._open(item)
+            case Heard():
+                self._hear(item)
+            case Broken():
+                self._break(str(item.error))
+            case Ended():
+                self.end("the source ended" if item.error is None else str(item.error))
+
+    def end(self, reason: str) -> None:
+        """Publish what was waiting, why there is no more, and the last heartbeat."""
+        if self.opened:
+            self._break(reason)
+        self.ended = True
+        self.beat()
+
+    def beat(self) -> None:
+        """Publish a heartbeat."""
+        health = Health(
+            sample=self._pipeline.position,
+            lag=self._lag,
+            cpu=time.process_time(),
+            rss=_resident_bytes(),
+            overflowed=self._lost[SourceOverflow],
+            missing=self._lost[SourceGap],
+            speakers=self._pipeline.speakers,
+            shedding=self._ladder.level,
+            drift=self._drift,
+            final=self.ended,
+        )
+        self._lag = 0.0
+        self._say([health])
+
+    def _open(self, item: Opened) -> None:
+        self._feed = Feed(self._pipeline, item.rate)
+        if self.opened:
+            self._say([SourceRestored(self._pipeline.position, *item)])
+        else:
+            self._say([SourceOpened(*item)])
+        self.opened = True
+
+    def _hear(self, item: Heard) -> None:
+        assert self._feed is not None, "a reader says Opened first"
+        self._say(self._feed.push(item.block))
+        self._drift = item.drift
+        lag = now() - (item.read_at if item.block.at is None else item.block.at)
+        self._lag = max(self._lag, lag)
+        if item.block.at is not None:  # other sources wait with us
+            self._pipeline.shedding = self._ladder.note(lag, now())
+
+    def _break(self, reason: str) -> None:
+        if self._feed is None:
+            return
+        self._say(self._feed.flush())
+        self._say([SourceLost(self._pipeline.position, reason)])
+        self._feed = None
+
+    def _say(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, SourceOverflow | SourceGap):
+                self._lost[type(event)] += event.end - event.start
+            self._publisher.publish(self.name, event, self._pipeline.position)
+
+
+def _resident_bytes() -> int:
+    """Memory of this process that is in RAM; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

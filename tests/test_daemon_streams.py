@@ -1,0 +1,204 @@
+"""Risk: one stream of a daemon disturbs another, or a source that comes back is heard wrongly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from daemons import HANGING, next_event
+from tiny_daemon import SECOND, TinyPipeline
+
+from edge.client import Subscriber
+from edge.clock import now
+from edge.daemon import Stop, Stream, serve
+from edge.errors import EarmarkError
+from edge.events import (
+    Envelope,
+    Event,
+    Health,
+    SourceGap,
+    SourceLost,
+    SourceOpened,
+    SourceOverflow,
+    SourceRestored,
+    SpeechStarted,
+    SpeechStopped,
+)
+from edge.publisher import Publisher
+from edge.sources import Block, Source
+
+
+def second(rate: int, lost: int = 0, gap: int = 0) -> Block:
+    return Block(np.zeros(rate, dtype=np.float32), lost, gap)
+
+
+class Takes(Source):
+    """Plays one list of blocks after the other: each ends in a failure, the last in the end."""
+
+    channels = 1
+
+    def __init__(self, name: str, *takes: tuple[int, list[Block]]) -> None:
+        self.name = name
+        self.rate = takes[0][0]
+        self._takes = list(takes)
+
+    def blocks(self) -> Iterator[Block]:
+        self.rate, blocks = self._takes.pop(0)
+        yield from blocks
+        if self._takes:
+            raise EarmarkError("unplugged", "Plug it in")
+
+    def reopen(self) -> bool:
+        self.rate = self._takes[0][0]
+        return bool(self._takes[0][1])
+
+    def close(self) -> None:
+        pass
+
+
+class Endless(Source):
+    """Says nothing until it is closed."""
+
+    name, rate, channels = "endless", SECOND, 1
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    def blocks(self) -> Iterator[Block]:
+        while not self._closed:
+            time.sleep(0.01)
+        yield from ()
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def missing() -> Source:
+    raise EarmarkError("no such microphone", "Plug it in")
+
+
+def heard(
+    tmp_path: Path, *streams: Stream, stop: Stop | None = None
+) -> tuple[list[Envelope], EarmarkError | None]:
+    """All that a subscriber gets of these streams, and the error that `serve` ends with."""
+    envelopes: list[Envelope] = []
+    error = None
+    with Subscriber(f"ipc://{tmp_path / 'e'}") as events, Publisher(f"ipc://{tmp_path / 'e'}") as p:
+        assert p.wait_for_subscriber(HANGING)
+        try:
+            serve(streams, p, stop or Stop())
+        except EarmarkError as failure:
+            error = failure
+        ends = 0
+        while ends < len(streams):
+            envelopes.append(next_event(events))
+            last = envelopes[-1].event
+            ends += isinstance(last, Health) and last.final
+    assert [e.seq for e in envelopes] == list(range(len(envelopes)))
+    return envelopes, error
+
+
+def of(stream: str, envelopes: list[Envelope]) -> list[Event]:
+    """What a stream said, without heartbeats."""
+    return [e.event for e in envelopes if e.stream == stream and not isinstance(e.event, Health)]
+
+
+def test_streams_have_positions_of_their_own_and_one_numbering(tmp_path: Path) -> None:
+    envelopes, _ = heard(
+        tmp_path,
+        Stream("a", lambda: Takes("a.wav", (SECOND, [second(SECOND)] * 2)), TinyPipeline()),
+        Stream("b", lambda: Takes("b.wav", (48_000, [second(48_000)])), TinyPipeline()),
+    )
+    assert of("a", envelopes) == [
+        SourceOpened("a.wav", SECOND, 1),
+        SpeechStarted(0),
+        SpeechStarted(SECOND),
+        SpeechStopped(2 * SECOND),
+        SourceLost(2 * SECOND, "the source ended"),
+    ]
+    opened, *_, lost = of("b", envelopes)
+    assert opened == SourceOpened("b.wav", 48_000, 1)
+    assert lost == SourceLost(SECOND, "the source ended")
+
+
+def test_a_source_that_comes_back_goes_on_where_it_should(tmp_path: Path) -> None:
+    """At another rate, after a gap told by the clock, and with an overflow besides."""
+    source = Takes(
+        "USB",
+        (48_000, [second(48_000)]),
+        (SECOND, [second(SECOND, lost=SECOND // 2, gap=3 * SECOND)]),
+    )
+    envelopes, _ = heard(tmp_path, Stream("mic", lambda: source, TinyPipeline()))
+    assert of("mic", envelopes) == [
+        SourceOpened("USB", 48_000, 1),
+        SpeechStarted(0),
+        SpeechStopped(SECOND),
+        SourceLost(SECOND, "unplugged. Plug it in"),
+        SourceRestored(SECOND, "USB", SECOND, 1),
+        SourceGap(SECOND, 4 * SECOND),
+        SourceOverflow(4 * SECOND, 4 * SECOND + SECOND // 2),
+        SpeechStarted(5 * SECOND),
+        SpeechStopped(5 * SECOND + SECOND // 2),
+        SourceLost(5 * SECOND + SECOND // 2, "the source ended"),
+    ]
+    health = envelopes[-1].event
+    assert isinstance(health, Health)
+    assert (health.missing, health.overflowed) == (3 * SECOND, SECOND // 2)
+
+
+def test_a_source_that_cannot_be_opened_ends_all_at_the_start(tmp_path: Path) -> None:
+    endless = Stream("endless", Endless, TinyPipeline())
+    envelopes, error = heard(tmp_path, endless, Stream("gone", missing, TinyPipeline()))
+    assert "no such microphone" in str(error)
+    assert of("gone", envelopes) == []
+
+
+def test_a_source_that_fails_for_good_leaves_the_others_alone(tmp_path: Path) -> None:
+    broken = Takes("broken", (SECOND, [second(SECOND)]), (SECOND, []))  # nothing to reopen
+    whole = Takes("whole", (SECOND, [second(SECOND)] * 50))
+    envelopes, error = heard(
+        tmp_path,
+        Stream("broken", lambda: broken, TinyPipeline()),
+        Stream("whole", lambda: whole, TinyPipeline()),
+    )
+    assert "unplugged" in str(error)
+    assert of("broken", envelopes)[-1] == SourceLost(SECOND, "unplugged. Plug it in")
+    assert of("whole", envelopes)[-1] == SourceLost(50 * SECOND, "the source ended")
+
+
+def test_a_source_that_a_driver_holds_does_not_hold_the_daemon(tmp_path: Path) -> None:
+    class Stuck(Endless):
+        def close(self) -> None:
+            pass
+
+    stop = Stop()
+    threading.Timer(0.3, lambda: setattr(stop, "asked", True)).start()
+    envelopes, _ = heard(tmp_path, Stream("stuck", Stuck, TinyPipeline()), stop=stop)
+    assert of("stuck", envelopes)[-1] == SourceLost(0, "the daemon was asked to stop")
+
+
+def test_a_live_stream_that_falls_behind_sheds_work_and_says_so(tmp_path: Path) -> None:
+    class Slow(TinyPipeline):
+        levels: list[int] = []  # noqa: RUF012 (of the one instance)
+
+        def push(self, samples: np.ndarray) -> list[Event]:
+            time.sleep(0.3)
+            self.levels.append(self.shedding)
+            return super().push(samples)
+
+    class Live(Endless):
+        def blocks(self) -> Iterator[Block]:
+            for _ in range(12):
+                yield Block(np.zeros(160, dtype=np.float32), at=now())
+
+    envelopes, _ = heard(tmp_path, Stream("live", Live, Slow()))
+    health = envelopes[-1].event
+    assert isinstance(health, Health)
+    assert health.lag > 2
+    assert health.shedding == 2
+    assert Slow.levels == sorted(Slow.levels)
+    assert set(Slow.levels) == {0, 1, 2}
+    assert health.sample == 12 * 160  # nothing was dropped in silence

@@ -1,0 +1,42 @@
+"""Risk: a microphone goes and comes back, and the daemon ends, is silent about it, or leaks."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from daemons import HANGING, until_end
+from microphone_faults import RUN, run_faults
+from vmic import VirtualMicrophone, require
+
+from edge.client import Subscriber
+from edge.events import Health
+
+
+def test_every_loss_and_return_is_told_and_nothing_leaks() -> None:
+    """`make soak` does this 20 times each, and says how long everything took."""
+    require()
+    faults = ["vanish", "freeze"]
+    random.shuffle(faults)
+    outcomes, before, after = run_faults(faults)
+    assert [outcome.fault for outcome in outcomes] == faults
+    assert after == before
+    assert before.children == 1
+    for outcome in outcomes:
+        assert abs(outcome.astray) < 1.0, outcome  # of seconds away, told to some tenths
+
+
+def test_a_microphone_that_is_missing_at_the_start_is_one_clear_error(tmp_path: Path) -> None:
+    require()
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    words = ["run", "--mic", "kitchen", "--endpoint", endpoint, "--wait-subscriber"]
+    words += ["--store", str(tmp_path / "speakers.db")]
+    with VirtualMicrophone() as microphone, microphone.record(RUN.format(words=words)) as daemon:
+        with Subscriber(endpoint) as events:
+            (only,) = until_end(events)
+        _, log = daemon.communicate(timeout=HANGING)
+    assert isinstance(only.event, Health)
+    assert daemon.returncode == 1
+    complaint = log.decode().splitlines()[-1]
+    assert complaint.startswith("earmark: expected one microphone 'kitchen', found 0. There is: ")
+    assert "vmic" in complaint
