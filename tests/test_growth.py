@@ -12,16 +12,13 @@ from edge.errors import EarmarkError
 from train.encoder import EncoderConfig
 from train.growth import grow
 
-PLAIN = replace(SHAPE, spectral=0)
-WIDER = replace(PLAIN, channels=24, attention=11, head_hidden=20)
-SPECTRAL = replace(WIDER, spectral=2)
+WIDER = replace(SHAPE, channels=24, attention=11, head_hidden=20)
 
 
-@pytest.mark.parametrize("shape", [WIDER, SPECTRAL], ids=["wider", "spectral"])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_grown_encoder_computes_what_the_narrow_one_did(seed: int, shape: EncoderConfig) -> None:
-    narrow = settled_encoder(seed, PLAIN)
-    wide = grow(narrow, shape)
+def test_a_grown_encoder_computes_what_the_narrow_one_did(seed: int) -> None:
+    narrow = settled_encoder(seed)
+    wide = grow(narrow, WIDER)
     fbank = 3.0 * torch.randn(2, 60, SHAPE.num_mels) + 5.0
     with torch.inference_mode():
         before, _ = narrow.frames(fbank, narrow.initial_state(2))
@@ -32,13 +29,11 @@ def test_a_grown_encoder_computes_what_the_narrow_one_did(seed: int, shape: Enco
 
 
 def test_what_was_added_learns() -> None:
-    wide = grow(settled_encoder(0, PLAIN), SPECTRAL).train()
+    wide = grow(settled_encoder(0), WIDER).train()
     optimiser = torch.optim.SGD(wide.parameters(), lr=0.1)
     added = {
         "stem.linear.weight": (slice(SHAPE.channels, None),),
         "blocks.0.project.linear.weight": (slice(SHAPE.channels), slice(SHAPE.channels, None)),
-        "spectral.project.norm.weight": (slice(None),),
-        "spectral.enter.conv.weight": (slice(None),),
         "head_in.weight": (slice(SHAPE.head_hidden, None),),
     }
     begun = {name: wide.get_parameter(name)[place].clone() for name, place in added.items()}
@@ -52,8 +47,8 @@ def test_what_was_added_learns() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [replace(PLAIN, channels=8), replace(WIDER, features=20), replace(WIDER, kernel=5)]
+    "shape", [replace(SHAPE, channels=8), replace(WIDER, features=20), replace(WIDER, kernel=5)]
 )
 def test_another_shape_is_refused(shape: EncoderConfig) -> None:
     with pytest.raises(EarmarkError, match="does not grow into"):
-        grow(settled_encoder(0, PLAIN), shape)
+        grow(settled_encoder(0), shape)

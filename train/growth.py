@@ -1,8 +1,7 @@
 """A wider encoder that begins as the function of a narrower one (Net2Net, Chen et al., 2016).
 
-New channels begin with random weights, and nothing old reads them; convolutions over the mels begin
-with no say. What comes out is the narrower encoder's until training moves it. What that one cost to
-train is not spent again.
+New channels begin with random weights, and nothing old reads them: what comes out is the narrower
+encoder's until training moves it. What that one cost to train is not spent again.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edge.errors import EarmarkError
 from train.encoder import Encoder, EncoderConfig
@@ -22,13 +21,10 @@ def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
     """An encoder of the shape `config` that computes what `narrow` does, in evaluation mode.
 
     Raises:
-        EarmarkError: `config` differs in more than widths and convolutions over the mels, where
-            there were none, or is narrower somewhere.
+        EarmarkError: `config` differs in more than widths, or is narrower somewhere.
     """
     old = narrow.config
-    widths = ["channels", "attention", "head_hidden"]
-    if not old.spectral:
-        widths.append("spectral")
+    widths = ("channels", "attention", "head_hidden")
     alike = replace(config, **{width: getattr(old, width) for width in widths}) == old
     if not alike or any(getattr(config, width) < getattr(old, width) for width in widths):
         raise EarmarkError(
@@ -44,8 +40,6 @@ def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
         pairs = zip(values.chunk(parts, -1), weights[name].chunk(parts, -1), strict=True)
         weights[name] = torch.cat([_grown(*pair) for pair in pairs], -1)
     encoder.load_state_dict(weights)
-    if config.spectral and not old.spectral:
-        nn.init.zeros_(encoder.spectral.project.norm.weight)
     return encoder.eval()
 
 
