@@ -8,6 +8,7 @@ that most of its speech had before.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy as np
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
+from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, renamed
+from edge.overlap import Both, second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, ranking, standing
 from edge.statistics import Sums
@@ -54,6 +56,8 @@ class Stretch:
     statistics: Sums
     speaker: str = UNKNOWN
     standing: Standing = field(default_factory=Standing)
+    both: Sequence[Both] = ()  # where two speak at once
+    overlaps: tuple[Overlap, ...] = ()  # and whose the second voice is
 
     def event(self, final: bool) -> Segment:
         """The stretch as it is now, for subscribers."""
@@ -67,6 +71,7 @@ class Stretch:
             llr=self.standing.llr,
             runner_up=self.standing.runner_up,
             margin=self.standing.margin,
+            overlaps=self.overlaps,
         )
 
 
@@ -102,6 +107,7 @@ class Horizon:
 
     def _recluster(self, newest: Stretch) -> list[Event]:
         before = {s.id: s.speaker for s in self._stretches}
+        overlaps = {s.id: s.overlaps for s in self._stretches}
         clusters = self._clusters()
         names = self._names(clusters)
         created = [n for n in names if n not in {*before.values(), *self._book.names}]
@@ -119,7 +125,8 @@ class Horizon:
             first = min(s.start for s in self._stretches if s.speaker == name)
             events.append(SpeakerCreated(first, name))
         for stretch in self._stretches:
-            if stretch is newest or stretch.speaker != before[stretch.id]:
+            said = (before[stretch.id], overlaps[stretch.id])
+            if stretch is newest or (stretch.speaker, stretch.overlaps) != said:
                 if stretch is not newest:
                     stretch.rev += 1
                 events.append(stretch.event(final=False))
@@ -186,6 +193,9 @@ class Horizon:
             if stretch.speaker == UNKNOWN:
                 stretch.speaker = self._likeliest(ranked)
             stretch.standing = standing(stretch.speaker, ranked)
+            stretch.overlaps = second_voices(
+                self._model, self.voices, stretch.both, stretch.speaker
+            )
 
     def _likeliest(self, ranked: list[Score]) -> str:
         """Whom a stretch too short to stand alone is given to: never a person without evidence."""
@@ -227,8 +237,10 @@ class Horizon:
         self._book.merge(newer, older)
         events: list[Event] = [SpeakerMerged(settled.end, newer, older)]
         for stretch in self._stretches:
-            if stretch.speaker == newer:
-                stretch.speaker = older
+            event = stretch.event(final=False)
+            merged = renamed(event, newer, older)
+            if merged != event:
+                stretch.speaker, stretch.overlaps = merged.speaker, merged.overlaps
                 stretch.rev += 1
                 events.append(stretch.event(final=False))
         self._sum_voices()

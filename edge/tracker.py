@@ -17,6 +17,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
 from edge.horizon import Horizon, HorizonConfig, Stretch
+from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
@@ -36,6 +37,7 @@ class TrackerConfig:
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 60  # most speech behind a change when it is found
     change_llr: float = -1.0  # a change is cut where the two sides match worse than this
+    overlap_probability: float = 0.6  # of the encoder's, from which two voices are reported
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
@@ -46,6 +48,11 @@ class TrackerConfig:
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
                     "Correct the value",
                 )
+        if not 0.0 <= self.overlap_probability <= 1.0:
+            raise EarmarkError(
+                f"tracker.overlap_probability is {self.overlap_probability}, expected 0 to 1",
+                "Choose 0.6",
+            )
 
 
 def _lengths(least: int, most: int) -> NDArray[np.int64]:
@@ -163,6 +170,7 @@ class Tracker:
             llr=own.llr,
             runner_up=own.runner_up,
             margin=own.margin,
+            overlaps=second_voices(self._model, self.voices, self._both(), speaker),
         )
         return [self._shown, *verdict]
 
@@ -173,7 +181,9 @@ class Tracker:
             statistics = self._totals[-1]
             events += self._verdict(rank(self._model, self.voices, statistics))
             start, end = self._records[0].start, self._records[-1].end
-            stretch = Stretch(self._next_id, self._revision(), start, end, statistics)
+            stretch = Stretch(
+                self._next_id, self._revision(), start, end, statistics, both=self._both()
+            )
             events += self._horizon.add(stretch)
             self._next_id += 1
         self._records = []
@@ -181,6 +191,9 @@ class Tracker:
         self._shown = None
         self._said = None
         return events
+
+    def _both(self) -> list[Both]:
+        return both_speak(self._model, self._records, self.config.overlap_probability)
 
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1

@@ -15,6 +15,7 @@ from edge.events import (
     Envelope,
     Event,
     Health,
+    Overlap,
     Segment,
     SourceLost,
     SourceOpened,
@@ -43,6 +44,7 @@ EXAMPLES = [
     SpeechStarted(FAR),
     SpeechStopped(FAR),
     Segment(7, 2, "final", "ada", FAR, FAR + 16_000, 5.5, "speaker1", 2.25),
+    Segment(9, 0, "final", "ada", 0, 9, overlaps=(Overlap(2, 5, "ben"),)),
     Segment(8, 0, "provisional", "Zoë \N{SNOWMAN}", 0, 1),
     SpeakerCreated(FAR, "speaker2"),
     SpeakerMerged(FAR, "speaker2", "ada"),
@@ -121,7 +123,7 @@ def test_a_field_that_a_subscriber_does_not_know_is_no_error() -> None:
         (b'"sample":5', b'"begin":5'),
         (b'"speech.started"', b'"speech"'),
         (b'"seq":3', b'"seq":3.5'),
-        (b'"v":1', b'"w":1'),
+        (b'"v":2', b'"w":2'),
     ],
 )
 def test_another_shape_is_refused(was: bytes, becomes: bytes) -> None:
