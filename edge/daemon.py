@@ -25,6 +25,7 @@ from edge.resample import Resampler
 from edge.sources import Block, Source
 
 QUEUE_BLOCKS = 8
+KEEP_SECONDS = 60.0  # from one writing of the state to the next
 TICK = 0.1  # seconds within which a stop is noticed
 READER_PATIENCE = 2.0  # seconds for the reader to end; one that a broken driver holds is left
 
@@ -105,6 +106,7 @@ def serve(
     stop: Stop,
     *,
     health_seconds: float = 5.0,
+    keep: Callable[[], None] | None = None,
 ) -> None:
     """Hear a source to its end, or until `stop` is asked, and publish what the pipeline says.
 
@@ -116,12 +118,14 @@ def serve(
         publisher: stays open.
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next.
+        keep: called every minute and once the pipeline is flushed, to keep its state.
 
     Raises:
         EarmarkError: the source cannot be opened, or failed.
     """
     station = _Station(pipeline, publisher)
     next_beat = time.monotonic() + health_seconds
+    next_keep = time.monotonic() + KEEP_SECONDS
     try:
         with open_source() as source:
             station.say([SourceOpened(source.name, source.rate, source.channels)])
@@ -134,7 +138,12 @@ def serve(
                     if time.monotonic() >= next_beat:
                         station.beat()
                         next_beat = time.monotonic() + health_seconds
+                    if keep is not None and time.monotonic() >= next_keep:
+                        keep()
+                        next_keep = time.monotonic() + KEEP_SECONDS
         station.say(feed.flush())
+        if keep is not None:
+            keep()
         station.say([SourceLost(pipeline.position, reader.reason)])
         if reader.error is not None:
             raise reader.error

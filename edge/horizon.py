@@ -20,6 +20,7 @@ from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, 
 from edge.overlap import Both, second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, ranking, standing
+from edge.state import State, new_state
 from edge.statistics import Sums
 
 
@@ -30,7 +31,7 @@ class HorizonConfig:
     seconds: float = 60.0  # how far back a stretch may still change its speaker
     stretches: int = 48  # at most so many are kept open, whatever their age
     seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
-    new_speech: float = 2.0  # least speech of a new speaker
+    new_speech: float = 4.0  # least speech of a new speaker
     merge_llr: float = 0.0  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
@@ -88,6 +89,19 @@ class Horizon:
         self._stretches: list[Stretch] = []
         self.voices: list[Voice] = list(book.voices)
 
+    def state(self, segments: int) -> State:
+        """What the next run should know: all voices without a name, settled or not yet.
+
+        `segments`: how many have begun.
+        """
+        voices = {v.name: v.statistics for v in self.voices if not v.enrolled}
+        return new_state(self._model, self._book.named, segments, voices)
+
+    def restore(self, state: State, elsewhere: bool) -> None:
+        """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
+        self._book.restore(state, elsewhere)
+        self.voices = list(self._book.voices)
+
     def add(self, stretch: Stretch) -> list[Event]:
         """Take in a stretch that has closed; returns it and every correction it brings."""
         self._stretches.append(stretch)
@@ -140,8 +154,8 @@ class Horizon:
         rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
         if not rows:
             return []
-        enrolled = np.array([voice.enrolled for voice in settled], dtype=bool)
-        groups = agglomerate(self._model, np.stack(rows), enrolled, config.merge_llr)
+        elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
+        groups = agglomerate(self._model, np.stack(rows), elsewhere, config.merge_llr)
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= config.new_speech]
@@ -162,7 +176,7 @@ class Horizon:
     def _sum_voices(self) -> None:
         """The voices: what is settled, and the stretches that are theirs at present."""
         sums = {voice.name: voice.statistics for voice in self._book.voices}
-        enrolled = {voice.name for voice in self._book.voices if voice.enrolled}
+        settled = {voice.name: voice for voice in self._book.voices}
         for stretch in self._stretches:
             if stretch.speaker != UNKNOWN:
                 own = sums.get(stretch.speaker, 0.0)
@@ -170,7 +184,13 @@ class Horizon:
         if sums:
             embeddings = self._model.embed(np.stack(list(sums.values())))
             self.voices = [
-                Voice(name, statistics, embedding, name in enrolled)
+                Voice(
+                    name,
+                    statistics,
+                    embedding,
+                    enrolled=name in settled and settled[name].enrolled,
+                    elsewhere=name in settled and settled[name].elsewhere,
+                )
                 for (name, statistics), embedding in zip(sums.items(), embeddings, strict=True)
             ]
 

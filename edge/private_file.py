@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,3 +32,22 @@ def write_private(path: Path, data: bytes) -> None:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file that may be there already; what was in it stays until all is on disk.
+
+    Raises:
+        EarmarkError: it cannot be written.
+    """
+    path = path.resolve()  # a link stays one
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.unlink(missing_ok=True)
+        write_private(partial, data)
+        partial.replace(path)
+    except OSError as error:
+        raise EarmarkError(f"cannot write {path}: {error.strerror}", "Give another file") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
+from edge.state import State
 from edge.statistics import Profile, Sums
 
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
@@ -82,7 +83,7 @@ class Tracker:
         self._records: list[Record] = []  # speech of the open segment
         self._totals: list[Sums] = []  # statistics from its start to each record
         self._gap = 0
-        self._next_id = 0
+        self._next_id = 0  # of the open segment
         self._shown: Segment | None = None  # last revision of the open segment
         self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
 
@@ -90,6 +91,18 @@ class Tracker:
     def voices(self) -> list[Voice]:
         """Every voice known at present, enrolled ones included."""
         return self._horizon.voices
+
+    def state(self) -> State:
+        """What the tracker of the next run should know."""
+        return self._horizon.state(segments=self._next_id + 1)
+
+    def restore(self, state: State, elsewhere: bool) -> None:
+        """Before the first record: go on with the voices of an earlier run.
+
+        `elsewhere`: it heard another recording, in another room or over another line.
+        """
+        self._horizon.restore(state, elsewhere)
+        self._next_id = state.segments
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""

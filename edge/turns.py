@@ -14,7 +14,8 @@ def turns_from_events(events: Iterable[Event]) -> list[Turn]:
 
     Of each segment its last revision counts; where two voices overlap, both have a turn. A merge
     renames all that the voice that is gone has said. Segments of one speaker that touch are one
-    turn; any silence between them keeps them apart. A segment whose voice is nobody's is a turn of `unknown`.
+    turn; any silence between them keeps them apart. A segment whose voice is nobody's is a turn of
+    `unknown`.
     """
     segments: dict[int, Segment] = {}
     heirs: dict[str, str] = {}

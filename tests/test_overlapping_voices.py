@@ -20,7 +20,7 @@ from edge.turns import turns_from_events
 
 @cache
 def mixed() -> tuple[int, tuple[Event, ...]]:
-    """The conversation, then two of its voices at once; the sample where that begins, and events."""
+    """The conversation, then two of its voices at once; where that begins, and the events."""
     turns = sorted(read_rttm(TRUTH), key=lambda turn: turn.start - turn.end)
     first = turns[0]
     second = next(turn for turn in turns if turn.speaker != first.speaker)

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 from edge.config import Config, SourceConfig, load
 from edge.daemon import Stop, serve
 from edge.encoder import Model
+from edge.errors import EarmarkError
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
+from edge.state import read_state, write_state
 from edge.store import Store
 
 EPILOG = """\
@@ -56,6 +59,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
+    parser.add_argument(
+        "--state", metavar="FILE", help="where speaker1 and so on outlive a restart"
+    )
     parser.add_argument("--key", metavar="FILE", help="of an encrypted store")
     parser.add_argument(
         "--wait-subscriber", action="store_true", help="hear nothing before somebody listens"
@@ -77,6 +83,13 @@ def run(args: argparse.Namespace) -> int:
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
             profiles = store.profiles()
         pipeline = Pipeline(model, profiles, config.pipeline)
+        keep = None
+        if config.state:
+            path = Path(config.state)
+            before = read_state(path, model)
+            if before is not None:
+                pipeline.restore(before, elsewhere=False)
+            keep = partial(keep_state, path, pipeline)
         print(f"earmark: publishing '{config.stream}' on {publisher.endpoint}", file=sys.stderr)
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
@@ -87,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
             publisher,
             stop,
             health_seconds=config.health_seconds,
+            keep=keep,
         )
     return 0
 
@@ -102,6 +116,14 @@ def open_source(config: SourceConfig) -> Source:
     if config.file is not None:
         return FileSource(Path(config.file), realtime=not config.fast)
     return MicrophoneSource(config.mic)
+
+
+def keep_state(path: Path, pipeline: Pipeline) -> None:
+    """Write the voices without a name; a full disk is told, and does not stop the daemon."""
+    try:
+        write_state(path, pipeline.state())
+    except EarmarkError as error:
+        print(f"earmark: {error}", file=sys.stderr)
 
 
 def stop_on_signals() -> Stop:
@@ -130,7 +152,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         config,
         source=source,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "stream", "model", "store", "key"),
+        **_given(args, "endpoint", "stream", "model", "store", "state", "key"),
     )
 
 
