@@ -29,7 +29,7 @@ class HorizonConfig:
     """Speech in seconds, thresholds in llr (nats)."""
 
     seconds: float = 60.0  # how far back a stretch may still change its speaker
-    stretches: int = 48  # at most so many are kept open, whatever their age
+    stretches: int = 96  # at most so many are kept open, whatever their age
     seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
     new_speech: float = 4.0  # least speech of a new speaker
     merge_llr: float = 0.0  # clusters that match at least so well are one voice

@@ -7,6 +7,7 @@ settles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,18 +33,30 @@ class TrackerConfig:
     """Lengths are in records (a tenth of a second of speech), thresholds in llr (nats)."""
 
     max_gap: int = 5  # silence that ends a segment
-    max_segment: int = 300  # longer segments are cut, so that memory is bounded
+    max_segment: int = 120  # longer segments are cut: their parts may turn out to be two voices
+    max_unknown: int = 40  # the same while nobody is recognised, so that a new voice is soon made
     min_segment: int = 3  # shorter ones are taken for noise
     first_label: int = 4  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 60  # most speech behind a change when it is found
     change_llr: float = -1.0  # a change is cut where the two sides match worse than this
+    recent: int = 8  # speech by which another voice that is known is noticed
+    switch_llr: float = 3.0  # by so much it has to match better than the one before
+    guess_llr: float = -2.0  # from here on a voice without a name is shown, before it is sure
     overlap_probability: float = 0.6  # of the encoder's, from which two voices are reported
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
-        counts = ("max_gap", "max_segment", "min_segment", "first_label", "min_side", "look_back")
-        for name in counts:
+        for name in (
+            "max_gap",
+            "max_segment",
+            "max_unknown",
+            "min_segment",
+            "first_label",
+            "min_side",
+            "look_back",
+            "recent",
+        ):
             if getattr(self, name) < 1:
                 raise EarmarkError(
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
@@ -58,7 +71,7 @@ class TrackerConfig:
 
 def _lengths(least: int, most: int) -> NDArray[np.int64]:
     """Even numbers from the least to the most, each greater than the last by a third or so."""
-    count = 1 + max(0, round(np.log(most / least) / np.log(1.3)))
+    count = 1 + max(0, math.ceil(np.log(most / least) / np.log(1.3)))
     lengths = np.geomspace(least, max(least, most), count)
     unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
     return unique
@@ -113,7 +126,7 @@ class Tracker:
         self._append(record)
         if len(self._records) % STEP:
             return []
-        change = self._change()
+        change = self._change() or self._switch()
         if change is not None:
             newer = self._records[change:]
             del self._records[change:], self._totals[change:]
@@ -121,9 +134,10 @@ class Tracker:
             for earlier in newer:
                 self._append(earlier)
             return events + self._show()
-        if len(self._records) >= self.config.max_segment:
-            return self._close()
-        return self._show()
+        events = self._show()
+        unknown = self._shown is not None and self._shown.speaker == UNKNOWN
+        most = self.config.max_unknown if unknown else self.config.max_segment
+        return events + self._close() if len(self._records) >= most else events
 
     def finish(self) -> list[Event]:
         """The stream ended or broke off: close what is open, and make everything final."""
@@ -143,6 +157,25 @@ class Tracker:
         last = places[worst - 1] if worst > 0 else places[worst]
         first = places[worst + 1] if worst + 1 < len(places) else places[worst]
         near = np.arange(first, last + 1, STEP)
+        return int(near[np.argmin(self._one_voice(near))])
+
+    def _switch(self) -> int | None:
+        """Where one known voice has taken over from another, sooner than by the sound alone."""
+        recent = self.config.recent
+        count = len(self._records)
+        if count < recent + recent // 2 or len(self.voices) < 2:
+            return None
+        older = self._totals[count - recent - 1]
+        before = rank(self._model, self.voices, older)[0]
+        ranked = rank(self._model, self.voices, self._totals[-1] - older)
+        now = ranked[0]
+        if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
+            return None
+        left = next(score.llr for score in ranked if score.speaker == before.speaker)
+        if now.llr - left < self.config.switch_llr:
+            return None
+        near = np.arange(count - recent - recent // 2, count - recent // 2 + 1, STEP)
+        near = near[near >= STEP]
         return int(near[np.argmin(self._one_voice(near))])
 
     def _one_voice(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -166,8 +199,7 @@ class Tracker:
         if count < self.config.first_label:
             return []
         ranked = rank(self._model, self.voices, self._totals[-1])
-        known = ranked and ranked[0].llr >= self.config.horizon.known_llr
-        speaker = ranked[0].speaker if known else UNKNOWN
+        speaker = self._likeliest(ranked)
         verdict = self._verdict(ranked)
         due = count % 10 == 0
         if self._shown is not None and self._shown.speaker == speaker and not due:
@@ -186,6 +218,15 @@ class Tracker:
             overlaps=second_voices(self._model, self.voices, self._both(), speaker),
         )
         return [self._shown, *verdict]
+
+    def _likeliest(self, ranked: list[Score]) -> str:
+        """Who is shown while a segment is open: a name only with the odds for it."""
+        enrolled = {voice.name for voice in self.voices if voice.enrolled}
+        for score in ranked:
+            named = score.speaker in enrolled
+            if score.llr >= (self.config.horizon.known_llr if named else self.config.guess_llr):
+                return score.speaker
+        return UNKNOWN
 
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""
