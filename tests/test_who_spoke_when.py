@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -37,16 +38,18 @@ def judged(events: list[Event]) -> Comparison:
 
 
 def telephone(samples: Samples) -> Samples:
-    return soxr.resample(soxr.resample(samples, RATE, 8000), 8000, RATE).astype(np.float32)
+    narrow: Samples = soxr.resample(soxr.resample(samples, RATE, 8000), 8000, RATE)
+    return narrow
 
 
 def overdriven(samples: Samples) -> Samples:
-    return np.clip(samples * 4.0, -0.5, 0.5).astype(np.float32)
+    clipped: Samples = np.clip(samples * np.float32(4.0), -0.5, 0.5)
+    return clipped
 
 
 @pytest.mark.parametrize("through", [telephone, overdriven])
-def test_a_bad_line_leaves_most_labels_right(through: object) -> None:
-    samples = through(conversation())  # type: ignore[operator]
+def test_a_bad_line_leaves_most_labels_right(through: Callable[[Samples], Samples]) -> None:
+    samples = through(conversation())
     events = events_of([samples], pipeline([]))
     assert_consistent(events, len(samples))
     assert judged(events).right > 0.6
