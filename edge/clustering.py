@@ -17,15 +17,15 @@ from edge.statistics import Sums
 
 
 def agglomerate(
-    model: Model, statistics: Sums, enrolled: NDArray[np.bool_], threshold: float
+    model: Model, statistics: Sums, settled: NDArray[np.bool_], threshold: float
 ) -> list[list[int]]:
     """Merge the likeliest pair of clusters while their llr is at least the threshold.
 
     Args:
         model: embeds and scores.
         statistics: one row a cluster to begin with (rows, size).
-        enrolled: the first rows are speakers known to be different, never merged with each other;
-            whether each of these was enrolled, from other recordings.
+        settled: the first rows are speakers known to be different, never merged with each other;
+            whether each of these is known from other recordings.
         threshold: in llr (nats).
 
     Returns:
@@ -34,16 +34,16 @@ def agglomerate(
     members = [[row] for row in range(len(statistics))]
     if len(statistics) < 2:
         return members
-    settled = len(enrolled)
+    fixed = len(settled)
     elsewhere = np.zeros(len(statistics), dtype=bool)
-    elsewhere[:settled] = enrolled
+    elsewhere[:fixed] = settled
     sums = statistics.copy()
     embeddings = model.embed(sums)
     seconds = model.seconds(sums)
     apart = elsewhere[:, None] | elsewhere[None]
     llrs = odds(model, embeddings @ embeddings.T, seconds[:, None], seconds[None], apart)
     np.fill_diagonal(llrs, -np.inf)
-    llrs[:settled, :settled] = -np.inf
+    llrs[:fixed, :fixed] = -np.inf
     while True:
         first, second = sorted(np.unravel_index(int(np.argmax(llrs)), llrs.shape))
         if llrs[first, second] < threshold:
@@ -56,8 +56,8 @@ def agglomerate(
         row = odds(model, embeddings @ embeddings[first], seconds, seconds[first], apart[first])
         row[[not rows for rows in members]] = -np.inf
         row[first] = -np.inf
-        if first < settled:
-            row[:settled] = -np.inf
+        if first < fixed:
+            row[:fixed] = -np.inf
         llrs[first], llrs[:, first] = row, row
         llrs[second], llrs[:, second] = -np.inf, -np.inf
 
@@ -78,13 +78,13 @@ def leave_one_out(
     seconds = model.seconds(statistics)
     sums = np.stack([voice.statistics for voice in voices])
     known = np.stack([voice.embedding for voice in voices])
-    enrolled = np.array([voice.enrolled for voice in voices])
-    llrs = odds(model, embeddings @ known.T, seconds[:, None], model.seconds(sums)[None], enrolled)
+    elsewhere = np.array([voice.elsewhere for voice in voices])
+    llrs = odds(model, embeddings @ known.T, seconds[:, None], model.seconds(sums)[None], elsewhere)
     owned = np.flatnonzero(owner >= 0)
     if len(owned):
         rest = sums[owner[owned]] - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
         cosines = np.sum(model.embed(rest) * embeddings[owned], axis=1)
-        own = odds(model, cosines, seconds[owned], model.seconds(rest), enrolled[owner[owned]])
+        own = odds(model, cosines, seconds[owned], model.seconds(rest), elsewhere[owner[owned]])
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

@@ -46,6 +46,7 @@ class Config:
     model: str | None = None  # folder of the encoder; none: the one that ships with Earmark
     calibration: str | None = None  # of earmark calibrate; none: the user's own, if there is one
     store: str | None = None  # file of the enrolled speakers; none: the user's own
+    state: str | None = None  # folder where voices without a name outlive a restart; none: nowhere
     key: str | None = None  # key file of an encrypted store; none: it is not encrypted
     health_seconds: float = 5.0  # from one heartbeat to the next
     wait_for_subscriber: bool = False  # hear nothing before somebody listens

@@ -18,6 +18,7 @@ from edge.reader import TICK, Ended, Item, Reader
 from edge.sources import Source
 from edge.station import Station
 
+KEEP_SECONDS = 60.0  # from one writing of the voices to the next
 PATIENCE = 2.0  # seconds for sources to end once asked; one that a driver holds is left behind
 STOPPED = "the daemon was asked to stop"
 
@@ -37,12 +38,14 @@ class Stream:
     """A source and what hears it.
 
     `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
-    and `pipeline` is a fresh one.
+    and `pipeline` has heard nothing yet. `keep` is called every minute and once the pipeline is
+    flushed, to keep what it knows.
     """
 
     name: str
     open_source: Callable[[], Source]
     pipeline: Pipeline
+    keep: Callable[[], None] | None = None
 
 
 def serve(
@@ -78,7 +81,7 @@ class _House:
     def __init__(self, streams: Sequence[Stream], publisher: Publisher) -> None:
         self.failure: Exception | None = None
         self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
-        self._stations = [Station(s.name, s.pipeline, publisher) for s in streams]
+        self._stations = [Station(s.name, s.pipeline, publisher, s.keep) for s in streams]
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
         self._closing = False
 
@@ -86,6 +89,7 @@ class _House:
         for reader in self._readers:
             reader.start()
         next_beat = time.monotonic() + health_seconds
+        next_keep = time.monotonic() + KEEP_SECONDS
         silence = 0.0  # seconds without an item
         while not all(station.ended for station in self._stations):
             if stop.asked:
@@ -104,6 +108,10 @@ class _House:
                 for station in self._stations:
                     if not station.ended:
                         station.beat()
+            if time.monotonic() >= next_keep:
+                next_keep = time.monotonic() + KEEP_SECONDS
+                for station in self._stations:
+                    station.keep()
 
     def leave(self) -> None:
         """End what has not ended."""

@@ -19,6 +19,7 @@ from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn
+from edge.state import State
 from edge.statistics import Profile
 from edge.turns import turns_from_events
 
@@ -27,21 +28,32 @@ SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})
 
 @dataclass(frozen=True)
 class Diarization:
-    """Who spoke when in a recording of so many seconds."""
+    """Who spoke when in a recording of so many seconds, and whom the next may have in common."""
 
     path: Path
     turns: list[Turn]
     seconds: float
+    after: State
 
 
 def diarize(
-    path: Path, model: Model, profiles: Sequence[Profile], blocks: Iterable[NDArray[np.float32]]
+    path: Path,
+    model: Model,
+    profiles: Sequence[Profile],
+    blocks: Iterable[NDArray[np.float32]],
+    before: State | None = None,
 ) -> Diarization:
-    """The turns of a recording, samples (n,) at 16 kHz, by the way of a live source."""
+    """The turns of a recording, samples (n,) at 16 kHz, by the way of a live source.
+
+    `before`: who is known by a number from other recordings.
+    """
     pipeline = Pipeline(model, profiles, PipelineConfig())
+    if before is not None:
+        pipeline.restore(before, elsewhere=True)
     events = [event for block in blocks for event in pipeline.push(block)]
     events += pipeline.flush()
-    return Diarization(path, turns_from_events(events), pipeline.position / SAMPLE_RATE)
+    seconds = pipeline.position / SAMPLE_RATE
+    return Diarization(path, turns_from_events(events), seconds, pipeline.state())
 
 
 def recordings(paths: Iterable[Path]) -> list[Path]:

@@ -63,12 +63,20 @@ class SpeechStopped(msgspec.Struct, tag="speech.stopped", frozen=True):
     sample: int
 
 
+class Overlap(msgspec.Struct, frozen=True):
+    """Samples [start, end) of a segment in which `speaker` talks as well."""
+
+    start: int
+    end: int
+    speaker: str
+
+
 class Segment(msgspec.Struct, tag="segment", frozen=True):
     """A stretch of one voice. A later revision of the same `id` replaces the earlier ones.
 
     `llr` is the natural-log likelihood ratio that the stretch is `speaker`'s voice, against that of
     anybody else; it is absent for the first stretch of a new voice. `margin` is by how much
-    it exceeds the `runner_up`'s.
+    it exceeds the `runner_up`'s. `overlaps` tell where another voice is heard at the same time.
     """
 
     id: int
@@ -80,6 +88,7 @@ class Segment(msgspec.Struct, tag="segment", frozen=True):
     llr: float | None = None
     runner_up: str | None = None
     margin: float | None = None
+    overlaps: tuple[Overlap, ...] = ()
 
 
 class SpeakerCreated(msgspec.Struct, tag="speaker.created", frozen=True):
@@ -181,6 +190,24 @@ def decode(data: bytes) -> Envelope:
         msgspec.DecodeError: not JSON, or not of this shape (`ValidationError`).
     """
     return _decoder.decode(data)
+
+
+def spoken(segment: Segment) -> list[tuple[int, int, str]]:
+    """Everybody who talks in a segment: (start, end, speaker), its own speaker first."""
+    others = [(other.start, other.end, other.speaker) for other in segment.overlaps]
+    return [(segment.start, segment.end, segment.speaker), *others]
+
+
+def renamed(segment: Segment, speaker: str, into: str) -> Segment:
+    """The segment after a merge: `into` has said what `speaker` said."""
+    own = into if segment.speaker == speaker else segment.speaker
+    overlaps = tuple(
+        Overlap(other.start, other.end, into if other.speaker == speaker else other.speaker)
+        for other in segment.overlaps
+    )
+    return msgspec.structs.replace(
+        segment, speaker=own, overlaps=tuple(o for o in overlaps if o.speaker != own)
+    )
 
 
 def family(event: Event) -> str:

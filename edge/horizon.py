@@ -8,6 +8,7 @@ that most of its speech had before.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,9 +16,11 @@ import numpy as np
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
+from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, renamed
+from edge.overlap import Both, second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, rank, ranking, standing
+from edge.state import State, new_state
 from edge.statistics import Sums
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
@@ -28,9 +31,9 @@ class HorizonConfig:
     """Speech in seconds, thresholds in llr (nats)."""
 
     seconds: float = 60.0  # how far back a stretch may still change its speaker
-    stretches: int = 48  # at most so many are kept open, whatever their age
+    stretches: int = 96  # at most so many are kept open, whatever their age
     seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
-    new_speech: float = 2.0  # least speech of a new speaker
+    new_speech: float = 4.0  # least speech of a new speaker
     merge_llr: float = 0.0  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
@@ -56,6 +59,8 @@ class Stretch:
     statistics: Sums
     speaker: str = UNKNOWN
     standing: Standing = field(default_factory=Standing)
+    both: Sequence[Both] = ()  # where two speak at once
+    overlaps: tuple[Overlap, ...] = ()  # and whose the second voice is
 
     def event(self, final: bool) -> Segment:
         """The stretch as it is now, for subscribers."""
@@ -69,6 +74,7 @@ class Stretch:
             llr=self.standing.llr,
             runner_up=self.standing.runner_up,
             margin=self.standing.margin,
+            overlaps=self.overlaps,
         )
 
 
@@ -85,6 +91,19 @@ class Horizon:
         self._stretches: list[Stretch] = []
         self._unsorted = 0  # stretches since the last clustering
         self.voices: list[Voice] = list(book.voices)
+
+    def state(self, segments: int) -> State:
+        """What the next run should know: all voices without a name, settled or not yet.
+
+        `segments`: how many have begun.
+        """
+        voices = {v.name: v.statistics for v in self.voices if not v.enrolled}
+        return new_state(self._model, self._book.named, segments, voices)
+
+    def restore(self, state: State, elsewhere: bool) -> None:
+        """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
+        self._book.restore(state, elsewhere)
+        self.voices = list(self._book.voices)
 
     def add(self, stretch: Stretch, sparing: bool = False) -> list[Event]:
         """Take in a stretch that has closed; returns it and every correction it brings.
@@ -122,6 +141,7 @@ class Horizon:
 
     def _recluster(self, newest: Stretch) -> list[Event]:
         before = {s.id: s.speaker for s in self._stretches}
+        overlaps = {s.id: s.overlaps for s in self._stretches}
         clusters = self._clusters()
         names = self._names(clusters)
         created = [n for n in names if n not in {*before.values(), *self._book.names}]
@@ -139,7 +159,8 @@ class Horizon:
             first = min(s.start for s in self._stretches if s.speaker == name)
             events.append(SpeakerCreated(first, name))
         for stretch in self._stretches:
-            if stretch is newest or stretch.speaker != before[stretch.id]:
+            said = (before[stretch.id], overlaps[stretch.id])
+            if stretch is newest or (stretch.speaker, stretch.overlaps) != said:
                 if stretch is not newest:
                     stretch.rev += 1
                 events.append(stretch.event(final=False))
@@ -153,8 +174,8 @@ class Horizon:
         rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
         if not rows:
             return []
-        enrolled = np.array([voice.enrolled for voice in settled], dtype=bool)
-        groups = agglomerate(self._model, np.stack(rows), enrolled, config.merge_llr)
+        elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
+        groups = agglomerate(self._model, np.stack(rows), elsewhere, config.merge_llr)
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= config.new_speech]
@@ -175,7 +196,7 @@ class Horizon:
     def _sum_voices(self) -> None:
         """The voices: what is settled, and the stretches that are theirs at present."""
         sums = {voice.name: voice.statistics for voice in self._book.voices}
-        enrolled = {voice.name for voice in self._book.voices if voice.enrolled}
+        settled = {voice.name: voice for voice in self._book.voices}
         for stretch in self._stretches:
             if stretch.speaker != UNKNOWN:
                 own = sums.get(stretch.speaker, 0.0)
@@ -183,7 +204,13 @@ class Horizon:
         if sums:
             embeddings = self._model.embed(np.stack(list(sums.values())))
             self.voices = [
-                Voice(name, statistics, embedding, name in enrolled)
+                Voice(
+                    name,
+                    statistics,
+                    embedding,
+                    enrolled=name in settled and settled[name].enrolled,
+                    elsewhere=name in settled and settled[name].elsewhere,
+                )
                 for (name, statistics), embedding in zip(sums.items(), embeddings, strict=True)
             ]
 
@@ -206,6 +233,9 @@ class Horizon:
             if stretch.speaker == UNKNOWN:
                 stretch.speaker = self._likeliest(ranked)
             stretch.standing = standing(stretch.speaker, ranked)
+            stretch.overlaps = second_voices(
+                self._model, self.voices, stretch.both, stretch.speaker
+            )
 
     def _likeliest(self, ranked: list[Score]) -> str:
         """Whom a stretch too short to stand alone is given to: never a person without evidence."""
@@ -247,8 +277,10 @@ class Horizon:
         self._book.merge(newer, older)
         events: list[Event] = [SpeakerMerged(settled.end, newer, older)]
         for stretch in self._stretches:
-            if stretch.speaker == newer:
-                stretch.speaker = older
+            event = stretch.event(final=False)
+            merged = renamed(event, newer, older)
+            if merged != event:
+                stretch.speaker, stretch.overlaps = merged.speaker, merged.overlaps
                 stretch.rev += 1
                 events.append(stretch.event(final=False))
         self._sum_voices()

@@ -17,6 +17,7 @@ from edge.events import Event, SourceGap, SourceOverflow, SpeechStarted, SpeechS
 from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.scoring import OperatingPoint
+from edge.state import State
 from edge.statistics import Profile
 from edge.tracker import Tracker, TrackerConfig
 
@@ -54,6 +55,17 @@ class Pipeline:
     @shedding.setter
     def shedding(self, level: int) -> None:
         self._tracker.shedding = level
+
+    def state(self) -> State:
+        """The voices without a name, for the pipeline of the next run."""
+        return self._tracker.state()
+
+    def restore(self, state: State, *, elsewhere: bool) -> None:
+        """Before the first sample: go on with the voices of an earlier run.
+
+        `elsewhere`: it heard another recording, in another room or over another line.
+        """
+        self._tracker.restore(state, elsewhere)
 
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""

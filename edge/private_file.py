@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,11 +35,12 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def replace_private(path: Path, data: bytes) -> None:
-    """Write a file in place of what is there; that stays until all is written.
+    """Write a file that may be there already; what was in it stays until all is on disk.
 
     Raises:
         EarmarkError: it cannot be written.
     """
+    path = path.resolve()  # a link stays one
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -49,3 +51,6 @@ def replace_private(path: Path, data: bytes) -> None:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.scoring import weighted_llr
+from edge.state import State
 from edge.statistics import Profile, Sums
 
 UNKNOWN = "unknown"
@@ -18,12 +19,17 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Voice:
-    """A voice: what is known of it, and its embedding (size,), unit length."""
+    """A voice: what is known of it, and its embedding (size,), unit length.
+
+    `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
+    from other recordings, so that scores with it are scores between recordings.
+    """
 
     name: str
     statistics: Sums
     embedding: NDArray[np.float64]
     enrolled: bool
+    elsewhere: bool
 
 
 @dataclass(frozen=True)
@@ -59,20 +65,20 @@ def rank(model: Model, voices: Sequence[Voice], statistics: Sums) -> list[Score]
     known = np.stack([voice.statistics for voice in voices])
     embeddings = np.stack([voice.embedding for voice in voices])
     cosines = embeddings @ model.embed(statistics[None])[0]
-    enrolled = np.array([voice.enrolled for voice in voices])
-    llrs = odds(model, cosines, model.seconds(statistics), model.seconds(known), enrolled)
+    elsewhere = np.array([voice.elsewhere for voice in voices])
+    llrs = odds(model, cosines, model.seconds(statistics), model.seconds(known), elsewhere)
     return ranking(voices, llrs)
 
 
 def odds(
-    model: Model, cosines: Floats, first: Floats, second: Floats, enrolled: NDArray[np.bool_]
+    model: Model, cosines: Floats, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
 ) -> Floats:
     """Llrs of cosines, of the same shape, with `first` and `second` seconds of speech.
 
-    `enrolled`: where one side comes from another recording than the other.
+    `elsewhere`: where one side comes from another recording than the other.
     """
     pairs = zip(model.across.weights, model.within.weights, strict=True)
-    weights = [np.where(enrolled, across, within) for across, within in pairs]
+    weights = [np.where(elsewhere, across, within) for across, within in pairs]
     return weighted_llr(weights, cosines, first, second)
 
 
@@ -87,10 +93,17 @@ class SpeakerBook:
 
     def __init__(self, model: Model, profiles: Sequence[Profile]) -> None:
         self._model = model
-        self._named = 0
+        self.named = 0  # numbers given so far
         self.voices: list[Voice] = []
         for profile in profiles:
-            self._add(profile.name, profile.statistics, enrolled=True)
+            self._add(profile.name, profile.statistics, enrolled=True, elsewhere=True)
+
+    def restore(self, state: State, elsewhere: bool) -> None:
+        """Go on with the voices of an earlier run; `elsewhere`: it heard another recording."""
+        self.named = state.named
+        for known in state.voices:
+            if known.name not in self.names:  # somebody may be enrolled as that by now
+                self._add(known.name, known.sums, enrolled=False, elsewhere=elsewhere)
 
     @property
     def names(self) -> list[str]:
@@ -99,15 +112,15 @@ class SpeakerBook:
 
     def new_name(self) -> str:
         """The next number for a voice without a name; none is given twice."""
-        self._named += 1
-        while (name := f"speaker{self._named}") in self.names:  # somebody may be enrolled as that
-            self._named += 1
+        self.named += 1
+        while (name := f"speaker{self.named}") in self.names:  # somebody may be enrolled as that
+            self.named += 1
         return name
 
     def learn(self, name: str, statistics: Sums) -> None:
         """Add speech to a voice, old or new. An enrolled one grows here, not in the store."""
         if name not in self.names:
-            self._add(name, statistics, enrolled=False)
+            self._add(name, statistics, enrolled=False, elsewhere=False)
             return
         voice = self[name]
         voice.statistics = voice.statistics + statistics
@@ -138,6 +151,6 @@ class SpeakerBook:
     def __getitem__(self, name: str) -> Voice:
         return next(voice for voice in self.voices if voice.name == name)
 
-    def _add(self, name: str, statistics: Sums, enrolled: bool) -> None:
+    def _add(self, name: str, statistics: Sums, *, enrolled: bool, elsewhere: bool) -> None:
         embedding = self._model.embed(statistics[None])[0]
-        self.voices.append(Voice(name, statistics, embedding, enrolled))
+        self.voices.append(Voice(name, statistics, embedding, enrolled, elsewhere))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge.clock import now
@@ -30,14 +30,22 @@ class Station:
         name: of the stream, first part of its topics.
         pipeline: a fresh one.
         publisher: shared by all streams.
+        keep: keeps what the pipeline knows.
     """
 
-    def __init__(self, name: str, pipeline: Pipeline, publisher: Publisher) -> None:
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        publisher: Publisher,
+        keep: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self.opened = False
         self.ended = False
         self._pipeline = pipeline
         self._publisher = publisher
+        self._keep = keep
         self._feed: Feed | None = None  # None while there is no source
         self._ladder = Ladder()
         self._lag = 0.0
@@ -60,8 +68,14 @@ class Station:
         """Publish what was waiting, why there is no more, and the last heartbeat."""
         if self.opened:
             self._break(reason)
+        self.keep()
         self.ended = True
         self.beat()
+
+    def keep(self) -> None:
+        """Keep what the pipeline knows, while there is more to come or for the last time."""
+        if self._keep is not None and not self.ended:
+            self._keep()
 
     def beat(self) -> None:
         """Publish a heartbeat."""

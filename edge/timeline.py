@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from edge.events import (
     Envelope,
     Event,
@@ -24,6 +22,8 @@ from edge.events import (
     SpeechStarted,
     SpeechStopped,
     Verdict,
+    renamed,
+    spoken,
 )
 
 SAMPLE_RATE = 16_000
@@ -74,8 +74,13 @@ class Timeline:
 
     def seconds(self, speaker: str) -> float:
         """Seconds that a speaker has spoken in this session."""
-        spoken = sum(s.end - s.start for s in self.segments.values() if s.speaker == speaker)
-        return self.speakers.get(speaker, 0.0) + spoken / SAMPLE_RATE
+        samples = sum(
+            end - start
+            for segment in self.segments.values()
+            for start, end, name in spoken(segment)
+            if name == speaker
+        )
+        return self.speakers.get(speaker, 0.0) + samples / SAMPLE_RATE
 
     def apply(self, envelope: Envelope) -> None:
         """Take one event in. A new session begins a new timeline."""
@@ -109,14 +114,14 @@ class Timeline:
         if too_old or (known is not None and known.rev >= segment.rev):
             return
         self.segments[segment.id] = segment
-        self.speakers.setdefault(segment.speaker, 0.0)
+        for _, _, speaker in spoken(segment):
+            self.speakers.setdefault(speaker, 0.0)
 
     def _merge(self, event: SpeakerMerged) -> None:
         gone = self.speakers.pop(event.speaker, 0.0)
         self.speakers[event.into] = self.speakers.get(event.into, 0.0) + gone
         for key, segment in self.segments.items():
-            if segment.speaker == event.speaker:
-                self.segments[key] = msgspec.structs.replace(segment, speaker=event.into)
+            self.segments[key] = renamed(segment, event.speaker, event.into)
 
     def _forget(self) -> None:
         while self.segments:
@@ -125,9 +130,10 @@ class Timeline:
                 break
             del self.segments[segment.id]
             self.verdicts.pop(segment.id, None)
-            self.speakers[segment.speaker] += (segment.end - segment.start) / SAMPLE_RATE
+            for start, end, speaker in spoken(segment):
+                self.speakers[speaker] += (end - start) / SAMPLE_RATE
         if len(self.speakers) > MAX_SPEAKERS + len(self.segments):
-            heard = {segment.speaker for segment in self.segments.values()}
+            heard = {name for s in self.segments.values() for _, _, name in spoken(s)}
             self.speakers = {
                 name: spoken
                 for k, (name, spoken) in enumerate(self.speakers.items())

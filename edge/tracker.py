@@ -7,6 +7,7 @@ settles.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,9 +18,11 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
 from edge.horizon import Horizon, HorizonConfig, Stretch
+from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
+from edge.state import State
 from edge.statistics import Profile, Sums
 
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
@@ -30,27 +33,45 @@ class TrackerConfig:
     """Lengths are in records (a tenth of a second of speech), thresholds in llr (nats)."""
 
     max_gap: int = 5  # silence that ends a segment
-    max_segment: int = 300  # longer segments are cut, so that memory is bounded
+    max_segment: int = 120  # longer segments are cut: their parts may turn out to be two voices
+    max_unknown: int = 40  # the same while nobody is recognised, so that a new voice is soon made
     min_segment: int = 3  # shorter ones are taken for noise
     first_label: int = 4  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 60  # most speech behind a change when it is found
     change_llr: float = -1.0  # a change is cut where the two sides match worse than this
+    recent: int = 8  # speech by which another voice that is known is noticed
+    switch_llr: float = 3.0  # by so much it has to match better than the one before
+    guess_llr: float = -2.0  # from here on a voice without a name is shown, before it is sure
+    overlap_probability: float = 0.6  # of the encoder's, from which two voices are reported
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
-        counts = ("max_gap", "max_segment", "min_segment", "first_label", "min_side", "look_back")
-        for name in counts:
+        for name in (
+            "max_gap",
+            "max_segment",
+            "max_unknown",
+            "min_segment",
+            "first_label",
+            "min_side",
+            "look_back",
+            "recent",
+        ):
             if getattr(self, name) < 1:
                 raise EarmarkError(
                     f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
                     "Correct the value",
                 )
+        if not 0.0 <= self.overlap_probability <= 1.0:
+            raise EarmarkError(
+                f"tracker.overlap_probability is {self.overlap_probability}, expected 0 to 1",
+                "Choose 0.6",
+            )
 
 
 def _lengths(least: int, most: int) -> NDArray[np.int64]:
     """Even numbers from the least to the most, each greater than the last by a third or so."""
-    count = 1 + max(0, round(np.log(most / least) / np.log(1.3)))
+    count = 1 + max(0, math.ceil(np.log(most / least) / np.log(1.3)))
     lengths = np.geomspace(least, max(least, most), count)
     unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
     return unique
@@ -76,7 +97,7 @@ class Tracker:
         self._records: list[Record] = []  # speech of the open segment
         self._totals: list[Sums] = []  # statistics from its start to each record
         self._gap = 0
-        self._next_id = 0
+        self._next_id = 0  # of the open segment
         self._shown: Segment | None = None  # last revision of the open segment
         self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
 
@@ -84,6 +105,18 @@ class Tracker:
     def voices(self) -> list[Voice]:
         """Every voice known at present, enrolled ones included."""
         return self._horizon.voices
+
+    def state(self) -> State:
+        """What the tracker of the next run should know."""
+        return self._horizon.state(segments=self._next_id + 1)
+
+    def restore(self, state: State, elsewhere: bool) -> None:
+        """Before the first record: go on with the voices of an earlier run.
+
+        `elsewhere`: it heard another recording, in another room or over another line.
+        """
+        self._horizon.restore(state, elsewhere)
+        self._next_id = state.segments
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
@@ -94,7 +127,7 @@ class Tracker:
         self._append(record)
         if len(self._records) % STEP:
             return []
-        change = self._change()
+        change = self._change() or self._switch()
         if change is not None:
             newer = self._records[change:]
             del self._records[change:], self._totals[change:]
@@ -102,9 +135,10 @@ class Tracker:
             for earlier in newer:
                 self._append(earlier)
             return events + self._show()
-        if len(self._records) >= self.config.max_segment:
-            return self._close()
-        return self._show()
+        events = self._show()
+        unknown = self._shown is not None and self._shown.speaker == UNKNOWN
+        most = self.config.max_unknown if unknown else self.config.max_segment
+        return events + self._close() if len(self._records) >= most else events
 
     def finish(self) -> list[Event]:
         """The stream ended or broke off: close what is open, and make everything final."""
@@ -124,6 +158,25 @@ class Tracker:
         last = places[worst - 1] if worst > 0 else places[worst]
         first = places[worst + 1] if worst + 1 < len(places) else places[worst]
         near = np.arange(first, last + 1, STEP)
+        return int(near[np.argmin(self._one_voice(near))])
+
+    def _switch(self) -> int | None:
+        """Where one known voice has taken over from another, sooner than by the sound alone."""
+        recent = self.config.recent
+        count = len(self._records)
+        if count < recent + recent // 2 or len(self.voices) < 2:
+            return None
+        older = self._totals[count - recent - 1]
+        before = rank(self._model, self.voices, older)[0]
+        ranked = rank(self._model, self.voices, self._totals[-1] - older)
+        now = ranked[0]
+        if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
+            return None
+        left = next(score.llr for score in ranked if score.speaker == before.speaker)
+        if now.llr - left < self.config.switch_llr:
+            return None
+        near = np.arange(count - recent - recent // 2, count - recent // 2 + 1, STEP)
+        near = near[near >= STEP]
         return int(near[np.argmin(self._one_voice(near))])
 
     def _one_voice(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -147,8 +200,7 @@ class Tracker:
         if count < self.config.first_label or self.shedding >= 2:
             return []
         ranked = rank(self._model, self.voices, self._totals[-1])
-        known = ranked and ranked[0].llr >= self.config.horizon.known_llr
-        speaker = ranked[0].speaker if known else UNKNOWN
+        speaker = self._likeliest(ranked)
         verdict = self._verdict(ranked)
         due = count % 10 == 0
         if self._shown is not None and self._shown.speaker == speaker and not due:
@@ -164,8 +216,18 @@ class Tracker:
             llr=own.llr,
             runner_up=own.runner_up,
             margin=own.margin,
+            overlaps=second_voices(self._model, self.voices, self._both(), speaker),
         )
         return [self._shown, *verdict]
+
+    def _likeliest(self, ranked: list[Score]) -> str:
+        """Who is shown while a segment is open: a name only with the odds for it."""
+        enrolled = {voice.name for voice in self.voices if voice.enrolled}
+        for score in ranked:
+            named = score.speaker in enrolled
+            if score.llr >= (self.config.horizon.known_llr if named else self.config.guess_llr):
+                return score.speaker
+        return UNKNOWN
 
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""
@@ -174,7 +236,9 @@ class Tracker:
             statistics = self._totals[-1]
             events += self._verdict(rank(self._model, self.voices, statistics))
             start, end = self._records[0].start, self._records[-1].end
-            stretch = Stretch(self._next_id, self._revision(), start, end, statistics)
+            stretch = Stretch(
+                self._next_id, self._revision(), start, end, statistics, both=self._both()
+            )
             events += self._horizon.add(stretch, sparing=self.shedding >= 1)
             self._next_id += 1
         self._records = []
@@ -182,6 +246,9 @@ class Tracker:
         self._shown = None
         self._said = None
         return events
+
+    def _both(self) -> list[Both]:
+        return both_speak(self._model, self._records, self.config.overlap_probability)
 
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge.events import Event, Segment, SpeakerMerged
+from edge.events import Event, Segment, SpeakerMerged, spoken
 from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 
@@ -12,9 +12,10 @@ from edge.rttm import Turn
 def turns_from_events(events: Iterable[Event]) -> list[Turn]:
     """The turns that the events of one stream add up to, by their start.
 
-    Of each segment its last revision counts. A merge renames all segments of the voice that is
-    gone. Segments of one speaker that touch are one turn; any silence between them keeps them
-    apart. A segment whose voice is nobody's is a turn of `unknown`.
+    Of each segment its last revision counts; where two voices overlap, both have a turn. A merge
+    renames all that the voice that is gone has said. Segments of one speaker that touch are one
+    turn; any silence between them keeps them apart. A segment whose voice is nobody's is a turn of
+    `unknown`.
     """
     segments: dict[int, Segment] = {}
     heirs: dict[str, str] = {}
@@ -29,7 +30,9 @@ def turns_from_events(events: Iterable[Event]) -> list[Turn]:
                 # Who is merged into is there, whatever came before: heirs form no circle.
                 heirs.pop(event.into, None)
     return _joined(
-        (segment.start, segment.end, _heir(segment.speaker, heirs)) for segment in segments.values()
+        (start, end, _heir(speaker, heirs))
+        for segment in segments.values()
+        for start, end, speaker in spoken(segment)
     )
 
 
@@ -39,11 +42,11 @@ def _heir(speaker: str, heirs: dict[str, str]) -> str:
     return speaker
 
 
-def _joined(spans: Iterable[tuple[int, int, str]]) -> list[Turn]:
+def _joined(stretches: Iterable[tuple[int, int, str]]) -> list[Turn]:
     """Turns in seconds of spans in samples, those of one speaker that touch made one."""
     joined: list[tuple[int, int, str]] = []
     latest: dict[str, int] = {}  # by speaker, where in `joined` their last turn is
-    for start, end, speaker in sorted(span for span in spans if span[1] > span[0]):
+    for start, end, speaker in sorted(span for span in stretches if span[1] > span[0]):
         at = latest.get(speaker)
         if at is not None and start <= joined[at][1]:
             joined[at] = (joined[at][0], max(end, joined[at][1]), speaker)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.events import VERSION, Envelope, Event, Segment
+from edge.events import VERSION, Envelope, Event, Segment, spoken
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn
@@ -110,7 +110,12 @@ def latencies(log: Iterable[tuple[int, Event]], seconds: float) -> tuple[Floats,
 
 
 def _speakers_at(timeline: Timeline, sample: int) -> set[str]:
-    seen = {s.speaker for s in timeline.segments.values() if s.start <= sample < s.end}
+    seen = {
+        speaker
+        for segment in timeline.segments.values()
+        for start, end, speaker in spoken(segment)
+        if start <= sample < end
+    }
     current = timeline.current
     if not seen and current is not None and current.start <= sample:
         return {current.speaker}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from unittest.mock import Mock
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from voices import RATE, assert_consistent, conversation, events_of, in_blocks, pipeline
 
 from edge.clustering import agglomerate
-from edge.events import Segment
+from edge.events import Event, Segment
 from edge.overload import Ladder
 
 
@@ -40,6 +41,11 @@ def test_ends_where_it_began(lags: list[float]) -> None:
     assert ladder.level == 0
 
 
+def labelled(events: Sequence[Event]) -> int:
+    """Samples in final segments; where one is cut depends on the voices known by then."""
+    return sum(e.end - e.start for e in events if isinstance(e, Segment) and e.state == "final")
+
+
 @pytest.mark.parametrize("level", [1, 2])
 def test_every_stretch_still_gets_a_label(level: int, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = conversation()[: 30 * RATE]
@@ -51,9 +57,7 @@ def test_every_stretch_still_gets_a_label(level: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr("edge.horizon.agglomerate", cluster)
     events = events_of(blocks, spared)
     assert_consistent(events, len(samples))
-    assert {s.id: (s.start, s.end) for s in expected if isinstance(s, Segment)} == {
-        s.id: (s.start, s.end) for s in events if isinstance(s, Segment)
-    }
+    assert labelled(events) == labelled(expected)
     segments = [e for e in events if isinstance(e, Segment)]
     finals = [s.speaker for s in segments if s.state == "final"]
     assert len(finals) == len({s.id for s in segments})

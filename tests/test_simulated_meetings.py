@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from edge.rttm import Turn
 from train.manifest import Utterance, is_held_out, read_manifest
 from train.rooms import seat_responses
 from train.simulate import Meeting, _over_line, _Voice, _without_pauses, simulate_meeting
-from train.turn_taking import LONGEST_SILENCE, _closed_up, read_timings, turn_taking
+from train.turn_taking import LONGEST_SILENCE, _closed_up, read_timings, turn_taking, with_overlap
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,33 @@ def test_all_of_a_large_round_get_to_speak() -> None:
     for speakers in (2, 4, 8, 20):
         turns = turn_taking(read_timings(ASSETS), speakers, 40.0 * speakers, random)
         assert len({turn.speaker for turn in turns}) == speakers
+
+
+@given(speakers=st.integers(2, 8), seed=st.integers(0, 2**31 - 1))
+def test_people_talk_over_each_other_and_never_over_themselves(speakers: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    turns = turn_taking(read_timings(ASSETS), speakers, 60.0, random)
+    talk = with_overlap(turns, random)
+    assert talk == sorted(talk)
+    assert all(turn.end > turn.start >= 0.0 for turn in talk)
+    assert max(turn.end for turn in talk) <= 60.0 + 1e-6
+    for speaker in {turn.speaker for turn in talk}:
+        own = [turn for turn in talk if turn.speaker == speaker]
+        assert all(one.end <= other.start for one, other in pairwise(own))
+
+
+def test_a_tenth_or_two_of_lively_talk_is_overlapped() -> None:
+    random = np.random.default_rng(0)
+    both = spoken = 0.0
+    for _ in range(10):
+        talk = with_overlap(turn_taking(read_timings(ASSETS), 4, 300.0, random), random)
+        events = sorted([(t.start, 1) for t in talk] + [(t.end, -1) for t in talk])
+        voices = 0
+        for (time, step), (later, _) in pairwise(events):
+            voices += step
+            spoken += (later - time) * (voices > 0)
+            both += (later - time) * (voices > 1)
+    assert 0.05 < both / spoken < 0.25
 
 
 def test_long_silences_are_closed_up_and_overlaps_stay() -> None:

@@ -71,7 +71,8 @@ def test_changes_are_sought_at_few_even_distances(least: int, most: int) -> None
 
 def test_a_crowd_is_bounded() -> None:
     """No stretch is ever recognised, and no two voices are ever one."""
-    crowd = tracker(TrackerConfig(horizon=HorizonConfig(merge_llr=1e9, max_speakers=5)))
+    config = HorizonConfig(merge_llr=1e9, max_speakers=5, new_speech=1.0)
+    crowd = tracker(TrackerConfig(horizon=config))
     events: list[Event] = []
     for record in without_end(recorded(), 2 * len(recorded())):
         events += crowd.push(record)
@@ -153,7 +154,7 @@ def test_the_same_records_give_the_same_events() -> None:
     assert run() == run()
 
 
-@pytest.mark.parametrize("key", ["max_gap", "max_segment", "min_side", "look_back"])
+@pytest.mark.parametrize("key", ["max_gap", "max_segment", "max_unknown", "look_back", "recent"])
 def test_settings_that_make_no_tracker(key: str) -> None:
     with pytest.raises(EarmarkError, match=f"tracker.{key} is 0"):
         parse_config(TrackerConfig, {key: 0}, "test")

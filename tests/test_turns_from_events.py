@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from voices import beginning, events_of, pipeline
 
-from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged, SpeechStarted
+from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, SpeechStarted
 from edge.rttm import Turn
 from edge.turns import turns_from_events
 
@@ -68,6 +69,18 @@ def test_merges_rename_what_was_and_what_comes() -> None:
         segment(3, "speaker2", 4, 5, final=False),
     ]
     assert turns_from_events(events) == [Turn(0, 2, "ada"), Turn(3, 5, "ada")]
+
+
+def test_where_two_speak_both_have_a_turn() -> None:
+    both = (Overlap(2 * SECOND, 3 * SECOND, "ben"),)
+    events: list[Event] = [
+        msgspec.structs.replace(segment(0, "ada", 0, 3, rev=1), overlaps=both),
+        segment(1, "ben", 3, 4),
+        segment(0, "eve", 0, 3, final=False),  # late and outdated
+    ]
+    assert turns_from_events(events) == [Turn(0, 3, "ada"), Turn(2, 4, "ben")]
+    events.append(SpeakerMerged(0, "ben", "ada"))
+    assert turns_from_events(events) == [Turn(0, 4, "ada")]
 
 
 speakers = st.sampled_from("abcd")

@@ -102,6 +102,9 @@ def assert_consistent(events: Sequence[Event], end: int) -> None:
                 assert event.start >= last_end  # one voice at a time
                 for value in (event.llr, event.margin):
                     assert value is None or np.isfinite(value)
+                for other in event.overlaps:
+                    assert event.start <= other.start < other.end <= event.end
+                    assert other.speaker != event.speaker
                 shown[event.id] = event
                 if event.state == "final":
                     finals.add(event.id)

@@ -23,7 +23,7 @@ from train.augment import from_db, rms
 from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
-from train.turn_taking import read_timings, turn_taking
+from train.turn_taking import read_timings, turn_taking, with_overlap
 from train.waveforms import SAMPLE_RATE, read_audio
 
 SHORTEST_UTTERANCE = 1.5  # seconds: sentences, not words
@@ -77,10 +77,17 @@ class Meeting:
 
 
 def simulate_meeting(
-    utterances: Sequence[Utterance], corpus: Path, speakers: int, seconds: float, seed: int
+    utterances: Sequence[Utterance],
+    corpus: Path,
+    speakers: int,
+    seconds: float,
+    seed: int,
+    *,
+    overlap: bool = False,
 ) -> Meeting:
     """A meeting of so many voices, all of one corpus, so that no microphone tells them apart.
 
+    With `overlap` they interrupt and answer each other; without, one speaks at a time.
     Where the meeting is short, some may not get to speak: `turns` tell.
 
     Raises:
@@ -94,6 +101,8 @@ def simulate_meeting(
         Turn(turn.start, turn.end, names[int(turn.speaker)])
         for turn in turn_taking(timings, speakers, seconds, random)
     ]
+    if overlap:
+        turns = with_overlap(turns, random)
     return Meeting(seconds, turns, corpus, cast, seed)
 
 

@@ -17,6 +17,11 @@ SEATS = 4  # at the tables of the real meetings
 PART_SECONDS = 300.0
 LONGEST_SILENCE = 3.0  # seconds
 SHORTEST_TURN = 0.2  # seconds; of what the edge of an excerpt leaves
+INTERRUPTED = 0.35  # share of turns that begin before another's has ended
+EARLY_SECONDS = (0.3, 1.5)  # by how much
+ANSWERED = 0.5  # share of long turns into which somebody says a word
+ANSWER_SECONDS = (0.4, 1.5)
+LONG_TURN = 3.0  # seconds
 DRAWS = 10  # of which that is taken in which the quietest at the table says most
 
 
@@ -51,6 +56,34 @@ def turn_taking(
             start, end = (part * length + time for time in (turn.start, turn.end))
             turns.append(Turn(start, end, str(seated[int(turn.speaker)])))
     return sorted(turns)
+
+
+def with_overlap(turns: Sequence[Turn], random: Generator) -> list[Turn]:
+    """The same talk with interruptions and words thrown in: the real timings hold one voice only.
+
+    Nobody talks over themselves. About a seventh of the speech is overlapped, as at real tables.
+    """
+    talk: list[Turn] = []
+    free: dict[str, float] = {}  # by speaker, from when on they are silent
+    speakers = sorted({turn.speaker for turn in turns})
+    for turn in sorted(turns):
+        start = turn.start
+        if talk and talk[-1].speaker != turn.speaker and random.random() < INTERRUPTED:
+            start = max(talk[-1].start, start - random.uniform(*EARLY_SECONDS))
+        start = max(start, free.get(turn.speaker, 0.0))
+        if turn.end - start < SHORTEST_TURN:
+            continue
+        talk.append(Turn(start, turn.end, turn.speaker))
+        free[turn.speaker] = turn.end
+        others = [s for s in speakers if s != turn.speaker]
+        if others and turn.end - turn.start > LONG_TURN and random.random() < ANSWERED:
+            other = others[int(random.integers(len(others)))]
+            length = random.uniform(*ANSWER_SECONDS)
+            begin = max(random.uniform(turn.start, turn.end - length), free.get(other, 0.0))
+            if begin + length <= turn.end:
+                talk.append(Turn(begin, begin + length, other))
+                free[other] = begin + length
+    return sorted(talk)
 
 
 def _excerpt(

@@ -27,9 +27,11 @@ examples:
   earmark diarize meeting.flac --rttm meeting.rttm --srt meeting.srt --json meeting.json
   earmark diarize meeting.flac --plot meeting.svg --truth meeting.rttm
   earmark diarize recordings/ --rttm found/ --jobs 4
+  earmark diarize monday.flac tuesday.flac --speakers team.voices
   earmark diarize *.wav --anonymous --rttm - > all.rttm
 
-Enrolled speakers go by their names, others are speaker1, speaker2 and so on, in each file anew;
+Enrolled speakers go by their names, others are speaker1, speaker2 and so on, in each file anew,
+or with --speakers the same from one recording, and one call, to the next;
 'unknown' is a voice of which too little was heard. The file takes the way of a live source, so
 the answer is what 'earmark run' would have said in the end.
 
@@ -57,6 +59,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="recordings at a time (%(default)s)"
     )
+    parser.add_argument(
+        "--speakers",
+        metavar="FILE",
+        type=Path,
+        help="know voices without a name from earlier recordings, and keep them in FILE",
+    )
     names = parser.add_mutually_exclusive_group()
     add_store(names)
     names.add_argument("--anonymous", action="store_true", help="name nobody who is enrolled")
@@ -80,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         args.fail("--truth is drawn into a picture: give --plot as well")
     if args.jobs < 1:
         args.fail(f"--jobs is {args.jobs}, expected 1 or more")
+    if args.jobs > 1 and args.speakers:
+        args.fail("--speakers hears one recording after another: leave --jobs out")
     paths = recordings(args.files)
     outputs = Outputs(targets, paths, _truth(args.truth, paths))
     model = load_model(args)
@@ -130,16 +140,23 @@ def _found(
     """What is in each recording, or what is wrong with it, in their order."""
     from edge.diarization import diarize, diarize_in_parallel
     from edge.progress import count_with_progress, stream_with_progress
+    from edge.state import read_state, write_state
 
     if args.jobs > 1 and len(paths) > 1:
-        found = diarize_in_parallel(paths, args.model, profiles, args.jobs)
-        yield from count_with_progress(found, len(paths))
+        in_parallel = diarize_in_parallel(paths, args.model, profiles, args.jobs)
+        yield from count_with_progress(in_parallel, len(paths))
         return
+    known = read_state(args.speakers, model) if args.speakers else None
     for path in paths:
         try:
-            yield diarize(path, model, profiles, stream_with_progress(path))
+            found = diarize(path, model, profiles, stream_with_progress(path), known)
         except EarmarkError as error:
             yield error
+            continue
+        if args.speakers:
+            known = found.after
+            write_state(args.speakers, known)
+        yield found
 
 
 def _print_table(found: Diarization) -> None:

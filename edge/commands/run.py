@@ -22,6 +22,7 @@ from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
+from edge.state import read_state, write_state
 from edge.store import Store
 
 EPILOG = """\
@@ -69,6 +70,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
     parser.add_argument("--calibration", metavar="FILE", help="made by earmark calibrate")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
+    parser.add_argument(
+        "--state", metavar="FOLDER", help="where speaker1 and so on outlive a restart"
+    )
     parser.add_argument("--key", metavar="FILE", help="of an encrypted store")
     parser.add_argument(
         "--wait-subscriber", action="store_true", help="hear nothing before somebody listens"
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
             profiles = store.profiles()
         streams = [
-            Stream(name, partial(open_source, source), Pipeline(model, profiles, config.pipeline))
+            _stream(name, source, Pipeline(model, profiles, config.pipeline), model, config)
             for name, source in config.streams.items()
         ]
         names = ", ".join(f"'{stream.name}'" for stream in streams)
@@ -101,6 +105,24 @@ def run(args: argparse.Namespace) -> int:
                 return 0
         serve(streams, publisher, stop, health_seconds=config.health_seconds)
     return 0
+
+
+def _stream(
+    name: str, source: SourceConfig, pipeline: Pipeline, model: Model, config: Config
+) -> Stream:
+    """A stream that goes on with the voices of its last run, where they are kept.
+
+    Raises:
+        EarmarkError: they cannot be read.
+    """
+    keep = None
+    if config.state:
+        path = Path(config.state) / f"{name}.voices"
+        before = read_state(path, model)
+        if before is not None:
+            pipeline.restore(before, elsewhere=False)
+        keep = partial(keep_state, path, pipeline)
+    return Stream(name, partial(open_source, source), pipeline, keep)
 
 
 def open_source(config: SourceConfig) -> Source:
@@ -114,6 +136,14 @@ def open_source(config: SourceConfig) -> Source:
     if config.file is not None:
         return FileSource(Path(config.file), realtime=not config.fast)
     return MicrophoneSource(config.mic)
+
+
+def keep_state(path: Path, pipeline: Pipeline) -> None:
+    """Write the voices without a name; a full disk is told, and does not stop the daemon."""
+    try:
+        write_state(path, pipeline.state())
+    except EarmarkError as error:
+        print(f"earmark: {error}", file=sys.stderr)
 
 
 def stop_on_signals() -> Stop:
@@ -155,7 +185,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         source=SourceConfig(),
         sources=streams,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "model", "calibration", "store", "key"),
+        **_given(args, "endpoint", "model", "calibration", "store", "state", "key"),
     )
 
 

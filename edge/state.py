@@ -1,0 +1,117 @@
+"""What a tracker takes along from one run to the next: the voices without a name, and the counts.
+
+Voices are biometric data: the file is its owner's alone, and holds statistics, never audio.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+
+from edge.encoder import Model
+from edge.errors import EarmarkError
+from edge.private_file import replace_private
+from edge.statistics import Sums
+
+MAX_BYTES = 64 << 20
+_NUMBERED = re.compile(r"speaker([1-9]\d{0,17})")
+_FLOATS = np.dtype("<f8")
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class KnownVoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A voice that goes by a number, and its statistics as little-endian float64."""
+
+    name: str
+    statistics: bytes
+
+    @property
+    def sums(self) -> Sums:
+        """The statistics (size,)."""
+        return np.frombuffer(self.statistics, dtype=_FLOATS).astype(np.float64)
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who was heard without a name. `model` is the id of the encoder that heard them.
+
+    `named` is the last number that was given to a voice, `segments` how many segments began.
+    """
+
+    kind: Literal["earmark-state"]
+    version: Literal[1]
+    model: str
+    named: Count
+    segments: Count
+    voices: tuple[KnownVoice, ...]
+
+
+def new_state(model: Model, named: int, segments: int, voices: dict[str, Sums]) -> State:
+    """The state of a tracker that knows these voices, in the order of their names' numbers."""
+    known = tuple(
+        KnownVoice(name, voices[name].astype(_FLOATS).tobytes())
+        for name in sorted(voices, key=lambda name: (len(name), name))
+    )
+    return State("earmark-state", 1, model.id, named, segments, known)
+
+
+def read_state(path: Path, model: Model) -> State | None:
+    """The state in a file, None if there is no file yet.
+
+    Raises:
+        EarmarkError: the file cannot be read, is no state, or belongs to another model.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _damaged(path, f"it is larger than {MAX_BYTES >> 20} MB")
+        state = msgspec.msgpack.decode(path.read_bytes(), type=State)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EarmarkError(f"cannot read {path}: {error.strerror}", "Check the path") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    if state.model != model.id:
+        raise EarmarkError(
+            f"{path} holds voices as the model {state.model} hears them, this one is {model.id}",
+            "Give the model that it was made with, or another file to begin anew",
+        )
+    flaw = _flaw(state, model)
+    if flaw:
+        raise _damaged(path, flaw)
+    return state
+
+
+def write_state(path: Path, state: State) -> None:
+    """Write the state; what was there before stays until all of it is written.
+
+    Raises:
+        EarmarkError: it cannot be written.
+    """
+    replace_private(path, msgspec.msgpack.encode(state))
+
+
+def _flaw(state: State, model: Model) -> str | None:
+    """What is wrong with a state whose shape is right."""
+    numbers = set()
+    for voice in state.voices:
+        number = _NUMBERED.fullmatch(voice.name)
+        if number is None or int(number[1]) > state.named or voice.name in numbers:
+            return f"{voice.name[:80]!r} is not the number of a voice"
+        numbers.add(voice.name)
+        if len(voice.statistics) != _FLOATS.itemsize * model.statistics_size:
+            return f"{voice.name} has statistics of another size"
+        if not (np.isfinite(voice.sums).all() and voice.sums[0] > 0.0):
+            return f"{voice.name} has statistics that are none"
+    return None
+
+
+def _damaged(path: Path, why: str) -> EarmarkError:
+    return EarmarkError(
+        f"{path} is not a file of voices that Earmark wrote: {why}",
+        "Give another file, or remove it to begin anew",
+    )

@@ -1,0 +1,88 @@
+"""Risk: of two who talk at once one is lost, or a second voice is heard where one talks alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from voices import RATE, TRUTH, ada, assert_consistent, conversation, events_of, model, pipeline
+
+from edge.events import VERSION, Envelope, Event, Overlap, Segment
+from edge.overlap import both_speak, second_voices
+from edge.records import Record
+from edge.rttm import read_rttm
+from edge.speakers import SpeakerBook
+from edge.timeline import Timeline
+from edge.turns import turns_from_events
+
+
+@cache
+def mixed() -> tuple[int, tuple[Event, ...]]:
+    """The conversation, then two of its voices at once; where that begins, and the events."""
+    turns = sorted(read_rttm(TRUTH), key=lambda turn: turn.start - turn.end)
+    first = turns[0]
+    second = next(turn for turn in turns if turn.speaker != first.speaker)
+    one, other = (
+        conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in (first, second)
+    )
+    count = min(len(one), len(other))
+    audio = np.concatenate([conversation(), one[:count] + other[:count]])
+    return len(conversation()), tuple(events_of([audio], pipeline()))
+
+
+def test_two_at_once_are_both_named_and_one_alone_is_not_doubled() -> None:
+    begin, events = mixed()
+    assert_consistent(events, 1 << 40)
+    finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
+    heard = [other for segment in finals for other in segment.overlaps]
+    late = sum(o.end - o.start for o in heard if o.start >= begin - RATE // 2)
+    early = sum(o.end - o.start for o in heard if o.end < begin)
+    assert late >= RATE // 2
+    assert early <= 0.03 * begin
+    names = {turn.speaker for turn in turns_from_events(events)}
+    assert {other.speaker for other in heard} <= names
+
+
+def test_a_subscriber_counts_both_voices() -> None:
+    _, events = mixed()
+    timeline = Timeline(horizon=1 << 40)
+    for seq, event in enumerate(events):
+        timeline.apply(Envelope(VERSION, "s", "mic", seq, 0, 0.0, event))
+    shares: dict[str, float] = {}
+    for turn in turns_from_events(events):
+        shares[turn.speaker] = shares.get(turn.speaker, 0.0) + turn.end - turn.start
+    for speaker, seconds in shares.items():
+        assert timeline.seconds(speaker) >= seconds - 1e-6
+
+
+@given(marks=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=40))
+def test_overlaps_lie_in_order_within_what_was_heard(marks: list[float]) -> None:
+    records = []
+    for k, probability in enumerate(marks):
+        statistics = np.zeros(model().statistics_size)
+        statistics[0], statistics[-1] = 5.0, 5.0 * probability
+        records.append(Record(1600 * k, 1600 * (k + 1), True, statistics))
+    found = both_speak(model(), records, 0.6)
+    edges = [edge for both in found for edge in (both.start, both.end)]
+    assert edges == sorted(edges)
+    assert all(0 <= edge <= 1600 * len(marks) for edge in edges)
+    if all(mark == 1.0 for mark in marks) and len(marks) >= 3:
+        assert [(b.start, b.end) for b in found] == [(0, 1600 * len(marks))]
+    if not any(marks):
+        assert found == []
+
+
+def test_a_second_voice_is_never_the_first_nor_somebody_enrolled_without_evidence() -> None:
+    records = [Record(0, 1600, True, ada().statistics)] * 3
+    statistics = np.zeros(model().statistics_size)
+    statistics[0], statistics[-1] = 50.0, 50.0
+    silence = [Record(r.start, r.end, True, statistics) for r in records]
+    both = both_speak(model(), silence, 0.6)
+    assert len(both) == 1
+    enrolled = SpeakerBook(model(), [ada()])
+    assert second_voices(model(), enrolled.voices, both, "speaker1") == ()
+    assert second_voices(model(), enrolled.voices, both, "ada") == ()
+    enrolled.learn("speaker1", ada().statistics)
+    assert second_voices(model(), enrolled.voices, both, "ada") == (Overlap(0, 1600, "speaker1"),)
