@@ -12,7 +12,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -196,7 +196,7 @@ def capture(request: CaptureRequest, pipe: Connection) -> None:
         send(Failed(error.what, error.remedy))
 
 
-def _await_device(device: str | int | None, send: Any) -> Capture:
+def _await_device(device: str | int | None, send: Callable[[Message], None]) -> Capture:
     wait = _FIRST_WAIT
     while True:
         try:
