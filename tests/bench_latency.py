@@ -34,14 +34,15 @@ pytestmark = pytest.mark.benchmark(group="latency")
 
 @pytest.mark.parametrize("count", [1, 4, 16])
 def test_latency(benchmark: BenchmarkFixture, note: Note, tmp_path: Path, count: int) -> None:
-    delays = benchmark.pedantic(lambda: latencies(tmp_path, count), rounds=1)
+    delays, cpu = benchmark.pedantic(lambda: latencies(tmp_path, count), rounds=1)
     median, high = np.percentile(delays, [50, 99])
     note(f"latency, {count} streams, median of {len(delays)} events", median * 1e3, "ms", None)
     note(f"latency, {count} streams, 99th percentile", high * 1e3, "ms", 1000)
+    note(f"{count} streams, one core", 100 * cpu / SECONDS, "%", None)
 
 
-def latencies(folder: Path, count: int) -> list[float]:
-    """Seconds from sample to subscriber of every event of `count` streams."""
+def latencies(folder: Path, count: int) -> tuple[list[float], float]:
+    """Seconds from sample to subscriber of every event of `count` streams, and seconds of CPU."""
     endpoint = f"ipc://{folder / 'events'}"
     pipes = [os.pipe() for _ in range(count)]
     ends = [read for read, _ in pipes]
@@ -54,22 +55,30 @@ def latencies(folder: Path, count: int) -> list[float]:
         for _ in range(count):
             opened = events.receive(60)
             assert opened is not None and isinstance(opened.event, SourceOpened)
+        cpu = processor_seconds(daemon.pid)
         began = time.monotonic()
         writer = threading.Thread(target=write, args=[[write for _, write in pipes], began])
         writer.start()
-        left = count
+        left, used = count, 0.0
         while left:
             envelope = events.receive(60)
             assert envelope is not None
             now = time.monotonic()
             if isinstance(envelope.event, SourceLost):
                 left -= 1
+                used = processor_seconds(daemon.pid) - cpu
             elif not isinstance(envelope.event, Health) and envelope.sample < SECONDS * RATE:
                 block = -(-envelope.sample // BLOCK)
                 delays.append(now - began - block * BLOCK / RATE)
         writer.join()
         assert daemon.wait(60) == 0
-    return delays
+    return delays, used
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def write(pipes: list[int], began: float) -> None:

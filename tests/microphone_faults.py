@@ -108,18 +108,15 @@ def await_position(events: Subscriber, opened: Envelope, sample: int) -> None:
 
 def resources(pid: int) -> Resources:
     process = Path("/proc") / str(pid)
-    children = (process / "task" / str(pid) / "children").read_text().split()
-    others = [
-        child
-        for task in (process / "task").iterdir()
-        for child in (task / "children").read_text().split()
-        if child not in children
-    ]
     return Resources(
-        len(os.listdir(process / "task")),
-        len(os.listdir(process / "fd")),
-        len(children) + len(others),
+        len(os.listdir(process / "task")), len(os.listdir(process / "fd")), len(children(pid))
     )
+
+
+def children(pid: int) -> list[int]:
+    """Processes that any thread of a process has started, and that still are there."""
+    tasks = (Path("/proc") / str(pid) / "task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def main(count: int) -> int:

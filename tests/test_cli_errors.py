@@ -83,6 +83,14 @@ def test_an_unknown_key_in_the_configuration(tmp_path: Path) -> None:
     )
 
 
+def test_one_name_for_several_streams(tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text("sources: {kitchen: {mic: USB}, door: {}}\n")
+    assert_one_clear_line(
+        earmark("run", "--config", str(config), "--stream", "hall"), "--stream names one stream"
+    )
+
+
 def test_a_missing_configuration() -> None:
     assert_one_clear_line(earmark("run", "--config", "missing.yaml"), "missing.yaml", "--config")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 from daemons import HANGING, until_end
-from microphone_faults import RUN, run_faults
+from microphone_faults import RUN, await_event, children, run_faults
 from vmic import VirtualMicrophone, require
 
 from edge.client import Subscriber
-from edge.events import Health
+from edge.events import Health, SourceOpened
 
 
 def test_every_loss_and_return_is_told_and_nothing_leaks() -> None:
@@ -40,3 +41,28 @@ def test_a_microphone_that_is_missing_at_the_start_is_one_clear_error(tmp_path: 
     complaint = log.decode().splitlines()[-1]
     assert complaint.startswith("earmark: expected one microphone 'kitchen', found 0. There is: ")
     assert "vmic" in complaint
+
+
+def test_a_daemon_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    require()
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    words = ["run", "--mic", "vmic", "--endpoint", endpoint, "--wait-subscriber"]
+    words += ["--store", str(tmp_path / "speakers.db")]
+    with VirtualMicrophone() as microphone, microphone.record(RUN.format(words=words)) as daemon:
+        with Subscriber(endpoint) as events:
+            await_event(events, SourceOpened)
+        (capture,) = children(daemon.pid)
+        daemon.kill()
+        daemon.wait()
+        deadline = time.monotonic() + HANGING
+        while is_running(capture):
+            assert time.monotonic() < deadline, "the microphone is still captured"
+            time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # dead, and nobody has asked for its status

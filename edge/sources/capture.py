@@ -12,7 +12,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -71,7 +71,7 @@ class CaptureRequest(msgspec.Struct, frozen=True):
 
 
 class Capture(Source):
-    """A device, opened while `blocks()` runs.
+    """A device, opened by `blocks()`, and closed by the end of the process alone.
 
     One channel is asked for; a device that only has more is averaged.
 
@@ -89,6 +89,7 @@ class Capture(Source):
         self.rate, self.channels = self._negotiate()
         check_format(self.name, self.rate, self.channels)
         self._closed = False
+        self._stream: Any = None
         self._latest = (0, 0.0)  # floats in the ring, and when the last of them came
 
     def blocks(self) -> Iterator[Block]:
@@ -98,12 +99,8 @@ class Capture(Source):
             EarmarkError: the device went, or froze.
         """
         ring = Ring(_RING_SECONDS * self.rate * self.channels)
-        stream = self._open(ring)
-        try:
-            yield from self._drain(ring, stream)
-        finally:
-            # A frozen server would never answer; the process that asked ends soon.
-            threading.Thread(target=stream.close, name="close microphone", daemon=True).start()
+        self._stream = self._open(ring)  # kept: PortAudio calls back into it to the end
+        yield from self._drain(ring, self._stream)
 
     def close(self) -> None:
         """End `blocks()`."""
@@ -199,7 +196,7 @@ def capture(request: CaptureRequest, pipe: Connection) -> None:
         send(Failed(error.what, error.remedy))
 
 
-def _await_device(device: str | int | None, send: Any) -> Capture:
+def _await_device(device: str | int | None, send: Callable[[Message], None]) -> Capture:
     wait = _FIRST_WAIT
     while True:
         try:

@@ -19,12 +19,15 @@ class CaptureProcess:
 
     Args:
         request: what to capture.
+
+    Raises:
+        EarmarkError: the system starts no more processes.
     """
 
     def __init__(self, request: CaptureRequest) -> None:
         self._pipe, theirs = multiprocessing.Pipe(duplex=False)
         words = [msgspec.json.encode(request).decode(), str(theirs.fileno())]
-        with theirs:
+        try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "edge.sources.capture", *words],
                 pass_fds=[theirs.fileno()],
@@ -33,6 +36,14 @@ class CaptureProcess:
                 stderr=subprocess.DEVNULL,  # ALSA complains there of every absent device
                 process_group=0,  # Ctrl-C is for this process, which ends that one
             )
+        except OSError as error:
+            self._pipe.close()
+            raise EarmarkError(
+                f"cannot start a process to capture the microphone: {error}",
+                "Free memory, or raise the limit of processes",
+            ) from error
+        finally:
+            theirs.close()
 
     def receive(self, timeout: float) -> Message | None:
         """Its next message, or None when none came within `timeout` seconds.

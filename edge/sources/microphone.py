@@ -73,8 +73,8 @@ class MicrophoneSource(Source):
         while not self._closed:
             self._sleep(self._pause)
             self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-            self._process = CaptureProcess(CaptureRequest(self._device, wait=True))
             try:
+                self._process = CaptureProcess(CaptureRequest(self._device, wait=True))
                 if self._open():
                     self._clock = SampleClock(self.rate, due)
                     return True

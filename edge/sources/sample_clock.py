@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_WINDOW = 5.0  # s in which at least one block comes without having waited anywhere
+_WINDOW = 5.0  # s of audio of which at least one block came without having waited anywhere
 _LEAST_GAP = 0.1  # s by which such blocks are late once audio was lost without a word
 _DRIFT_AFTER = 60.0  # s from which on the drift is known to some ten ppm
 
@@ -25,7 +25,7 @@ class SampleClock:
         self._position = 0  # samples since then, those lost included
         self._usual: float | None = None  # least delay of the window before
         self._least = float("inf")  # of this window
-        self._window_ends = 0.0
+        self._in_window = 0  # samples
         self._first: tuple[float, float] | None = None  # end and least delay of the first window
         self.drift: float | None = None  # ppm; positive where the device runs fast
 
@@ -51,7 +51,6 @@ class SampleClock:
         gap = 0
         if self._origin is None:
             self._origin = at - (count + lost) / self._rate
-            self._window_ends = at + _WINDOW
             if self._due is not None:
                 # Time has passed, however little of it the jitter of arrivals leaves.
                 gap = max(1, round((self._origin - self._due) * self._rate))
@@ -59,7 +58,8 @@ class SampleClock:
         self._position += gap + lost + count
         delay = at - self._origin - self._position / self._rate
         self._least = min(self._least, delay)
-        if at >= self._window_ends:
+        self._in_window += count
+        if self._in_window >= _WINDOW * self._rate:
             gap += self._close_window(at)
         return gap
 
@@ -71,7 +71,7 @@ class SampleClock:
             self._position += gap
             least -= gap / self._rate
         self._usual = least
-        self._window_ends = at + _WINDOW
+        self._in_window = 0
         if self._first is None:
             self._first = (at, least)
         elif at - self._first[0] >= _DRIFT_AFTER:
