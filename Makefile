@@ -10,7 +10,7 @@ CORPUS ?= ../shared/corpus
 SIZE ?= small
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
-NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc
+NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc tests/foreign/*.c
 INSTALLED_FROM := pyproject.toml CMakeLists.txt $(wildcard native/src/*)
 
 .PHONY: help
@@ -61,6 +61,10 @@ fuzz: build/.system-fuzz ## ring and fbank under libFuzzer, 20 s each
 bench: .venv/.test ## speed and memory; ratios to rivals in brackets
 	$(BIN)/pytest tests/bench_*.py --benchmark-only --benchmark-columns=median,iqr,rounds \
 	  --benchmark-sort=mean
+
+.PHONY: soak
+soak: .venv/.test ## what takes long: subscribers killed a hundred times under 10,000 events a second
+	$(BIN)/pytest -m soak --durations=0 -s
 
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'

@@ -102,6 +102,7 @@ def serve(
     open_source: Callable[[], Source],
     pipeline: Pipeline,
     publisher: Publisher,
+    stream: str,
     stop: Stop,
     *,
     health_seconds: float = 5.0,
@@ -114,13 +115,14 @@ def serve(
         open_source: opens the source; called once.
         pipeline: a fresh one; it is flushed at the end.
         publisher: stays open.
+        stream: the name that the events bear.
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next.
 
     Raises:
         EarmarkError: the source cannot be opened, or failed.
     """
-    station = _Station(pipeline, publisher)
+    station = _Station(pipeline, publisher, stream)
     next_beat = time.monotonic() + health_seconds
     try:
         with open_source() as source:
@@ -210,9 +212,10 @@ class _Reader:
 class _Station:
     """Publishes events and keeps the counters of the heartbeat."""
 
-    def __init__(self, pipeline: Pipeline, publisher: Publisher) -> None:
+    def __init__(self, pipeline: Pipeline, publisher: Publisher, stream: str) -> None:
         self._pipeline = pipeline
         self._publisher = publisher
+        self._stream = stream
         self._lag = 0.0  # the longest wait from read to published since the last heartbeat
         self._overflowed = 0
 
@@ -220,7 +223,7 @@ class _Station:
         for event in events:
             if isinstance(event, SourceOverflow):
                 self._overflowed += event.end - event.start
-            self._publisher.publish(event, self._pipeline.position)
+            self._publisher.publish(self._stream, event, self._pipeline.position)
 
     def note_lag(self, seconds: float) -> None:
         self._lag = max(self._lag, seconds)

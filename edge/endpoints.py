@@ -40,6 +40,23 @@ def local_endpoint(endpoint: str) -> str:
     return endpoint
 
 
+def request_endpoint(endpoint: str) -> str:
+    """Where requests go to the daemon that publishes on `endpoint`: the next port, or PATH.ask.
+
+    Raises:
+        EarmarkError: it is no endpoint, or there is no next port.
+    """
+    if endpoint.startswith("ipc://"):
+        return f"{endpoint}.ask"
+    address, _, port = endpoint.rpartition(":")
+    if not (address.startswith("tcp://") and port.isdecimal() and int(port) < MAX_PORT):
+        raise EarmarkError(
+            f"cannot ask at '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",
+            f"Use it as printed by 'earmark run'; PORT is below {MAX_PORT}",
+        )
+    return f"{address}:{int(port) + 1}"
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -87,8 +87,8 @@ def test_a_missing_configuration() -> None:
     assert_one_clear_line(earmark("run", "--config", "missing.yaml"), "missing.yaml", "--config")
 
 
-def test_a_port_in_use() -> None:
-    with Publisher("tcp://127.0.0.1:*", "mic") as other:
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with Publisher("tcp://127.0.0.1:*", tmp_path) as other:
         result = earmark("run", "--wav", "x.wav", "--endpoint", other.endpoint)
     assert_one_clear_line(result, other.endpoint, "in use", "--endpoint")
 

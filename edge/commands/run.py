@@ -13,6 +13,7 @@ from typing import Any
 from edge.config import Config, SourceConfig, load
 from edge.daemon import Stop, serve
 from edge.encoder import Model
+from edge.journal import default_journal
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.sources import Source
@@ -29,7 +30,8 @@ examples:
   arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
 
-Events are read with 'earmark listen', or by any ZeroMQ SUB socket. Ctrl-C or SIGTERM ends it."""
+Events are read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md).
+Ctrl-C or SIGTERM ends it."""
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
 
@@ -53,6 +55,7 @@ def add_parser(subparsers: Any) -> None:
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels (1)")
     raw.add_argument("--format", choices=["s16le", "f32le"], help="sample format (s16le)")
     parser.add_argument("--endpoint", help="where to publish (tcp://127.0.0.1:7707)")
+    parser.add_argument("--journal", metavar="FOLDER", help="where the last events are kept")
     parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
@@ -71,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     """
     config = _override(load(args.config), args)
     stop = stop_on_signals()
-    with Publisher(config.endpoint, config.stream) as publisher:
+    journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
+    with Publisher(config.endpoint, journal) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
         key = Path(config.key) if config.key else None
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
@@ -85,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
             lambda: open_source(config.source),
             pipeline,
             publisher,
+            config.stream,
             stop,
             health_seconds=config.health_seconds,
         )
@@ -130,7 +135,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         config,
         source=source,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "stream", "model", "store", "key"),
+        **_given(args, "endpoint", "journal", "stream", "model", "store", "key"),
     )
 
 
