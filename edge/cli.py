@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "run",
     "listen",
+    "keys",
     "devices",
     "doctor",
     "enroll",

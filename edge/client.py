@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 import zmq
@@ -20,6 +22,7 @@ import zmq
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, decode
+from edge.keyring import parse_public, read_keyring
 from edge.protocol import (
     MAX_REPLY,
     Replay,
@@ -55,6 +58,24 @@ class Bookmark:
         return cls(journal_of(envelope.session), envelope.seq + 1)
 
 
+class Keys(NamedTuple):
+    """The file with the client's own keys, and the public key of the daemon."""
+
+    file: Path
+    server: str
+
+    def give(self, socket: zmq.Socket[bytes]) -> None:
+        """Make a socket speak with that daemon alone.
+
+        Raises:
+            EarmarkError: the keys cannot be read, or are none.
+        """
+        keyring = read_keyring(self.file)
+        socket.curve_serverkey = parse_public(self.server)
+        socket.curve_publickey = bytes.fromhex(keyring.public)
+        socket.curve_secretkey = bytes.fromhex(keyring.secret)
+
+
 class Subscriber:
     """Follows the events of a daemon, across restarts of either side.
 
@@ -69,7 +90,11 @@ class Subscriber:
     """
 
     def __init__(
-        self, endpoint: str, timeout: float | None = None, bookmark: Bookmark | None = None
+        self,
+        endpoint: str,
+        timeout: float | None = None,
+        bookmark: Bookmark | None = None,
+        keys: Keys | None = None,
     ) -> None:
         """Connect, as soon as the daemon is there.
 
@@ -77,9 +102,10 @@ class Subscriber:
             endpoint: of the daemon, as 'earmark run' prints it.
             timeout: of the iteration.
             bookmark: where to go on; without one, from now on.
+            keys: of a daemon that has some; it answers nobody else.
 
         Raises:
-            EarmarkError: the endpoint is not one.
+            EarmarkError: the endpoint is not one, or the keys cannot be read.
         """
         self.timeout = timeout
         self.state: list[Envelope] = []
@@ -101,8 +127,13 @@ class Subscriber:
                 (self._requests.socket, request_endpoint(endpoint)),
             ):
                 socket.setsockopt(zmq.IPV6, int("[" in address))
+                if keys is not None:
+                    keys.give(socket)
                 socket.connect(address)
-        except (EarmarkError, zmq.ZMQError) as error:
+        except EarmarkError:
+            self.close()
+            raise
+        except zmq.ZMQError as error:
             self.close()
             raise EarmarkError(
                 f"cannot listen at '{endpoint}'",

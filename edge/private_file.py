@@ -31,3 +31,15 @@ def write_private(path: Path, data: bytes) -> None:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Write a file in place of the one that is there; whole or not at all.
+
+    Raises:
+        EarmarkError: it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)  # what a process that was killed left
+    write_private(new, data)
+    new.replace(path)

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
 
 from edge import __version__
-from edge.endpoints import in_use, local_endpoint, request_endpoint
+from edge.endpoints import bindable, in_use, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
 from edge.journal import Journal
@@ -32,8 +33,13 @@ from edge.protocol import (
 from edge.service import MAX_FRAME, Service
 from edge.snapshot import Present
 
+if TYPE_CHECKING:
+    from edge.curve import Guard
+
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
 LINGER_MS = 2_000  # what a close may spend on delivering the last events
+SUBSCRIPTION_TICK = 0.01  # seconds
+REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do
 
 
@@ -45,24 +51,33 @@ class Publisher:
     how things stand. Any thread may publish.
 
     Args:
-        endpoint: `tcp://` on a loopback address (`:*` chooses a free port) or `ipc://`.
+        endpoint: `tcp://` (`:*` chooses a free port) or `ipc://`.
         journal: folder of the events that can be asked for; numbering goes on where it ends.
+        keys: file with the daemon's keys and those that are allowed; without it nothing is
+            encrypted, and `tcp://` must be on a loopback address.
 
     Raises:
         EarmarkError: the endpoint or the journal is in use, the endpoint is malformed or open to
-            other machines, or the journal cannot be written.
+            other machines, the journal cannot be written, or the keys cannot be read.
     """
 
-    def __init__(self, endpoint: str, journal: Path) -> None:
-        endpoint = local_endpoint(endpoint)
+    def __init__(self, endpoint: str, journal: Path, keys: Path | None = None) -> None:
+        endpoint = bindable(endpoint, encrypted=keys is not None)
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._present = Present()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard: Guard | None = None
         try:
+            if keys is not None:
+                from edge.curve import Guard  # noqa: PLC0415 (asyncio is loaded with it)
+
+                self._guard = Guard(self._context, keys)
             self._open(endpoint)
             self._journal = Journal(journal)
         except EarmarkError:
+            if self._guard is not None:
+                self._guard.close()
             self._context.destroy(0)
             raise
         self._service.start()
@@ -87,12 +102,21 @@ class Publisher:
 
     def wait_for_subscriber(self, timeout: float) -> bool:
         """Whether somebody subscribes within `timeout` seconds."""
-        return bool(self._events.poll(round(timeout * 1000))) and self._take_subscriptions()
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self._take_subscriptions():
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(SUBSCRIPTION_TICK)
 
     def close(self) -> None:
         """Deliver what is on its way, for a bounded time, and free the endpoint."""
         self._service.close()
         self._events.close()
+        if self._guard is not None:
+            self._guard.close()
         self._context.term()
         self._journal.close()
 
@@ -110,17 +134,13 @@ class Publisher:
     def _open(self, endpoint: str) -> None:
         """Make and bind both sockets; where any port will do, at two that follow each other."""
         for tries_left in reversed(range(PORT_TRIES)):
-            self._events = self._context.socket(zmq.XPUB)
-            self._events.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-            self._events.setsockopt(zmq.LINGER, LINGER_MS)
-            self._events.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
-            self._events.setsockopt(zmq.IPV6, int("[" in endpoint))
-            self._service = Service(self._context, self._answer)
+            self._events = self._make_events(endpoint)
+            self._service = Service(self._context, self._answer, self._guard, self._cut)
             try:
                 with _bind_errors(endpoint):
                     self._events.bind(endpoint)
                 self.endpoint: str = self._events.getsockopt_string(zmq.LAST_ENDPOINT)
-                requests = local_endpoint(request_endpoint(self.endpoint))
+                requests = bindable(request_endpoint(self.endpoint), self._guard is not None)
                 with _bind_errors(requests):
                     self._service.bind(requests)
                 return
@@ -129,6 +149,32 @@ class Publisher:
                     raise
                 self._service.close()
                 self._events.close(0)
+
+    def _make_events(self, endpoint: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.XPUB)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if self._guard is not None:
+            self._guard.protect(socket)
+        return socket
+
+    def _cut(self) -> None:
+        """Cut all subscribers off; those who still may come back and ask for what they missed.
+
+        libzmq asks who somebody is only once, when he connects, and cannot show one the door.
+        """
+        with self._lock:
+            self._events.close(0)
+            self._events = self._make_events(self.endpoint)
+            for tries_left in reversed(range(REBIND_TRIES)):
+                try:
+                    return self._events.bind(self.endpoint)
+                except zmq.ZMQError:  # libzmq frees the port in its own time
+                    if not tries_left:
+                        raise
+                    time.sleep(SUBSCRIPTION_TICK)
 
     def _answer(self, request: Request) -> Reply:
         """What the service replies; called in its thread."""

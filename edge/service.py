@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
 
 from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode
 
+if TYPE_CHECKING:
+    from edge.curve import Guard
+
 REPLIES_WAITING = 8  # of one peer that does not read; later ones are dropped, and it asks again
+WATCH_MS = 200  # within which a revoked key has no effect any more
 MAX_FRAME = 1 << 16  # beyond it, libzmq itself closes the connection
 
 
@@ -25,14 +30,31 @@ class Service:
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], answer: Callable[[Request], Reply]
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        answer: Callable[[Request], Reply],
+        guard: Guard | None = None,
+        on_revoked: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to serve.
+
+        Args:
+            context: of the sockets.
+            answer: gives the reply to a request, in the service's thread.
+            guard: who may ask; None where everybody may who can connect.
+            on_revoked: called, in the service's thread, when somebody may no longer.
+        """
         self.malformed = 0
         self._answer = answer
+        self._guard = guard
+        self._on_revoked = on_revoked
+        self._allowed: set[str] = set()
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, REPLIES_WAITING)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        if guard is not None:
+            guard.protect(self._socket)
         self._wake, self._woken = (context.socket(zmq.PAIR) for _ in range(2))
         self._woken.bind(f"inproc://{id(self)}")
         self._wake.connect(f"inproc://{id(self)}")
@@ -64,12 +86,27 @@ class Service:
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._woken, zmq.POLLIN)
         while True:
-            ready = dict(poller.poll())
+            ready = dict(poller.poll(None if self._guard is None else WATCH_MS))
             if self._woken in ready:
                 return
-            self._serve_one(self._socket.recv_multipart())
+            self._watch()
+            if self._socket in ready:
+                self._serve_one(self._socket.recv_multipart(copy=False))
 
-    def _serve_one(self, frames: list[bytes]) -> None:
+    def _watch(self) -> None:
+        """See whether somebody who was allowed is so no longer."""
+        if self._guard is None:
+            return
+        allowed = {client.public for client in self._guard.keyring.clients}
+        if self._allowed - allowed:
+            self._on_revoked()
+        self._allowed = allowed
+
+    def _serve_one(self, received: list[zmq.Frame]) -> None:
+        # A connection outlives the right to it: each request is looked at.
+        if self._guard and self._guard.key_of(received[-1]) not in self._allowed:
+            return
+        frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]
         if len(address) not in (1, 2) or any(address[1:]) or len(body) > MAX_REQUEST:
             self.malformed += 1

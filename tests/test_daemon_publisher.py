@@ -10,7 +10,7 @@ import zmq
 from daemons import HANGING
 
 from edge.client import Subscriber
-from edge.endpoints import local_endpoint
+from edge.endpoints import bindable
 from edge.errors import EarmarkError
 from edge.events import SpeechStarted
 from edge.publisher import Publisher
@@ -54,8 +54,8 @@ def test_what_is_no_endpoint_is_refused(endpoint: str, tmp_path: Path) -> None:
 
 
 def test_localhost_is_this_machine() -> None:
-    assert local_endpoint("tcp://localhost:1") == "tcp://127.0.0.1:1"
-    assert local_endpoint("tcp://[::1]:1") == "tcp://[::1]:1"
+    assert bindable("tcp://localhost:1", encrypted=False) == "tcp://127.0.0.1:1"
+    assert bindable("tcp://[::1]:1", encrypted=False) == "tcp://[::1]:1"
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge.client import Subscriber
+from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
 from edge.events import Envelope, Health, encode, topic
 from edge.show import show
@@ -16,6 +17,7 @@ EPILOG = """\
 examples:
   earmark listen                                    the daemon of this machine
   earmark listen ipc:///tmp/earmark.sock --json | jq .event
+  earmark listen tcp://kitchen.local:7707 --curve laptop.keys --server 5d0a...
   earmark listen --topic mic/segment --topic mic/verdict
 
 On a terminal it draws; into a pipe it writes one line an event. It begins with how things stand,
@@ -40,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
         "--topic", action="append", metavar="PREFIX", help="only such topics, as 'mic/segment'"
     )
     parser.add_argument("--until-end", action="store_true", help="leave when the stream ends")
+    add_keys(parser)
     parser.set_defaults(handler=run)
 
 
@@ -47,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
     """Follow the events until interrupted, or until the stream ends if so asked.
 
     Raises:
-        EarmarkError: the endpoint is not one.
+        EarmarkError: the endpoint is not one, or the keys are none.
     """
     topics = tuple(args.topic or [""])
-    with Subscriber(args.endpoint) as events:
+    with Subscriber(args.endpoint, keys=client_keys(args)) as events:
         print(f"earmark: listening at {args.endpoint}", file=sys.stderr)
         try:
             if args.json:

@@ -28,6 +28,7 @@ examples:
   earmark run --mic USB --endpoint ipc:///tmp/earmark.sock
   earmark run --wav meeting.flac --fast
   arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
+  earmark run --endpoint tcp://0.0.0.0:7707 --curve daemon.keys      see 'earmark keys --help'
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
 
 Events are read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md).
@@ -55,6 +56,7 @@ def add_parser(subparsers: Any) -> None:
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels (1)")
     raw.add_argument("--format", choices=["s16le", "f32le"], help="sample format (s16le)")
     parser.add_argument("--endpoint", help="where to publish (tcp://127.0.0.1:7707)")
+    parser.add_argument("--curve", metavar="FILE", help="keys; only who is allowed there hears")
     parser.add_argument("--journal", metavar="FOLDER", help="where the last events are kept")
     parser.add_argument("--stream", metavar="NAME", help="first part of the topics (mic)")
     parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
@@ -75,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     config = _override(load(args.config), args)
     stop = stop_on_signals()
     journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
-    with Publisher(config.endpoint, journal) as publisher:
+    curve = Path(config.curve) if config.curve else None
+    with Publisher(config.endpoint, journal, curve) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
         key = Path(config.key) if config.key else None
         with Store(Path(config.store) if config.store else None, model, key=key) as store:
@@ -135,7 +138,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         config,
         source=source,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "journal", "stream", "model", "store", "key"),
+        **_given(args, "endpoint", "curve", "journal", "stream", "model", "store", "key"),
     )
 
 
