@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "run",
     "listen",
+    "control",
     "keys",
     "devices",
     "doctor",

@@ -25,6 +25,7 @@ from edge.events import VERSION, Envelope, decode
 from edge.keyring import parse_public, read_keyring
 from edge.protocol import (
     MAX_REPLY,
+    Refusal,
     Replay,
     ReplayRequest,
     Reply,
@@ -39,6 +40,7 @@ from edge.protocol import (
 HIGH_WATER_MARK = 10_000
 MAX_EVENT = 1 << 20  # bytes; an event has some hundred, and nobody makes us hold more
 PATIENCE = 1.0  # seconds for an answer before it is asked for again
+COMMAND_PATIENCE = 12.0  # seconds; the daemon gives up after ten
 QUIET = 0.5  # seconds without an event before it is asked whether there is one
 
 
@@ -237,7 +239,7 @@ class Subscriber:
             self.bookmark = Bookmark(journal, 0)
             return True
         self._replayed.extend(self._decode(reply.events))
-        self._checked = time.monotonic()
+        self._checked = time.monotonic() if reply.next >= reply.end else 0.0
         live = self._live
         if live is not None and (journal_of(live.session) != journal or live.seq >= reply.end):
             self._live = None  # of a journal that is no more
@@ -277,6 +279,43 @@ class Subscriber:
             else:
                 self.malformed += 1
         return envelopes
+
+
+def command(endpoint: str, request: Request, keys: Keys | None = None) -> Reply:
+    """What a daemon answers to one request, which is sent once and not repeated.
+
+    Raises:
+        EarmarkError: the endpoint is not one, there was no answer, or it is a refusal.
+    """
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
+        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if keys is not None:
+            keys.give(socket)
+        address = request_endpoint(endpoint)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise EarmarkError(
+                f"cannot ask at '{address}': {error.strerror}",
+                "Use tcp://ADDRESS:PORT or ipc://PATH as printed by 'earmark run'",
+            ) from error
+        socket.send(encode(request))
+        if not socket.poll(round(COMMAND_PATIENCE * 1000)):
+            raise EarmarkError(
+                f"no daemon answers at {endpoint}",
+                "See whether it runs, and whether it allows your key",
+            )
+        try:
+            reply = decode_reply(socket.recv())
+        except msgspec.DecodeError as error:
+            raise EarmarkError(
+                f"what answers at {endpoint} is no daemon of this version: {error}"
+            ) from error
+    if isinstance(reply, Refusal):
+        raise EarmarkError(reply.what, reply.remedy)
+    return reply
 
 
 class _Requests:

@@ -40,6 +40,10 @@ class Stop:
 
     asked = False
 
+    def ask(self) -> None:
+        """Ask for the end."""
+        self.asked = True
+
 
 class Pipeline(Protocol):
     """What the daemon needs of `edge.pipeline.Pipeline`; samples are mono float32 at 16 kHz."""
@@ -106,6 +110,7 @@ def serve(
     stop: Stop,
     *,
     health_seconds: float = 5.0,
+    between: Callable[[], None] = lambda: None,
 ) -> None:
     """Hear a source to its end, or until `stop` is asked, and publish what the pipeline says.
 
@@ -118,6 +123,7 @@ def serve(
         stream: the name that the events bear.
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next.
+        between: called between two blocks, and a few times a second where there are none.
 
     Raises:
         EarmarkError: the source cannot be opened, or failed.
@@ -130,6 +136,7 @@ def serve(
             feed = Feed(pipeline, source.rate)
             with _Reader(source, stop) as reader:
                 for item in reader:
+                    between()
                     if item is not None:
                         station.say(feed.push(item.block))
                         station.note_lag(time.monotonic() - item.read_at)

@@ -8,6 +8,7 @@ that most of its speech had before.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,7 @@ from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, ranking, standing
-from edge.statistics import Sums
+from edge.statistics import Profile, Sums
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,33 @@ class Horizon:
         while self._stretches:
             events += self._settle(self._stretches.pop(0))
         self.voices = list(self._book.voices)
+        return events
+
+    def reload(
+        self, profiles: Sequence[Profile], moved: Mapping[str, str], sample: int
+    ) -> list[Event]:
+        """Others are enrolled from now on.
+
+        Voices in `moved` go on under a new name, which is enrolled; what those said who are
+        enrolled no more is nobody's until it is heard anew whose it may be.
+        """
+        enrolled = {profile.name for profile in profiles}
+        gone = {v.name for v in self._book.voices if v.enrolled and v.name not in enrolled}
+        names = dict.fromkeys(gone, UNKNOWN) | dict(moved)
+        known = {voice.name for voice in self.voices}
+        events: list[Event] = [
+            SpeakerMerged(sample, name, new) for name, new in moved.items() if name in known
+        ]
+        self._book.reload(profiles, moved.keys())
+        for stretch in self._stretches:
+            if stretch.speaker in names:
+                stretch.speaker = names[stretch.speaker]
+                if stretch.speaker == UNKNOWN:
+                    stretch.standing = Standing()
+                stretch.rev += 1
+                events.append(stretch.event(final=False))
+        self.voices = list(self._book.voices)
+        self._sum_voices()
         return events
 
     def _recluster(self, newest: Stretch) -> list[Event]:

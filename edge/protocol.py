@@ -36,7 +36,37 @@ class StatusRequest(_Message, tag="status", frozen=True):
     """How is the daemon?"""
 
 
-Request = SnapshotRequest | ReplayRequest | StatusRequest
+class StopCommand(_Message, tag="stop", frozen=True):
+    """End, as on SIGTERM."""
+
+
+class ReloadCommand(_Message, tag="reload", frozen=True):
+    """Read anew who is enrolled."""
+
+
+class RenameCommand(_Message, tag="rename", frozen=True, kw_only=True):
+    """Give the enrolled speaker `name` the name `new`."""
+
+    name: str
+    new: str
+
+
+class ForgetCommand(_Message, tag="forget", frozen=True, kw_only=True):
+    """Erase the enrolled speaker `name`."""
+
+    name: str
+
+
+class EnrolCommand(_Message, tag="enrol", frozen=True, kw_only=True):
+    """Enrol as `name`, or add to what is enrolled, all that `speaker` of `stream` has said."""
+
+    name: str
+    stream: str
+    speaker: str
+
+
+Command = StopCommand | ReloadCommand | RenameCommand | ForgetCommand | EnrolCommand
+Request = SnapshotRequest | ReplayRequest | StatusRequest | Command
 
 
 class Snapshot(_Message, tag="snapshot", frozen=True, kw_only=True):
@@ -75,6 +105,12 @@ class Status(_Message, tag="status", frozen=True, kw_only=True):
     malformed: Number
 
 
+class Done(_Message, tag="done", frozen=True, kw_only=True):
+    """A command was carried out; `what` it did is for people."""
+
+    what: str
+
+
 class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
     """Why a request was not carried out, and what to do about it; for people."""
 
@@ -82,7 +118,7 @@ class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
     remedy: str
 
 
-Reply = Snapshot | Replay | Status | Refusal
+Reply = Snapshot | Replay | Status | Done | Refusal
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

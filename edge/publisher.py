@@ -15,6 +15,7 @@ import msgspec
 import zmq
 
 from edge import __version__
+from edge.command_queue import CommandQueue
 from edge.endpoints import bindable, in_use, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
@@ -22,6 +23,8 @@ from edge.journal import Journal
 from edge.protocol import (
     PAGE_BYTES,
     PAGE_EVENTS,
+    Command,
+    Refusal,
     Replay,
     ReplayRequest,
     Reply,
@@ -66,6 +69,7 @@ class Publisher:
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._present = Present()
+        self.commands = CommandQueue()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard: Guard | None = None
         try:
@@ -170,14 +174,24 @@ class Publisher:
             self._events = self._make_events(self.endpoint)
             for tries_left in reversed(range(REBIND_TRIES)):
                 try:
-                    return self._events.bind(self.endpoint)
+                    self._events.bind(self.endpoint)
+                    return
                 except zmq.ZMQError:  # libzmq frees the port in its own time
                     if not tries_left:
                         raise
                     time.sleep(SUBSCRIPTION_TICK)
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""
+        if isinstance(request, Command):
+            # An ipc socket is its owner's alone; a loopback address is everybody's on the machine.
+            if may_command or self.endpoint.startswith("ipc://"):
+                return self.commands.submit(request)
+            return Refusal(
+                id=request.id,
+                what="commands need an ipc:// endpoint, or a key with the right to command",
+                remedy="'earmark keys allow FILE NAME PUBLIC --commands' gives it to a key",
+            )
         with self._lock:
             end = self._journal.next
             present = self._present.envelopes() if isinstance(request, SnapshotRequest) else []

@@ -32,7 +32,7 @@ class Service:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        answer: Callable[[Request], Reply],
+        answer: Callable[[Request, bool], Reply],
         guard: Guard | None = None,
         on_revoked: Callable[[], None] = lambda: None,
     ) -> None:
@@ -40,7 +40,8 @@ class Service:
 
         Args:
             context: of the sockets.
-            answer: gives the reply to a request, in the service's thread.
+            answer: gives the reply to a request, in the service's thread; it is told whether the
+                peer has a key with the right to command.
             guard: who may ask; None where everybody may who can connect.
             on_revoked: called, in the service's thread, when somebody may no longer.
         """
@@ -48,7 +49,7 @@ class Service:
         self._answer = answer
         self._guard = guard
         self._on_revoked = on_revoked
-        self._allowed: set[str] = set()
+        self._allowed: dict[str, bool] = {}  # keys, and whether they may command
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, REPLIES_WAITING)
@@ -97,14 +98,15 @@ class Service:
         """See whether somebody who was allowed is so no longer."""
         if self._guard is None:
             return
-        allowed = {client.public for client in self._guard.keyring.clients}
-        if self._allowed - allowed:
+        allowed = {client.public: client.commands for client in self._guard.keyring.clients}
+        if self._allowed.keys() - allowed.keys():
             self._on_revoked()
         self._allowed = allowed
 
     def _serve_one(self, received: list[zmq.Frame]) -> None:
         # A connection outlives the right to it: each request is looked at.
-        if self._guard and self._guard.key_of(received[-1]) not in self._allowed:
+        key = self._guard.key_of(received[-1]) if self._guard else ""
+        if self._guard and key not in self._allowed:
             return
         frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]
@@ -116,4 +118,5 @@ class Service:
         except msgspec.DecodeError:
             self.malformed += 1
             return
-        self._socket.send_multipart([*address, encode(self._answer(request))])
+        reply = self._answer(request, self._allowed.get(key, False))
+        self._socket.send_multipart([*address, encode(reply)])

@@ -33,7 +33,7 @@ def test_a_subscriber_in_c_gets_what_was_before_and_what_comes(
     with Publisher("tcp://127.0.0.1:*", tmp_path) as publisher:
         for sample in range(before):
             publisher.publish("a", SpeechStarted(sample), sample)
-        command = [program, publisher.endpoint, request_endpoint(publisher.endpoint)]
+        command = [str(program), publisher.endpoint, request_endpoint(publisher.endpoint)]
         process = subprocess.Popen(
             [*command, "100", str(before + after - 100)], stdout=subprocess.PIPE, text=True
         )

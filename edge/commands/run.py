@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from edge.config import Config, SourceConfig, load
+from edge.control import Controller
 from edge.daemon import Stop, serve
 from edge.encoder import Model
 from edge.journal import default_journal
@@ -80,10 +81,18 @@ def run(args: argparse.Namespace) -> int:
     curve = Path(config.curve) if config.curve else None
     with Publisher(config.endpoint, journal, curve) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
-        key = Path(config.key) if config.key else None
-        with Store(Path(config.store) if config.store else None, model, key=key) as store:
+
+        def open_store() -> Store:
+            return Store(
+                Path(config.store) if config.store else None,
+                model,
+                key=Path(config.key) if config.key else None,
+            )
+
+        with open_store() as store:
             profiles = store.profiles()
         pipeline = Pipeline(model, profiles, config.pipeline)
+        controller = Controller(model, open_store, {config.stream: pipeline}, publisher, stop.ask)
         print(f"earmark: publishing '{config.stream}' on {publisher.endpoint}", file=sys.stderr)
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
@@ -95,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
             config.stream,
             stop,
             health_seconds=config.health_seconds,
+            between=controller.carry_out,
         )
     return 0
 
