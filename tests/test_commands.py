@@ -15,13 +15,14 @@ from daemons import HANGING, next_event, until_end
 from test_cli_errors import earmark
 from voices import CONVERSATION
 
-from edge.client import Keys, Subscriber, command
+from edge.client import Subscriber
 from edge.command_queue import PER_MINUTE
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeakerMerged
 from edge.keyring import Client, make_keyring, read_keyring, write_keyring
 from edge.protocol import Done, ForgetCommand, ReloadCommand, StatusRequest, StopCommand
 from edge.publisher import Publisher
+from edge.requests import Keys, command
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:
 def test_a_daemon_that_is_not_there_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("edge.client.COMMAND_PATIENCE", 0.1)
+    monkeypatch.setattr("edge.requests.COMMAND_PATIENCE", 0.1)
     with pytest.raises(EarmarkError, match="no daemon answers"):
         command(f"ipc://{tmp_path / 'nobody'}", StatusRequest(id=0))
 

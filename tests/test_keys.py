@@ -13,12 +13,13 @@ import zmq
 from daemons import HANGING
 from test_cli_errors import earmark
 
-from edge.client import Keys, Subscriber
+from edge.client import Subscriber
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import SpeechStarted
 from edge.keyring import Client, make_keyring, read_keyring, write_keyring
 from edge.publisher import Publisher
+from edge.requests import Keys
 
 NOTHING = 1.0  # seconds of waiting for what must not come
 

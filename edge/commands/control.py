@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from edge.client import command
 from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
 from edge.protocol import (
@@ -19,6 +18,7 @@ from edge.protocol import (
     StatusRequest,
     StopCommand,
 )
+from edge.requests import command
 from edge.timeline import printable
 
 EPILOG = """\

@@ -12,7 +12,7 @@ from edge.errors import EarmarkError
 from edge.keyring import Client, make_keyring, read_keyring, write_keyring
 
 if TYPE_CHECKING:
-    from edge.client import Keys
+    from edge.requests import Keys
 
 EPILOG = """\
 examples, a daemon that a laptop may listen to:
@@ -58,7 +58,7 @@ def client_keys(args: argparse.Namespace) -> Keys | None:
     Raises:
         EarmarkError: one was given without the other.
     """
-    from edge.client import Keys
+    from edge.requests import Keys
 
     if (args.curve is None) != (args.server is None):
         raise EarmarkError(
