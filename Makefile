@@ -10,7 +10,7 @@ CORPUS ?= ../shared/corpus
 SIZE ?= small
 JOBS ?= $(shell nproc)
 BIN := .venv/bin
-NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc
+NATIVE_CODE := native/src/*.cc native/src/*.h native/tests/*.cc tests/foreign/*.c
 INSTALLED_FROM := pyproject.toml CMakeLists.txt $(wildcard native/src/*)
 
 .PHONY: help
@@ -66,9 +66,10 @@ HOURS ?= 168
 MINUTES ?= 10
 FAULTS ?= 20
 .PHONY: soak
-soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20) of each kind; a table
+soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20) of each kind, subscribers killed
 	$(BIN)/python tests/soak.py --hours $(HOURS) --minutes $(MINUTES)
 	$(BIN)/python tests/microphone_faults.py $(FAULTS)
+	$(BIN)/pytest -m soak --durations=0 -s
 
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'

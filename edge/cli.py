@@ -15,6 +15,8 @@ COMMANDS = (
     "demo",
     "run",
     "listen",
+    "control",
+    "keys",
     "devices",
     "doctor",
     "enroll",

@@ -1,74 +1,151 @@
-"""Events in: a subscriber that validates every message and counts what it missed."""
+"""Events in: a subscriber that gives its user every event once and in order, whatever happens.
+
+It follows the published events, and asks for those that it sees missing: dropped because it was
+slow, or sent while it or the daemon was away. Memory is bounded: while it asks, events wait in the
+socket, and those that find no place there it asks for later.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 
 import msgspec
 import zmq
 
+from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, decode
+from edge.protocol import (
+    Replay,
+    ReplayRequest,
+    Reply,
+    Request,
+    Snapshot,
+    SnapshotRequest,
+    journal_of,
+)
+from edge.requests import Keys, Requests, earlier, milliseconds_until
 
 HIGH_WATER_MARK = 10_000
-MAX_MESSAGE_BYTES = 1 << 20  # an event has some hundred; nobody makes us hold more
+MAX_EVENT = 1 << 20  # bytes; an event has some hundred, and nobody makes us hold more
+QUIET = 0.5  # seconds without an event before it is asked whether there is one
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """A place in the events, behind the last one that was dealt with.
+
+    `journal` is the first part of its `session`, `next` the number of the event to come.
+    """
+
+    journal: str
+    next: int
+
+    @classmethod
+    def behind(cls, envelope: Envelope) -> Bookmark:
+        """The place behind an event."""
+        return cls(journal_of(envelope.session), envelope.seq + 1)
 
 
 class Subscriber:
-    """Follows the events of a daemon; reconnects by itself when the daemon comes back.
+    """Follows the events of a daemon, across restarts of either side.
 
     Iterating yields envelopes, until `timeout` seconds pass without one (None: for ever).
 
     Attributes:
-        malformed: messages dropped because they are not envelopes of this version.
-        missed: events that were sent but never came, told by holes in `seq`; None where `topics`
-            select some, for then holes are no loss.
-
-    Raises:
-        EarmarkError: the endpoint is not one.
+        state: once joined without a bookmark, the past events that tell how things stand.
+        bookmark: the place behind the last event given out; None before it has joined. Who keeps
+            it can go on from there in another process.
+        missed: events that the daemon no longer had when they were asked for.
+        malformed: messages dropped because they are not of this version of Earmark.
     """
 
     def __init__(
-        self, endpoint: str, topics: Sequence[str] = ("",), timeout: float | None = None
+        self,
+        endpoint: str,
+        timeout: float | None = None,
+        bookmark: Bookmark | None = None,
+        keys: Keys | None = None,
     ) -> None:
+        """Connect, as soon as the daemon is there.
+
+        Args:
+            endpoint: of the daemon, as 'earmark run' prints it.
+            timeout: of the iteration.
+            bookmark: where to go on; without one, from now on.
+            keys: of a daemon that has some; it answers nobody else.
+
+        Raises:
+            EarmarkError: the endpoint is not one, or the keys cannot be read.
+        """
         self.timeout = timeout
+        self.state: list[Envelope] = []
+        self.bookmark = bookmark
+        self.missed = 0
         self.malformed = 0
-        self._gaps = _Gaps() if "" in topics else None
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
-        for topic in topics:
-            self._socket.subscribe(topic)
+        self._replayed: deque[Envelope] = deque()
+        self._live: Envelope | None = None  # the next published one, not given out yet
+        self._checked = 0.0  # when it was last known that there is nothing more
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._events = self._context.socket(zmq.SUB)
+        self._events.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        self._events.setsockopt(zmq.MAXMSGSIZE, MAX_EVENT)
+        self._events.setsockopt(zmq.LINGER, 0)
+        self._requests = Requests(self._context)
         try:
-            self._socket.connect(endpoint)
+            for socket, address in (
+                (self._events, endpoint),
+                (self._requests.socket, request_endpoint(endpoint)),
+            ):
+                socket.setsockopt(zmq.IPV6, int("[" in address))
+                if keys is not None:
+                    keys.give(socket)
+                socket.connect(address)
+        except EarmarkError:
+            self.close()
+            raise
         except zmq.ZMQError as error:
             self.close()
             raise EarmarkError(
-                f"cannot listen at '{endpoint}': {error.strerror}",
+                f"cannot listen at '{endpoint}'",
                 "Use tcp://ADDRESS:PORT or ipc://PATH as printed by 'earmark run'",
             ) from error
+        if bookmark is not None:
+            self._events.subscribe("")
 
-    @property
-    def missed(self) -> int | None:
-        """Events that were sent but never came, or None where that cannot be known."""
-        return None if self._gaps is None else self._gaps.missed
+    def join(self, timeout: float | None = None) -> bool:
+        """Whether the daemon has answered within `timeout` seconds: no later event gets lost."""
+        deadline = _deadline(timeout)
+        while self.bookmark is None:
+            reply = self._ask(SnapshotRequest(id=0), deadline)
+            if reply is None:
+                return False
+            if isinstance(reply, Snapshot):
+                self.state = self._decode(reply.events)
+                self.bookmark = Bookmark(journal_of(reply.session), reply.next)
+                # Not before: what is published until it is in force is asked for, none is missed.
+                self._events.subscribe("")
+        return True
 
     def receive(self, timeout: float | None = None) -> Envelope | None:
-        """The next good envelope, or None when none came within `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self._socket.poll(_milliseconds_until(deadline)):
-            envelope = _parse(self._socket.recv_multipart())
+        """The next event, or None when none came within `timeout` seconds."""
+        deadline = _deadline(timeout)
+        if not self.join(timeout):
+            return None
+        while True:
+            envelope = self._next()
             if envelope is not None:
-                if self._gaps is not None:
-                    self._gaps.see(envelope)
+                self.bookmark = Bookmark.behind(envelope)
                 return envelope
-            self.malformed += 1
-        return None
+            if self._live is not None:
+                if not self._catch_up(deadline):
+                    return None
+            elif not self._wait(deadline):
+                return None
 
     def __iter__(self) -> Iterator[Envelope]:
         while (envelope := self.receive(self.timeout)) is not None:
@@ -76,7 +153,8 @@ class Subscriber:
 
     def close(self) -> None:
         """Stop listening."""
-        self._socket.close()
+        self._events.close()
+        self._requests.close()
         self._context.term()
 
     def __enter__(self) -> Subscriber:
@@ -90,34 +168,91 @@ class Subscriber:
     ) -> None:
         self.close()
 
-
-def _milliseconds_until(deadline: float | None) -> int | None:
-    return None if deadline is None else max(0, round(1000 * (deadline - time.monotonic())))
-
-
-def _parse(frames: list[bytes]) -> Envelope | None:
-    """The envelope of a message [topic, JSON], or None where it is not one of this version."""
-    if len(frames) != 2:
+    def _next(self) -> Envelope | None:
+        """The event at the bookmark, if it is here."""
+        assert self.bookmark is not None
+        while self._replayed:
+            envelope = self._replayed.popleft()
+            if envelope.seq >= self.bookmark.next:
+                self.missed += envelope.seq - self.bookmark.next
+                return envelope
+        live = self._live
+        if live is not None and journal_of(live.session) == self.bookmark.journal:
+            if live.seq <= self.bookmark.next:
+                self._live = None
+            if live.seq == self.bookmark.next:
+                return live
         return None
-    try:
-        envelope = decode(frames[1])
-    except msgspec.DecodeError:
-        return None
-    return envelope if envelope.v == VERSION else None
+
+    def _wait(self, deadline: float | None) -> bool:
+        """Wait for a published event, and ask whether there is one when it is quiet for long."""
+        quiet = self._checked + QUIET
+        if not self._events.poll(milliseconds_until(earlier(deadline, quiet))):
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            if self._catch_up(deadline, self._events):
+                return True
+            if not self._events.poll(0):
+                return False
+        self._live = self._parse(self._events.recv_multipart())
+        self._checked = time.monotonic()
+        return True
+
+    def _catch_up(self, deadline: float | None, unless: zmq.Socket[bytes] | None = None) -> bool:
+        """Ask for the events from the bookmark on; whether there was an answer in time."""
+        assert self.bookmark is not None
+        reply = self._ask(ReplayRequest(id=0, start=self.bookmark.next), deadline, unless)
+        if reply is None:
+            return False
+        if not isinstance(reply, Replay):
+            return True
+        journal = journal_of(reply.session)
+        if journal != self.bookmark.journal:
+            # Another numbering: all its events are new. What came of it live stays where it is.
+            self.bookmark = Bookmark(journal, 0)
+            return True
+        self._replayed.extend(self._decode(reply.events))
+        self._checked = time.monotonic() if reply.next >= reply.end else 0.0
+        live = self._live
+        if live is not None and (journal_of(live.session) != journal or live.seq >= reply.end):
+            self._live = None  # of a journal that is no more
+        if not self._replayed:
+            after = reply.next
+            if self._live is not None:
+                after = min(after, self._live.seq)
+            self.missed += max(0, after - self.bookmark.next)
+            self.bookmark = Bookmark(journal, max(after, self.bookmark.next))
+        return True
+
+    def _ask(
+        self,
+        request: Request,
+        deadline: float | None,
+        unless: zmq.Socket[bytes] | None = None,
+    ) -> Reply | None:
+        reply = self._requests.ask(request, deadline, unless)
+        self.malformed += self._requests.malformed
+        self._requests.malformed = 0
+        return reply
+
+    def _parse(self, frames: list[bytes]) -> Envelope | None:
+        envelopes = self._decode([frames[1]] if len(frames) == 2 else [b""])
+        return envelopes[0] if envelopes else None
+
+    def _decode(self, lines: list[msgspec.Raw] | list[bytes]) -> list[Envelope]:
+        """The envelopes among them that are of this version; the others are counted."""
+        envelopes = []
+        for line in lines:
+            try:
+                envelope = decode(line)
+            except msgspec.DecodeError:
+                envelope = None
+            if envelope is not None and envelope.v == VERSION:
+                envelopes.append(envelope)
+            else:
+                self.malformed += 1
+        return envelopes
 
 
-class _Gaps:
-    """Counts holes in `seq`: from the first event seen, and from 0 in any later session."""
-
-    def __init__(self) -> None:
-        self.missed = 0
-        self._session: str | None = None
-        self._next = 0
-
-    def see(self, envelope: Envelope) -> None:
-        if envelope.session != self._session:
-            self._next = envelope.seq if self._session is None else 0
-            self._session = envelope.session
-        if envelope.seq >= self._next:
-            self.missed += envelope.seq - self._next
-            self._next = envelope.seq + 1
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout

@@ -41,6 +41,10 @@ class Config:
 
     stream: str = "mic"  # the first part of every topic
     endpoint: str = DEFAULT_ENDPOINT  # where events are published
+    journal: str | None = None  # folder of the last events; none: the endpoint's, of the user
+    curve: str | None = (
+        None  # file of keys; none: nothing is encrypted, and only this machine hears
+    )
     source: SourceConfig = field(default_factory=SourceConfig)
     sources: dict[str, SourceConfig] = field(default_factory=dict)  # instead: by name of stream
     model: str | None = None  # folder of the encoder; none: the one that ships with Earmark

@@ -32,6 +32,10 @@ class Stop:
 
     asked = False
 
+    def ask(self) -> None:
+        """Ask for the end."""
+        self.asked = True
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -49,7 +53,12 @@ class Stream:
 
 
 def serve(
-    streams: Sequence[Stream], publisher: Publisher, stop: Stop, *, health_seconds: float = 5.0
+    streams: Sequence[Stream],
+    publisher: Publisher,
+    stop: Stop,
+    *,
+    health_seconds: float = 5.0,
+    between: Callable[[], None] = lambda: None,
 ) -> None:
     """Hear all streams to their ends, or until `stop` is asked, and publish what they say.
 
@@ -62,13 +71,14 @@ def serve(
         publisher: stays open.
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next.
+        between: called between two blocks, and a few times a second where there are none.
 
     Raises:
         EarmarkError: a source could not be opened, or failed for good; the first such error.
     """
     house = _House(streams, publisher)
     try:
-        house.run(stop, health_seconds)
+        house.run(stop, health_seconds, between)
     finally:
         house.leave()
     if house.failure is not None:
@@ -85,13 +95,14 @@ class _House:
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
         self._closing = False
 
-    def run(self, stop: Stop, health_seconds: float) -> None:
+    def run(self, stop: Stop, health_seconds: float, between: Callable[[], None]) -> None:
         for reader in self._readers:
             reader.start()
         next_beat = time.monotonic() + health_seconds
         next_keep = time.monotonic() + KEEP_SECONDS
         silence = 0.0  # seconds without an item
         while not all(station.ended for station in self._stations):
+            between()
             if stop.asked:
                 self._close()
             try:

@@ -1,4 +1,4 @@
-"""Where events are published: addresses that nobody outside this machine can reach."""
+"""Where events are published: without keys, where nobody outside this machine can reach them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ DEFAULT_ENDPOINT = "tcp://127.0.0.1:7707"
 MAX_PORT = 65_535
 
 
-def local_endpoint(endpoint: str) -> str:
-    """The endpoint in the form that ZeroMQ binds, if nobody outside this machine can reach it.
+def bindable(endpoint: str, encrypted: bool) -> str:
+    """The endpoint in the form that ZeroMQ binds, if it is safe to publish there.
 
     Raises:
-        EarmarkError: it is open to other machines, malformed, or an ipc path of something else.
+        EarmarkError: it is malformed, an ipc path of something else, or open to other machines
+            and not `encrypted`.
     """
     if endpoint.startswith("ipc://"):
+        if encrypted:
+            raise EarmarkError(
+                f"keys were given for '{endpoint}', which is its owner's alone and takes none",
+                "Leave --curve out, or use tcp://ADDRESS:PORT",
+            )
         _check_ipc(endpoint)
         return endpoint
     match = re.fullmatch(r"tcp://(?:\[([^]]+)\]|([^:\[\]]+)):(\d+|\*)", endpoint)
@@ -32,12 +38,30 @@ def local_endpoint(endpoint: str) -> str:
     host = match[1] or match[2]
     if host == "localhost":
         return f"tcp://127.0.0.1:{match[3]}"
-    if not _is_loopback(host):
+    if not (encrypted or _is_loopback(host)):
         raise EarmarkError(
             f"refused to publish on '{endpoint}': other machines could listen in, unencrypted",
-            "Use a loopback address (tcp://127.0.0.1:PORT) or ipc://PATH",
+            "Give keys with --curve (see 'earmark keys --help'), or use a loopback address "
+            "(tcp://127.0.0.1:PORT) or ipc://PATH",
         )
     return endpoint
+
+
+def request_endpoint(endpoint: str) -> str:
+    """Where requests go to the daemon that publishes on `endpoint`: the next port, or PATH.ask.
+
+    Raises:
+        EarmarkError: it is no endpoint, or there is no next port.
+    """
+    if endpoint.startswith("ipc://"):
+        return f"{endpoint}.ask"
+    address, _, port = endpoint.rpartition(":")
+    if not (address.startswith("tcp://") and port.isdecimal() and int(port) < MAX_PORT):
+        raise EarmarkError(
+            f"cannot listen at '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",
+            f"Use it as printed by 'earmark run'; PORT is below {MAX_PORT}",
+        )
+    return f"{address}:{int(port) + 1}"
 
 
 def _is_loopback(host: str) -> bool:

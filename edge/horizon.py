@@ -8,7 +8,7 @@ that most of its speech had before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,7 +21,7 @@ from edge.overlap import Both, second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, rank, ranking, standing
 from edge.state import State, new_state
-from edge.statistics import Sums
+from edge.statistics import Profile, Sums
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 
@@ -138,6 +138,28 @@ class Horizon:
         newest.standing = standing(newest.speaker, ranked)
         self._sum_voices()
         return [newest.event(final=False)]
+
+    def reload(
+        self, profiles: Sequence[Profile], moved: Mapping[str, str], sample: int
+    ) -> list[Event]:
+        """Others are enrolled from now on.
+
+        Voices in `moved` go on under a new name, which is enrolled; what those said who are
+        enrolled no more is nobody's until it is heard anew whose it may be.
+        """
+        enrolled = {profile.name for profile in profiles}
+        gone = {v.name for v in self._book.voices if v.enrolled and v.name not in enrolled}
+        names = dict.fromkeys(gone, UNKNOWN) | dict(moved)
+        known = {voice.name for voice in self.voices}
+        events: list[Event] = [
+            SpeakerMerged(sample, name, new) for name, new in moved.items() if name in known
+        ]
+        self._book.reload(profiles, moved.keys())
+        for name, new in names.items():
+            events += self._rename(name, new)
+        self.voices = list(self._book.voices)
+        self._sum_voices()
+        return events
 
     def _recluster(self, newest: Stretch) -> list[Event]:
         before = {s.id: s.speaker for s in self._stretches}
@@ -275,15 +297,22 @@ class Horizon:
             return []
         older, newer = pair
         self._book.merge(newer, older)
-        events: list[Event] = [SpeakerMerged(settled.end, newer, older)]
+        events = [SpeakerMerged(settled.end, newer, older), *self._rename(newer, older)]
+        self._sum_voices()
+        return events
+
+    def _rename(self, name: str, new: str) -> list[Event]:
+        """What `name` has said lately is `new`'s."""
+        events: list[Event] = []
         for stretch in self._stretches:
             event = stretch.event(final=False)
-            merged = renamed(event, newer, older)
-            if merged != event:
-                stretch.speaker, stretch.overlaps = merged.speaker, merged.overlaps
+            changed = renamed(event, name, new)
+            if changed != event:
+                stretch.speaker, stretch.overlaps = changed.speaker, changed.overlaps
+                if stretch.speaker == UNKNOWN:
+                    stretch.standing = Standing()
                 stretch.rev += 1
                 events.append(stretch.event(final=False))
-        self._sum_voices()
         return events
 
     def _speech(self, stretch: Stretch) -> float:

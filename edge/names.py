@@ -1,4 +1,4 @@
-"""Names that people choose: of speakers, and of the conditions that they are recorded in."""
+"""Names that people choose: of speakers, of recording conditions, and of clients."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def check_condition(name: str) -> None:
     reason = _flaw(name)
     if reason:
         raise _refusal(f"{name!r} cannot be the name of a condition: {reason}", "telephone")
+
+
+def check_client(name: str) -> None:
+    """Refuse what cannot be the name of a client whose key is allowed.
+
+    Raises:
+        EarmarkError: naming what is expected.
+    """
+    reason = _flaw(name)
+    if reason:
+        raise _refusal(f"{name!r} cannot be the name of a client: {reason}", "laptop")
 
 
 def _flaw(name: str) -> str | None:

@@ -5,7 +5,7 @@ The same audio gives the same events in the same order, whatever the block sizes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.scoring import OperatingPoint
 from edge.state import State
-from edge.statistics import Profile
+from edge.statistics import Profile, Sums
 from edge.tracker import Tracker, TrackerConfig
 
 
@@ -66,6 +66,17 @@ class Pipeline:
         `elsewhere`: it heard another recording, in another room or over another line.
         """
         self._tracker.restore(state, elsewhere)
+
+    def speech_of(self, speaker: str) -> Sums | None:
+        """Statistics (size,) of all that a voice has said here, enrolment included; None if none.
+
+        `speaker`: a name of a voice that is known at present.
+        """
+        return next((v.statistics for v in self._tracker.voices if v.name == speaker), None)
+
+    def reload(self, profiles: Sequence[Profile], moved: Mapping[str, str]) -> list[Event]:
+        """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
+        return self._tracker.reload(profiles, moved, self.position)
 
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""

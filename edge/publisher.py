@@ -1,68 +1,128 @@
-"""Events out: numbered, dated and published over ZeroMQ, on this machine only."""
+"""Events out: numbered, kept, dated and published over ZeroMQ, on this machine only."""
 
 from __future__ import annotations
 
-import secrets
+import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
+import msgspec
 import zmq
 
-from edge.endpoints import in_use, local_endpoint
+from edge import __version__
+from edge.command_queue import CommandQueue
+from edge.endpoints import bindable, in_use, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
+from edge.journal import Journal
+from edge.protocol import (
+    PAGE_BYTES,
+    PAGE_EVENTS,
+    Command,
+    Refusal,
+    Replay,
+    ReplayRequest,
+    Reply,
+    Request,
+    Snapshot,
+    SnapshotRequest,
+    Status,
+)
+from edge.service import MAX_FRAME, Service
+from edge.snapshot import Present
 
-HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; beyond it they drop and `seq` tells
+if TYPE_CHECKING:
+    from edge.curve import Guard
+
+HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
 LINGER_MS = 2_000  # what a close may spend on delivering the last events
+SUBSCRIPTION_TICK = 0.01  # seconds
+REBIND_TRIES = 500
+PORT_TRIES = 20  # for two ports in a row where any will do
 
 
 class Publisher:
     """Puts events into envelopes without a hole in `seq` and sends each as [topic, JSON].
 
-    It is an XPUB socket: like PUB it never waits for a subscriber, but it sees them come.
+    It is an XPUB socket: like PUB it never waits for a subscriber, but it sees them come. Every
+    event is in the journal before it is sent; a `Service` beside it gives them out again, and says
+    how things stand. Any thread may publish.
 
     Args:
-        endpoint: `tcp://` on a loopback address (`:*` chooses a free port) or `ipc://`.
+        endpoint: `tcp://` (`:*` chooses a free port) or `ipc://`.
+        journal: folder of the events that can be asked for; numbering goes on where it ends.
+        keys: file with the daemon's keys and those that are allowed; without it nothing is
+            encrypted, and `tcp://` must be on a loopback address.
 
     Raises:
-        EarmarkError: the endpoint is in use, malformed, or open to other machines.
+        EarmarkError: the endpoint or the journal is in use, the endpoint is malformed or open to
+            other machines, the journal cannot be written, or the keys cannot be read.
     """
 
-    def __init__(self, endpoint: str) -> None:
-        endpoint = local_endpoint(endpoint)
-        self.session = secrets.token_hex(8)
-        self._seq = 0
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        self._socket.setsockopt(zmq.IPV6, int(endpoint.startswith("tcp://[")))
+    def __init__(self, endpoint: str, journal: Path, keys: Path | None = None) -> None:
+        endpoint = bindable(endpoint, encrypted=keys is not None)
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._present = Present()
+        self.commands = CommandQueue()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard: Guard | None = None
         try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
-            self.close()
-            raise _bind_error(endpoint, error) from error
-        self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+            if keys is not None:
+                from edge.curve import Guard  # noqa: PLC0415 (asyncio is loaded with it)
+
+                self._guard = Guard(self._context, keys)
+            self._open(endpoint)
+            self._journal = Journal(journal)
+        except EarmarkError:
+            if self._guard is not None:
+                self._guard.close()
+            self._context.destroy(0)
+            raise
+        self._service.start()
+
+    @property
+    def session(self) -> str:
+        """This run of the daemon; see `edge.journal.Journal.session`."""
+        return self._journal.session
 
     def publish(self, stream: str, event: Event, sample: int) -> Envelope:
-        """Send `event`, made at position `sample` of a stream; never waits.
-
-        `seq` counts over all streams of this session.
-        """
-        envelope = Envelope(VERSION, self.session, stream, self._seq, sample, time.time(), event)
-        self._seq += 1
-        self._take_subscriptions()
-        self._socket.send_multipart([topic(envelope), encode(envelope)])
+        """Keep and send `event` of `stream`, made at its position `sample`; never waits."""
+        with self._lock:
+            envelope = Envelope(
+                VERSION, self.session, stream, self._journal.next, sample, time.time(), event
+            )
+            data = encode(envelope)
+            self._journal.append(data)
+            self._present.apply(envelope)
+            self._take_subscriptions()
+            self._events.send_multipart([topic(envelope), data])
         return envelope
 
     def wait_for_subscriber(self, timeout: float) -> bool:
         """Whether somebody subscribes within `timeout` seconds."""
-        return bool(self._socket.poll(round(timeout * 1000))) and self._take_subscriptions()
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self._take_subscriptions():
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(SUBSCRIPTION_TICK)
 
     def close(self) -> None:
         """Deliver what is on its way, for a bounded time, and free the endpoint."""
-        self._socket.close()
+        self._service.close()
+        self._events.close()
+        if self._guard is not None:
+            self._guard.close()
         self._context.term()
+        self._journal.close()
 
     def __enter__(self) -> Publisher:
         return self
@@ -75,17 +135,113 @@ class Publisher:
     ) -> None:
         self.close()
 
+    def _open(self, endpoint: str) -> None:
+        """Make and bind both sockets; where any port will do, at two that follow each other."""
+        for tries_left in reversed(range(PORT_TRIES)):
+            self._events = self._make_events(endpoint)
+            self._service = Service(self._context, self._answer, self._guard, self._cut)
+            try:
+                with _bind_errors(endpoint):
+                    self._events.bind(endpoint)
+                self.endpoint: str = self._events.getsockopt_string(zmq.LAST_ENDPOINT)
+                requests = bindable(request_endpoint(self.endpoint), self._guard is not None)
+                with _bind_errors(requests):
+                    self._service.bind(requests)
+                return
+            except EarmarkError:
+                if not (endpoint.endswith(":*") and tries_left):
+                    raise
+                self._service.close()
+                self._events.close(0)
+
+    def _make_events(self, endpoint: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.XPUB)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if self._guard is not None:
+            self._guard.protect(socket)
+        return socket
+
+    def _cut(self) -> None:
+        """Cut all subscribers off; those who still may come back and ask for what they missed.
+
+        libzmq asks who somebody is only once, when he connects, and cannot show one the door.
+        """
+        with self._lock:
+            self._events.close(0)
+            self._events = self._make_events(self.endpoint)
+            for tries_left in reversed(range(REBIND_TRIES)):
+                try:
+                    self._events.bind(self.endpoint)
+                    return
+                except zmq.ZMQError:  # libzmq frees the port in its own time
+                    if not tries_left:
+                        raise
+                    time.sleep(SUBSCRIPTION_TICK)
+
+    def _answer(self, request: Request, may_command: bool) -> Reply:
+        """What the service replies; called in its thread."""
+        if isinstance(request, Command):
+            # An ipc socket is its owner's alone; a loopback address is everybody's on the machine.
+            if may_command or self.endpoint.startswith("ipc://"):
+                return self.commands.submit(request)
+            return Refusal(
+                id=request.id,
+                what="commands need an ipc:// endpoint, or a key with the right to command",
+                remedy="'earmark keys allow FILE NAME PUBLIC --commands' gives it to a key",
+            )
+        with self._lock:
+            end = self._journal.next
+            present = self._present.envelopes() if isinstance(request, SnapshotRequest) else []
+            streams = self._present.streams
+        match request:
+            case SnapshotRequest():
+                lines = [msgspec.Raw(encode(envelope)) for envelope in present]
+                return Snapshot(id=request.id, session=self.session, next=end, events=lines)
+            case ReplayRequest():
+                first, page = self._journal.read(request.start, PAGE_EVENTS, PAGE_BYTES)
+                return Replay(
+                    id=request.id,
+                    session=self.session,
+                    next=first + len(page),
+                    end=max(end, first + len(page)),
+                    events=[msgspec.Raw(line) for line in page],
+                )
+        return Status(
+            id=request.id,
+            session=self.session,
+            version=__version__,
+            seconds=time.monotonic() - self._began,
+            streams=streams,
+            first=self._journal.first,
+            next=end,
+            unwritten=self._journal.unwritten,
+            malformed=self._service.malformed,
+        )
+
     def _take_subscriptions(self) -> bool:
         """Empty the queue of (un)subscriptions, which would grow; whether one subscribed."""
         subscribed = False
-        while self._socket.poll(0):
-            subscribed |= self._socket.recv(zmq.NOBLOCK).startswith(b"\x01")
+        for _ in range(HIGH_WATER_MARK):
+            if not self._events.poll(0):
+                break
+            subscribed |= self._events.recv(zmq.NOBLOCK).startswith(b"\x01")
         return subscribed
 
 
-def _bind_error(endpoint: str, error: zmq.ZMQError) -> EarmarkError:
-    if error.errno == zmq.EADDRINUSE:
-        return in_use(endpoint)
-    return EarmarkError(
-        f"cannot publish on {endpoint}: {error.strerror}", "Choose another endpoint"
-    )
+@contextmanager
+def _bind_errors(endpoint: str) -> Iterator[None]:
+    """Binding inside: an ipc socket becomes its owner's alone, errors are told to people."""
+    mask = os.umask(0o077)
+    try:
+        yield
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise in_use(endpoint) from error
+        raise EarmarkError(
+            f"cannot publish on {endpoint}: {error.strerror}", "Choose another endpoint"
+        ) from error
+    finally:
+        os.umask(mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,6 +147,17 @@ class SpeakerBook:
         statistics = self[gone].statistics
         self.voices = [voice for voice in self.voices if voice.name != gone]
         self.learn(into, statistics)
+
+    def reload(self, profiles: Sequence[Profile], moved: Collection[str]) -> None:
+        """Have these enrolled and no others; voices in `moved` go on as one of them."""
+        enrolled = {profile.name for profile in profiles}
+        nameless = [
+            v for v in self.voices if not (v.enrolled or v.name in enrolled or v.name in moved)
+        ]
+        self.voices = []
+        for profile in profiles:
+            self._add(profile.name, profile.statistics, enrolled=True, elsewhere=True)
+        self.voices += nameless
 
     def __getitem__(self, name: str) -> Voice:
         return next(voice for voice in self.voices if voice.name == name)

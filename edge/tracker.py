@@ -8,7 +8,7 @@ settles.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -143,6 +143,12 @@ class Tracker:
     def finish(self) -> list[Event]:
         """The stream ended or broke off: close what is open, and make everything final."""
         return self._close() + self._horizon.finish()
+
+    def reload(
+        self, profiles: Sequence[Profile], moved: Mapping[str, str], sample: int
+    ) -> list[Event]:
+        """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
+        return self._horizon.reload(profiles, moved, sample)
 
     def _change(self) -> int | None:
         """Where in the open segment the voice changes, if it does."""

@@ -25,6 +25,7 @@ have() {
     python3*-dev)
       "$(python)" -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h")' ;;
     libgtest-dev) [ -f /usr/include/gtest/gtest.h ] ;;
+    libzmq3-dev) [ -f /usr/include/zmq.h ] ;;
     libportaudio2) "$(python)" -c '
 import ctypes.util, sys
 sys.exit(ctypes.util.find_library("portaudio") is None)' ;;
@@ -94,6 +95,7 @@ need() {
     test)
       need base
       essential cmake libgtest-dev
+      optional "no test with a subscriber in C" libzmq3-dev
       optional "no tests with virtual microphones" libasound2-plugins pulseaudio pulseaudio-utils
       ;;
     fuzz)

@@ -44,3 +44,12 @@ def note(benchmark: BenchmarkFixture, table: list[str]) -> Note:
         table.append(f"{what:44} {value:>10.3g}  {limit:>8}  {unit}")
 
     return keep
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where daemons keep their journals while tests run: not in the home of who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edge.commands.run import stop_on_signals
 from edge.daemon import Stream, serve
@@ -19,7 +21,7 @@ from edge.sources.pipe import PipeSource
 
 def main(endpoint: str, descriptors: list[int]) -> None:
     stop = stop_on_signals()
-    with Publisher(endpoint) as publisher:
+    with TemporaryDirectory() as folder, Publisher(endpoint, Path(folder)) as publisher:
         model = Model.load()
         streams = [
             Stream(

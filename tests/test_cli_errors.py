@@ -95,8 +95,8 @@ def test_a_missing_configuration() -> None:
     assert_one_clear_line(earmark("run", "--config", "missing.yaml"), "missing.yaml", "--config")
 
 
-def test_a_port_in_use() -> None:
-    with Publisher("tcp://127.0.0.1:*") as other:
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with Publisher("tcp://127.0.0.1:*", tmp_path) as other:
         result = earmark("run", "--wav", "x.wav", "--endpoint", other.endpoint)
     assert_one_clear_line(result, other.endpoint, "in use", "--endpoint")
 
@@ -178,7 +178,7 @@ def test_exit_statuses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr("edge.client.Subscriber.__init__", fail)

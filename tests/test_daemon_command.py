@@ -62,6 +62,7 @@ def test_file_and_pipe_give_the_same_events(endpoint: str, tmp_path: Path) -> No
     samples, rate = soundfile.read(CONVERSATION, dtype="int16")
     with earmark_run(endpoint, store, "-", "--rate", str(rate)) as process:
         with Subscriber(endpoint) as events:
+            assert events.join(HANGING)  # before that, the daemon does not read
             assert process.stdin is not None
             process.stdin.write(samples.astype("<i2").tobytes())
             process.stdin.close()

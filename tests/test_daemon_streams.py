@@ -86,8 +86,9 @@ def heard(
     """All that a subscriber gets of these streams, and the error that `serve` ends with."""
     envelopes: list[Envelope] = []
     error = None
-    with Subscriber(f"ipc://{tmp_path / 'e'}") as events, Publisher(f"ipc://{tmp_path / 'e'}") as p:
-        assert p.wait_for_subscriber(HANGING)
+    endpoint = f"ipc://{tmp_path / 'e'}"
+    with Subscriber(endpoint) as events, Publisher(endpoint, tmp_path / "journal") as p:
+        assert events.join(HANGING)
         try:
             serve(streams, p, stop or Stop())
         except EarmarkError as failure:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +87,12 @@ def main() -> int:
     parser.add_argument("--then", choices=["end", "fail", "silence"], default="end")
     parser.add_argument("--health", type=float, default=3600.0)
     parser.add_argument("--alone", action="store_true", help="do not wait for a subscriber")
+    parser.add_argument("--journal", type=Path)
     args = parser.parse_args()
     stop = stop_on_signals()
-    with Publisher(args.endpoint) as publisher:
+    with ExitStack() as stack:
+        folder = args.journal or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        publisher = stack.enter_context(Publisher(args.endpoint, folder))
         while not (args.alone or publisher.wait_for_subscriber(0.1) or stop.asked):
             pass
         try:

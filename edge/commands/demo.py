@@ -102,7 +102,9 @@ def _hear(source: Sequence[str], folder: Path, stop: Stop) -> Timeline:
     """Run the daemon in a process of its own, show its events, and see it end well."""
     endpoint = f"ipc://{folder / 'events'}"
     log = folder / "daemon.log"
-    with _daemon([*source, "--endpoint", endpoint], log) as process:
+    with _daemon(
+        [*source, "--endpoint", endpoint, "--journal", str(folder / "journal")], log
+    ) as process:
         with Subscriber(endpoint) as events:
             timelines = show(
                 _follow(events, process, stop),

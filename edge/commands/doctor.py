@@ -8,11 +8,17 @@ import argparse
 import platform
 import stat
 import sys
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import __version__
 from edge.errors import EarmarkError
+
+if TYPE_CHECKING:
+    from edge.publisher import Publisher
 
 PATIENCE = 5.0  # seconds for an event to come back over loopback
 EPILOG = (
@@ -110,13 +116,12 @@ def _zeromq() -> str:
 
     from edge.client import Subscriber
     from edge.events import SpeechStarted
-    from edge.publisher import Publisher
 
     with (
-        Publisher("tcp://127.0.0.1:*") as publisher,
+        _publisher("tcp://127.0.0.1:*") as publisher,
         Subscriber(publisher.endpoint) as events,
     ):
-        if publisher.wait_for_subscriber(PATIENCE):
+        if events.join(PATIENCE):
             publisher.publish("doctor", SpeechStarted(0), 0)
             if events.receive(PATIENCE) is not None:
                 return f"an event went over loopback, libzmq {zmq.zmq_version()}"
@@ -127,10 +132,20 @@ def _zeromq() -> str:
 
 def _port() -> str:
     from edge.endpoints import DEFAULT_ENDPOINT
+
+    with _publisher(DEFAULT_ENDPOINT):
+        return f"{DEFAULT_ENDPOINT} is free"
+
+
+@contextmanager
+def _publisher(endpoint: str) -> Iterator[Publisher]:
     from edge.publisher import Publisher
 
-    with Publisher(DEFAULT_ENDPOINT):
-        return f"{DEFAULT_ENDPOINT} is free"
+    with (
+        tempfile.TemporaryDirectory(prefix="earmark-doctor-") as folder,
+        Publisher(endpoint, Path(folder)) as publisher,
+    ):
+        yield publisher
 
 
 def _microphones() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge.client import Subscriber
+from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
 from edge.events import Envelope, Health, encode, topic
 from edge.show import show
@@ -16,9 +17,11 @@ EPILOG = """\
 examples:
   earmark listen                                    the daemon of this machine
   earmark listen ipc:///tmp/earmark.sock --json | jq .event
+  earmark listen tcp://kitchen.local:7707 --curve laptop.keys --server 5d0a...
   earmark listen --topic mic/segment --topic mic/verdict
 
-On a terminal it draws; into a pipe it writes one line an event. Ctrl-C ends it."""
+On a terminal it draws; into a pipe it writes one line an event. It begins with how things stand,
+except with --json, which is the events from now on alone; none is lost. Ctrl-C ends it."""
 TICKS_PER_SECOND = 8
 
 
@@ -41,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--until-end", action="store_true", help="leave when all streams have ended"
     )
+    add_keys(parser)
     parser.set_defaults(handler=run)
 
 
@@ -48,20 +52,19 @@ def run(args: argparse.Namespace) -> int:
     """Follow the events until interrupted, or until all streams end if so asked.
 
     Raises:
-        EarmarkError: the endpoint is not one.
+        EarmarkError: the endpoint is not one, or the keys are none.
     """
-    topics = args.topic or [""]
-    with Subscriber(args.endpoint, _with_the_end(topics) if args.until_end else topics) as events:
+    topics = tuple(args.topic or [""])
+    with Subscriber(args.endpoint, keys=client_keys(args)) as events:
         print(f"earmark: listening at {args.endpoint}", file=sys.stderr)
-        wanted = follow(events, tuple(topics), args.until_end)
         try:
             if args.json:
-                _print_json(wanted)
+                _print_json(follow(events, topics, args.until_end))
             else:
-                show(wanted, lambda: _losses(events))
+                show(_with_state(events, topics, args.until_end), lambda: losses(events))
         finally:
-            if losses := _losses(events):
-                print(f"earmark: {losses}", file=sys.stderr)
+            if lost := losses(events):
+                print(f"earmark: {lost}", file=sys.stderr)
     return 0
 
 
@@ -83,22 +86,27 @@ def follow(
                 return
 
 
+def _with_state(
+    events: Subscriber, topics: tuple[str, ...], until_end: bool
+) -> Iterator[Envelope | None]:
+    """What was before, so that the picture is whole, and then what follows."""
+    while not events.join(1 / TICKS_PER_SECOND):
+        yield None
+    yield from (e for e in events.state if topic(e).decode().startswith(topics))
+    yield from follow(events, topics, until_end)
+
+
 def _print_json(envelopes: Iterator[Envelope | None]) -> None:
     for envelope in envelopes:
         if envelope is not None:
             print(encode(envelope).decode(), flush=True)
 
 
-def _with_the_end(topics: list[str]) -> list[str]:
-    """The topics and, of each of their streams, the heartbeat that tells the end."""
-    return [*topics, *(f"{t.partition('/')[0]}/health" for t in topics if "/" in t)]
-
-
-def _losses(events: Subscriber) -> str:
+def losses(events: Subscriber) -> str:
     """What did not come, for people; empty if all is well."""
-    losses = []
+    parts = []
     if events.missed:
-        losses.append(f"{events.missed} events missed")
+        parts.append(f"{events.missed} events missed")
     if events.malformed:
-        losses.append(f"{events.malformed} messages are not of this version of Earmark")
-    return ", ".join(losses)
+        parts.append(f"{events.malformed} messages are not of this version of Earmark")
+    return ", ".join(parts)

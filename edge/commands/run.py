@@ -12,9 +12,11 @@ from types import FrameType
 from typing import Any
 
 from edge.config import Config, SourceConfig, load
+from edge.control import Controller
 from edge.daemon import Stop, Stream, serve
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.journal import default_journal
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.recalibration import recalibrate
@@ -32,10 +34,12 @@ examples:
   earmark run --mic USB --endpoint ipc:///tmp/earmark.sock
   earmark run --wav meeting.flac --fast
   arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
+  earmark run --endpoint tcp://0.0.0.0:7707 --curve daemon.keys      see 'earmark keys --help'
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
 
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
-read with 'earmark listen', or by any ZeroMQ SUB socket. Ctrl-C or SIGTERM ends it."""
+read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
+it."""
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
 
@@ -64,6 +68,8 @@ def add_parser(subparsers: Any) -> None:
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels (1)")
     raw.add_argument("--format", choices=["s16le", "f32le"], help="sample format (s16le)")
     parser.add_argument("--endpoint", help="where to publish (tcp://127.0.0.1:7707)")
+    parser.add_argument("--curve", metavar="FILE", help="keys; only who is allowed there hears")
+    parser.add_argument("--journal", metavar="FOLDER", help="where the last events are kept")
     parser.add_argument(
         "--stream", metavar="NAME", help="first part of the topics (mic); numbered if several"
     )
@@ -88,22 +94,39 @@ def run(args: argparse.Namespace) -> int:
     """
     config = _override(load(args.config), args)
     stop = stop_on_signals()
-    with Publisher(config.endpoint) as publisher:
+    journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
+    curve = Path(config.curve) if config.curve else None
+    with Publisher(config.endpoint, journal, curve) as publisher:
         model = Model.load(Path(config.model) if config.model else None)
         recalibrate(model, Path(config.calibration) if config.calibration else None)
-        key = Path(config.key) if config.key else None
-        with Store(Path(config.store) if config.store else None, model, key=key) as store:
+
+        def open_store() -> Store:
+            return Store(
+                Path(config.store) if config.store else None,
+                model,
+                key=Path(config.key) if config.key else None,
+            )
+
+        with open_store() as store:
             profiles = store.profiles()
+        pipelines = {name: Pipeline(model, profiles, config.pipeline) for name in config.streams}
         streams = [
-            _stream(name, source, Pipeline(model, profiles, config.pipeline), model, config)
+            _stream(name, source, pipelines[name], model, config)
             for name, source in config.streams.items()
         ]
-        names = ", ".join(f"'{stream.name}'" for stream in streams)
+        controller = Controller(model, open_store, pipelines, publisher, stop.ask)
+        names = ", ".join(f"'{name}'" for name in pipelines)
         print(f"earmark: publishing {names} on {publisher.endpoint}", file=sys.stderr)
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
                 return 0
-        serve(streams, publisher, stop, health_seconds=config.health_seconds)
+        serve(
+            streams,
+            publisher,
+            stop,
+            health_seconds=config.health_seconds,
+            between=controller.carry_out,
+        )
     return 0
 
 
@@ -185,7 +208,9 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         source=SourceConfig(),
         sources=streams,
         wait_for_subscriber=config.wait_for_subscriber or args.wait_subscriber,
-        **_given(args, "endpoint", "model", "calibration", "store", "state", "key"),
+        **_given(
+            args, "endpoint", "curve", "journal", "model", "calibration", "store", "state", "key"
+        ),
     )
 
 

@@ -1,0 +1,64 @@
+"""Commands on their way from the service's thread to the daemon's, and what came of them back."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from edge.errors import EarmarkError
+from edge.protocol import Command, Done, Refusal
+
+PATIENCE = 10.0  # seconds for the daemon to come to a command
+WAITING = 8  # commands at a time
+PER_MINUTE = 60
+
+
+class CommandQueue:
+    """Brings commands from one thread to another, and the outcome back."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(WAITING)
+        self._times: deque[float] = deque(maxlen=PER_MINUTE)
+
+    def submit(self, command: Command) -> Done | Refusal:
+        """Have a command carried out, and wait for that."""
+        now = time.monotonic()
+        if len(self._times) == PER_MINUTE and now - self._times[0] < 60:
+            return Refusal(
+                id=command.id,
+                what=f"more than {PER_MINUTE} commands came in a minute",
+                remedy="Wait a little",
+            )
+        self._times.append(now)
+        outcome: Future[str] = Future()
+        try:
+            self._waiting.put_nowait((command, outcome))
+            return Done(id=command.id, what=outcome.result(PATIENCE))
+        except EarmarkError as error:
+            return Refusal(id=command.id, what=error.what, remedy=error.remedy)
+        except (queue.Full, TimeoutError):
+            outcome.cancel()  # should it come to it later, it does nothing
+            return Refusal(
+                id=command.id,
+                what=f"the daemon did not come to it within {PATIENCE:g} s; nothing was done",
+                remedy="See 'earmark control status'",
+            )
+
+    def carry_out(self, handle: Callable[[Command], str]) -> None:
+        """Carry out what waits; `handle` returns what was done, for people.
+
+        What it raises as an `EarmarkError` is told to who gave the command.
+        """
+        while True:
+            try:
+                command, outcome = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if outcome.set_running_or_notify_cancel():
+                try:
+                    outcome.set_result(handle(command))
+                except EarmarkError as error:
+                    outcome.set_exception(error)

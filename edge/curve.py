@@ -1,0 +1,77 @@
+"""CURVE on ZeroMQ sockets: who may connect is read anew whenever the file of keys changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils import z85
+
+from edge.errors import EarmarkError
+from edge.keyring import Keyring, read_keyring
+
+DOMAIN = "earmark"
+
+
+class Guard:
+    """Lets in, to the sockets of a context, only clients whose keys are allowed.
+
+    When the file of keys cannot be used any more, nobody is.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], path: Path) -> None:
+        """Begin to watch over the sockets that `protect` is given.
+
+        Raises:
+            EarmarkError: there are no keys in the file, or others may read it.
+        """
+        self._path = path
+        self._stamp = _stamp(path)
+        self._keyring = read_keyring(path)
+        self._secret = bytes.fromhex(self._keyring.secret)
+        self._authenticator = ThreadAuthenticator(context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback(DOMAIN, self)
+
+    @property
+    def keyring(self) -> Keyring:
+        """Who may connect, as the file says now."""
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._keyring = read_keyring(self._path)
+            except EarmarkError:
+                self._keyring = Keyring(self._keyring.public, self._keyring.secret)
+        return self._keyring
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Whether a client of this key, in Z85, may connect; asked by the authenticator."""
+        return self.keyring.client(z85.decode(key).hex()) is not None
+
+    def protect(self, socket: zmq.Socket[bytes]) -> None:
+        """Make a socket speak CURVE alone, as a server; before it is bound."""
+        socket.curve_server = True
+        socket.curve_secretkey = self._secret
+        socket.setsockopt_string(zmq.ZAP_DOMAIN, DOMAIN)
+        # Were there no authenticator, libzmq would let everybody in.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+    def key_of(self, frame: zmq.Frame) -> str:
+        """The public key of the client that sent a frame to a protected socket."""
+        return z85.decode(str(frame.get("User-Id")).encode()).hex()
+
+    def close(self) -> None:
+        """Stop watching; the sockets are closed before."""
+        self._authenticator.stop()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode

@@ -1,0 +1,258 @@
+"""The last events on disk, so that a subscriber that missed some can have them again.
+
+A folder of segments, files of one event a line. The file's name is the `seq` of its first line, so
+that the place of a line is its `seq` and there is no index to keep. The oldest segment goes when
+there are too many bytes. What was appended survives the death of the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from edge.errors import EarmarkError
+
+LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
+SEGMENTS = 32  # into which the limit is divided
+_IDENTITY = "journal.json"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def default_journal(endpoint: str) -> Path:
+    """`$XDG_STATE_HOME/earmark/journals/ENDPOINT`, by default below ~/.local/state."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "earmark" / "journals" / quote(endpoint, safe=":*")
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    """Which numbering this is, and how its last run ended."""
+
+    journal: str
+    run: int
+    boot: str
+    closed: bool
+
+
+class _Segment(NamedTuple):
+    first: int
+    path: Path
+
+
+class Journal:
+    """Numbers events without a hole or a repeat, from run to run of the daemon, and keeps the last.
+
+    `append` belongs to one thread at a time; `read` to any.
+
+    Attributes:
+        session: `JOURNAL.RUN`. As long as the first part stays the same, the numbers go on; a power
+            cut, after which the last lines may be missing, begins a new journal with number 0.
+        next: the number that the next event gets.
+        unwritten: events of this run that could not be kept, for instance because the disk is full.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        """Open the journal in `folder`, or begin one, of at most about `limit` bytes.
+
+        Raises:
+            EarmarkError: another process uses it, or the folder cannot be written.
+        """
+        self._folder = folder
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._size = 0  # of the segment that is written
+        self._partial = False  # whether a failed write may have left half a line in it
+        self.unwritten = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._held = os.open(folder, os.O_RDONLY)
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._open()
+        except BlockingIOError as error:
+            os.close(self._held)
+            raise EarmarkError(
+                f"the journal {folder} is in use by another daemon",
+                "Stop that one, or choose another folder with --journal",
+            ) from error
+        except OSError as error:
+            os.close(self._held)
+            raise self._unusable(error) from error
+
+    @property
+    def first(self) -> int:
+        """The oldest number that can still be read; `next` where there is none."""
+        with self._lock:
+            return self._segments[0].first if self._segments else self.next
+
+    def append(self, line: bytes) -> None:
+        """Keep the event of number `next`, one line without its end. It never fails.
+
+        An event that cannot be written is counted; the journal then has a hole where it was.
+        """
+        data = line + b"\n"
+        try:
+            self._write(data)
+        except OSError:
+            if len(self._segments) > 1:  # the disk may be full: the newest matter most
+                with suppress(OSError):
+                    self._drop_oldest()
+                    self._write(data)
+                    self.next += 1
+                    return
+            self._give_up()
+        self.next += 1
+
+    def read(self, start: int, count: int, size: int) -> tuple[int, list[bytes]]:
+        """At most `count` lines of together about `size` bytes, from number `start` on.
+
+        Returns:
+            The number of the first line, which is greater than `start` where that is gone, and the
+            lines, which follow each other without a hole. No lines: there are none from `start` on.
+        """
+        with self._lock:
+            end = self.next
+            segments = list(self._segments)
+        later = [s for s in segments if s.first > start]
+        holder = segments[len(segments) - len(later) - 1 : len(segments) - len(later)]
+        for segment in [*holder, *later]:
+            begin = max(start, segment.first)
+            try:
+                lines = segment.path.read_bytes().split(b"\n")[begin - segment.first : -1]
+            except FileNotFoundError:  # dropped in the meantime
+                continue
+            found = list(_first(lines[: max(0, min(count, end - begin))], size))
+            if found:
+                return begin, found
+        return end, []
+
+    def close(self) -> None:
+        """Bring everything to the disk and let go of the folder."""
+        if self._file is not None:
+            os.close(self._file)
+        if not self.unwritten:  # else the next run begins a new journal
+            with suppress(OSError):
+                for segment in self._segments:
+                    _sync(segment.path)
+                self._save(msgspec.structs.replace(self._identity, closed=True))
+        os.close(self._held)
+
+    def _open(self) -> None:
+        names = [path for path in self._folder.glob("*.jsonl") if path.stem.isdecimal()]
+        self._segments = sorted(_Segment(int(path.stem), path) for path in names)
+        boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
+        last = self._load()
+        if last is None or not (last.closed or last.boot == boot):
+            while self._segments:
+                self._segments.pop().path.unlink()
+            last = _Identity(secrets.token_hex(6), -1, boot, closed=False)
+        self._identity = _Identity(last.journal, last.run + 1, boot, closed=False)
+        self._save(self._identity)
+        self.session = f"{self._identity.journal}.{self._identity.run}"
+        self.next = 0
+        if self._segments:
+            first, path = self._segments[-1]
+            data = path.read_bytes()
+            self._size = data.rfind(b"\n") + 1
+            os.truncate(path, self._size)  # without half a line that a killed process left
+            self.next = first + data.count(b"\n")
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        else:
+            self._begin_segment()
+
+    def _load(self) -> _Identity | None:
+        try:
+            return msgspec.json.decode((self._folder / _IDENTITY).read_bytes(), type=_Identity)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def _save(self, identity: _Identity) -> None:
+        new = self._folder / f"{_IDENTITY}.new"
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(file, msgspec.json.encode(identity) + b"\n")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        new.replace(self._folder / _IDENTITY)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None or self._size + len(data) > self._limit // SEGMENTS:
+            self._begin_segment()
+        assert self._file is not None
+        if self._partial:
+            os.truncate(self._file, self._size)
+            self._partial = False
+        self._partial = True
+        written = os.write(self._file, data)
+        if written != len(data):
+            raise OSError("half a line was written")
+        self._partial = False
+        self._size += written
+
+    def _begin_segment(self) -> None:
+        path = self._folder / f"{self.next:020}.jsonl"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+        if self._file is not None:
+            os.close(self._file)
+        self._file, self._size, self._partial = file, 0, False
+        with self._lock:
+            if not self._segments or self._segments[-1].first != self.next:
+                self._segments.append(_Segment(self.next, path))
+        while len(self._segments) > SEGMENTS:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        with self._lock:
+            oldest = self._segments.pop(0)
+        oldest.path.unlink()
+
+    def _give_up(self) -> None:
+        """The numbers on disk stop here: should this run be killed, the next must not go on."""
+        if not self.unwritten:
+            with suppress(OSError):
+                (self._folder / _IDENTITY).unlink()
+        self.unwritten += 1
+        if self._file is not None:
+            with suppress(OSError):
+                os.truncate(self._file, self._size)
+            os.close(self._file)
+            self._file = None
+            if not self._size:
+                with self._lock:
+                    empty = self._segments.pop()
+                empty.path.unlink()
+
+    def _unusable(self, error: OSError) -> EarmarkError:
+        return EarmarkError(
+            f"cannot keep the journal in {self._folder}: {error.strerror}",
+            "Check its permissions and the space on the disk, or choose another with --journal",
+        )
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _first(lines: list[bytes], size: int) -> Iterator[bytes]:
+    """Those of the lines, but one at least, that together have no more bytes than `size`."""
+    for k, line in enumerate(lines):
+        size -= len(line)
+        if size < 0 and k:
+            return
+        yield line

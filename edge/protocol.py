@@ -1,0 +1,164 @@
+"""What subscribers ask a daemon and what it answers: typed, versioned, JSON. See PROTOCOL.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+VERSION = 1
+MAX_REQUEST = 4_096  # bytes
+MAX_REPLY = 8 << 20
+PAGE_EVENTS, PAGE_BYTES = 1_000, 256 << 10  # of one replay
+JOURNAL_MARK = "."  # in a session, between the journal and the number of the run
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` is chosen by who asks, and comes back with the answer."""
+
+    v: Literal[1] = 1
+    id: Number
+
+
+class SnapshotRequest(_Message, tag="snapshot", frozen=True):
+    """How do things stand?"""
+
+
+class ReplayRequest(_Message, tag="replay", frozen=True, kw_only=True):
+    """Which events are there from number `start` on?"""
+
+    start: Number
+
+
+class StatusRequest(_Message, tag="status", frozen=True):
+    """How is the daemon?"""
+
+
+class StopCommand(_Message, tag="stop", frozen=True):
+    """End, as on SIGTERM."""
+
+
+class ReloadCommand(_Message, tag="reload", frozen=True):
+    """Read anew who is enrolled."""
+
+
+class RenameCommand(_Message, tag="rename", frozen=True, kw_only=True):
+    """Give the enrolled speaker `name` the name `new`."""
+
+    name: str
+    new: str
+
+
+class ForgetCommand(_Message, tag="forget", frozen=True, kw_only=True):
+    """Erase the enrolled speaker `name`."""
+
+    name: str
+
+
+class EnrolCommand(_Message, tag="enrol", frozen=True, kw_only=True):
+    """Enrol as `name`, or add to what is enrolled, all that `speaker` of `stream` has said."""
+
+    name: str
+    stream: str
+    speaker: str
+
+
+Command = StopCommand | ReloadCommand | RenameCommand | ForgetCommand | EnrolCommand
+Request = SnapshotRequest | ReplayRequest | StatusRequest | Command
+
+
+class Snapshot(_Message, tag="snapshot", frozen=True, kw_only=True):
+    """The envelopes that still tell something about the present; `next` follows them."""
+
+    session: str
+    next: Number
+    events: list[msgspec.Raw]
+
+
+class Replay(_Message, tag="replay", frozen=True, kw_only=True):
+    """Envelopes in order, from `start` or from the oldest one kept on; never with a hole.
+
+    `next` is the number to ask for next, and `end` the one that the daemon's next event gets.
+    """
+
+    session: str
+    next: Number
+    end: Number
+    events: list[msgspec.Raw]
+
+
+class Status(_Message, tag="status", frozen=True, kw_only=True):
+    """Numbers [first, next) are kept; `unwritten` events could not be; `malformed` requests came.
+
+    `version` is Earmark's, `seconds` is how long the daemon has been running.
+    """
+
+    session: str
+    version: str
+    seconds: float
+    streams: list[str]
+    first: Number
+    next: Number
+    unwritten: Number
+    malformed: Number
+
+
+class Done(_Message, tag="done", frozen=True, kw_only=True):
+    """A command was carried out; `what` it did is for people."""
+
+    what: str
+
+
+class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
+    """Why a request was not carried out, and what to do about it; for people."""
+
+    what: str
+    remedy: str
+
+
+Reply = Snapshot | Replay | Status | Done | Refusal
+
+_encoder = msgspec.json.Encoder()
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+T = TypeVar("T")
+
+
+def encode(message: Request | Reply) -> bytes:
+    """JSON of a request or a reply."""
+    return _encoder.encode(message)
+
+
+def decode_request(data: bytes) -> Request:
+    """Parse and validate a request.
+
+    Raises:
+        msgspec.DecodeError: too long, not JSON, or not of this shape and version.
+    """
+    return _decode(data, MAX_REQUEST, _requests)
+
+
+def decode_reply(data: bytes) -> Reply:
+    """Parse and validate a reply; its `events` are still to be decoded.
+
+    Raises:
+        msgspec.DecodeError: too long, not JSON, or not of this shape and version.
+    """
+    return _decode(data, MAX_REPLY, _replies)
+
+
+def journal_of(session: str) -> str:
+    """The journal that a session is a run of: as long as it is the same, `seq` goes on."""
+    return session.partition(JOURNAL_MARK)[0]
+
+
+def _decode(data: bytes, limit: int, decoder: msgspec.json.Decoder[T]) -> T:
+    if len(data) > limit:
+        raise msgspec.DecodeError(f"{len(data)} bytes came, at most {limit} expected")
+    try:
+        return decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

@@ -1,0 +1,122 @@
+"""Answers what subscribers ask, over a ROUTER socket, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+import zmq
+
+from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode
+
+if TYPE_CHECKING:
+    from edge.curve import Guard
+
+REPLIES_WAITING = 8  # of one peer that does not read; later ones are dropped, and it asks again
+WATCH_MS = 200  # within which a revoked key has no effect any more
+MAX_FRAME = 1 << 16  # beyond it, libzmq itself closes the connection
+
+
+class Service:
+    """Serves requests one after the other until it is closed.
+
+    A request is one frame of JSON; the empty frame that REQ sockets put before it comes back too.
+    What is no request is counted and dropped, without an answer.
+
+    Attributes:
+        malformed: messages that were dropped.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        answer: Callable[[Request, bool], Reply],
+        guard: Guard | None = None,
+        on_revoked: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare to serve.
+
+        Args:
+            context: of the sockets.
+            answer: gives the reply to a request, in the service's thread; it is told whether the
+                peer has a key with the right to command.
+            guard: who may ask; None where everybody may who can connect.
+            on_revoked: called, in the service's thread, when somebody may no longer.
+        """
+        self.malformed = 0
+        self._answer = answer
+        self._guard = guard
+        self._on_revoked = on_revoked
+        self._allowed: dict[str, bool] = {}  # keys, and whether they may command
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.SNDHWM, REPLIES_WAITING)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        if guard is not None:
+            guard.protect(self._socket)
+        self._wake, self._woken = (context.socket(zmq.PAIR) for _ in range(2))
+        self._woken.bind(f"inproc://{id(self)}")
+        self._wake.connect(f"inproc://{id(self)}")
+        self._thread = threading.Thread(target=self._serve, name="earmark-service", daemon=True)
+
+    def bind(self, endpoint: str) -> None:
+        """Take requests at `endpoint`, once it has started.
+
+        Raises:
+            zmq.ZMQError: it cannot be bound.
+        """
+        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        self._socket.bind(endpoint)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and free the endpoint."""
+        if self._thread.is_alive():
+            self._wake.send(b"")
+            self._thread.join()
+        for socket in (self._socket, self._wake, self._woken):
+            socket.close(0)
+
+    def _serve(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._woken, zmq.POLLIN)
+        while True:
+            ready = dict(poller.poll(None if self._guard is None else WATCH_MS))
+            if self._woken in ready:
+                return
+            self._watch()
+            if self._socket in ready:
+                self._serve_one(self._socket.recv_multipart(copy=False))
+
+    def _watch(self) -> None:
+        """See whether somebody who was allowed is so no longer."""
+        if self._guard is None:
+            return
+        allowed = {client.public: client.commands for client in self._guard.keyring.clients}
+        if self._allowed.keys() - allowed.keys():
+            self._on_revoked()
+        self._allowed = allowed
+
+    def _serve_one(self, received: list[zmq.Frame]) -> None:
+        # A connection outlives the right to it: each request is looked at.
+        key = self._guard.key_of(received[-1]) if self._guard else ""
+        if self._guard and key not in self._allowed:
+            return
+        frames = [frame.bytes for frame in received]
+        address, body = frames[:-1], frames[-1]
+        if len(address) not in (1, 2) or any(address[1:]) or len(body) > MAX_REQUEST:
+            self.malformed += 1
+            return
+        try:
+            request = decode_request(body)
+        except msgspec.DecodeError:
+            self.malformed += 1
+            return
+        reply = self._answer(request, self._allowed.get(key, False))
+        self._socket.send_multipart([*address, encode(reply)])

@@ -1,0 +1,87 @@
+"""What the events so far add up to, as the few of them that still tell it. Pure and bounded."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TypeVar
+
+import msgspec
+
+from edge.events import Envelope, Segment, SpeakerCreated, SpeakerMerged, Verdict, renamed
+
+MAX_SEGMENTS = 100  # of a stream; more than a horizon can hold
+MAX_SPEAKERS = 100
+
+K = TypeVar("K")
+
+
+class Present:
+    """The present state of all streams of a session, brought forward by `apply`.
+
+    Whoever applies `envelopes()` to an empty timeline, knows what a subscriber from the beginning
+    knows: of each stream the last event of every kind, the last segments in their latest revision
+    with their verdicts, and the speakers.
+    """
+
+    def __init__(self) -> None:
+        self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
+
+    @property
+    def streams(self) -> list[str]:
+        """Their names, in order of appearance."""
+        return list(self._streams)
+
+    def apply(self, envelope: Envelope) -> None:
+        """Take one event in."""
+        self._streams[envelope.stream].apply(envelope)
+
+    def envelopes(self) -> list[Envelope]:
+        """What still tells something, in the order of `seq`; verdicts follow their segments."""
+        found = [e for stream in self._streams.values() for e in stream.envelopes()]
+        return sorted(found, key=lambda e: (isinstance(e.event, Verdict), e.seq))
+
+
+class _Stream:
+    def __init__(self) -> None:
+        self._latest: dict[type, Envelope] = {}
+        self._segments: dict[int, Envelope] = {}
+        self._verdicts: dict[int, Envelope] = {}
+        self._speakers: dict[str, Envelope] = {}
+
+    def apply(self, envelope: Envelope) -> None:
+        event = envelope.event
+        match event:
+            case Segment():
+                _put(self._segments, event.id, envelope, MAX_SEGMENTS)
+            case Verdict():
+                _put(self._verdicts, event.segment, envelope, MAX_SEGMENTS)
+            case SpeakerCreated():
+                _put(self._speakers, event.speaker, envelope, MAX_SPEAKERS)
+            case SpeakerMerged():
+                self._merge(event)
+            case _:
+                self._latest[type(event)] = envelope
+
+    def envelopes(self) -> list[Envelope]:
+        verdicts = [e for segment, e in self._verdicts.items() if segment in self._segments]
+        return [
+            *self._latest.values(),
+            *self._speakers.values(),
+            *self._segments.values(),
+            *verdicts,
+        ]
+
+    def _merge(self, event: SpeakerMerged) -> None:
+        self._speakers.pop(event.speaker, None)
+        for key, envelope in self._segments.items():
+            segment = envelope.event
+            if isinstance(segment, Segment):
+                merged = renamed(segment, event.speaker, event.into)
+                self._segments[key] = msgspec.structs.replace(envelope, event=merged)
+
+
+def _put(entries: dict[K, Envelope], key: K, envelope: Envelope, limit: int) -> None:
+    """Write an entry; the one that was written first goes when there are too many."""
+    entries[key] = envelope
+    if len(entries) > limit:
+        del entries[next(iter(entries))]

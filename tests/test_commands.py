@@ -1,0 +1,172 @@
+"""Commands to a running daemon: carried out between two blocks, and only for those who may."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from daemons import HANGING, next_event, until_end
+from test_cli_errors import earmark
+from voices import CONVERSATION
+
+from edge.client import Subscriber
+from edge.command_queue import PER_MINUTE
+from edge.errors import EarmarkError
+from edge.events import Envelope, Segment, SpeakerMerged
+from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.protocol import Done, ForgetCommand, ReloadCommand, StatusRequest, StopCommand
+from edge.publisher import Publisher
+from edge.requests import Keys, command
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    with Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal") as publisher:
+        yield publisher
+
+
+def serving(publisher: Publisher, done: threading.Event) -> threading.Thread:
+    """A thread that carries commands out as a daemon would, until `done`."""
+
+    def serve() -> None:
+        while not done.wait(0.01):
+            publisher.commands.carry_out(lambda command: type(command).__name__)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+def test_a_loopback_address_takes_no_commands(tmp_path: Path) -> None:
+    """Everybody on the machine can connect to it."""
+    with Publisher("tcp://127.0.0.1:*", tmp_path) as publisher:
+        with pytest.raises(EarmarkError, match="right to command"):
+            command(publisher.endpoint, StopCommand(id=1))
+        command(publisher.endpoint, StatusRequest(id=1))
+        publisher.commands.carry_out(lambda command: pytest.fail("it was let through"))
+
+
+def test_a_key_commands_only_with_that_right(tmp_path: Path) -> None:
+    daemon = tmp_path / "daemon.keys"
+    ring = make_keyring(daemon)
+    with Publisher("tcp://127.0.0.1:*", tmp_path / "journal", daemon) as publisher:
+        done = threading.Event()
+        thread = serving(publisher, done)
+        try:
+            for name, right in (("listener", False), ("owner", True)):
+                public = make_keyring(tmp_path / name).public
+                ring = ring.allow(Client(name, public, commands=right))
+                write_keyring(daemon, ring)
+            listener, owner = (Keys(tmp_path / name, ring.public) for name in ("listener", "owner"))
+            with pytest.raises(EarmarkError, match="right to command"):
+                command(publisher.endpoint, StopCommand(id=1), listener)
+            reply = command(publisher.endpoint, StopCommand(id=1), owner)
+            assert reply == Done(id=1, what="StopCommand")
+            former = read_keyring(daemon).allow(
+                Client("owner", read_keyring(tmp_path / "owner").public, False)
+            )
+            write_keyring(daemon, former)
+            with pytest.raises(EarmarkError, match="right to command"):
+                command(publisher.endpoint, StopCommand(id=1), owner)
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_a_flood_of_commands_is_refused(publisher: Publisher) -> None:
+    done = threading.Event()
+    thread = serving(publisher, done)
+    try:
+        for number in range(PER_MINUTE):
+            command(publisher.endpoint, ReloadCommand(id=number))
+        with pytest.raises(EarmarkError, match="in a minute"):
+            command(publisher.endpoint, ReloadCommand(id=0))
+        command(publisher.endpoint, StatusRequest(id=0))
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:
+    done = threading.Event()
+
+    def fail(command: object) -> str:
+        raise EarmarkError("the disk is gone", "Find it")
+
+    def serve() -> None:
+        while not done.wait(0.01):
+            publisher.commands.carry_out(fail)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with pytest.raises(EarmarkError, match=r"the disk is gone\. Find it"):
+            command(publisher.endpoint, ForgetCommand(id=3, name="ada"))
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_daemon_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("edge.requests.COMMAND_PATIENCE", 0.1)
+    with pytest.raises(EarmarkError, match="no daemon answers"):
+        command(f"ipc://{tmp_path / 'nobody'}", StatusRequest(id=0))
+
+
+def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path) -> None:
+    """By the command line, with the model that ships and a daemon that hears a pipe."""
+    endpoint, store = f"ipc://{tmp_path / 'events'}", str(tmp_path / "speakers.db")
+    samples, rate = soundfile.read(CONVERSATION, dtype="int16", frames=30 * 16_000)
+    words = ["run", "-", "--rate", str(rate), "--endpoint", endpoint, "--store", store]
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "edge.cli", *words, "--wait-subscriber"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def tell(*words: str) -> str:
+        result = earmark("control", *words, "--at", endpoint)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def until(events: Subscriber, wanted: Callable[[object], bool]) -> Envelope:
+        while not wanted((envelope := next_event(events)).event):
+            pass
+        return envelope
+
+    try:
+        with Subscriber(endpoint) as events:
+            assert events.join(HANGING)
+            assert daemon.stdin is not None
+            daemon.stdin.write(samples.tobytes())
+            daemon.stdin.flush()
+            until(events, lambda e: isinstance(e, Segment) and e.start > 20 * 16_000)
+            assert '"mic"' in tell("status")
+            assert "s of speech more" in tell("enroll", "bob", "mic", "speaker1")
+            merged = until(events, lambda e: isinstance(e, SpeakerMerged)).event
+            assert isinstance(merged, SpeakerMerged)
+            assert (merged.speaker, merged.into) == ("speaker1", "bob")
+            until(events, lambda e: isinstance(e, Segment) and e.speaker == "bob" and e.rev > 0)
+            tell("rename", "bob", "Robert")
+            until(events, lambda e: isinstance(e, Segment) and e.speaker == "Robert")
+            assert earmark("speakers", "list", "--store", store).stdout.startswith("Robert")
+            tell("forget", "Robert")
+            until(events, lambda e: isinstance(e, Segment) and e.speaker == "unknown")
+            refused = earmark("control", "forget", "Robert", "--at", endpoint)
+            assert refused.returncode == 1
+            assert "nobody is enrolled as 'Robert'" in refused.stderr
+            assert tell("stop") == "the daemon ends\n"
+            until_end(events)
+            assert (events.missed, events.malformed) == (0, 0)
+        assert daemon.wait(HANGING) == 0
+    finally:
+        daemon.send_signal(signal.SIGKILL)
+        daemon.communicate()

@@ -1,0 +1,159 @@
+"""The journal: what was appended is there, under its number, whatever happened to the process."""
+
+from __future__ import annotations
+
+import json
+import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import EarmarkError
+from edge.journal import SEGMENTS, Journal, default_journal
+from edge.protocol import journal_of
+
+EVERYTHING = (1 << 20, 1 << 30)
+
+
+@contextmanager
+def opened(folder: Path, limit: int = 1 << 20) -> Iterator[Journal]:
+    journal = Journal(folder, limit)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def line(number: int) -> bytes:
+    return f"event {number} {'x' * (number % 50)}".encode()
+
+
+def append(journal: Journal, count: int) -> None:
+    for _ in range(count):
+        journal.append(line(journal.next))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 60), st.booleans(), st.binary(max_size=9)), max_size=6),
+    start=st.integers(0, 400),
+    count=st.integers(1, 70),
+    size=st.integers(1, 3_000),
+)
+def test_numbers_go_on_without_a_hole_or_a_repeat(
+    runs: list[tuple[int, bool, bytes]], start: int, count: int, size: int
+) -> None:
+    """Each run appends and ends: closed, or killed with the beginning of a line written."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, total, sessions = Path(name), 0, []
+        for appended, killed, torn in runs:
+            with opened(folder, SEGMENTS * 400) as journal:
+                assert journal.next == total
+                sessions.append(journal.session)
+                append(journal, appended)
+                total += appended
+                identity = (folder / "journal.json").read_bytes()
+            if killed:
+                (folder / "journal.json").write_bytes(identity)
+                with max(folder.glob("*.jsonl")).open("ab") as file:
+                    file.write(torn.replace(b"\n", b""))
+        with opened(folder, SEGMENTS * 400) as journal:
+            assert journal.first == 0
+            first, lines = journal.read(start, count, size)
+            assert first == min(start, total)
+            assert lines == [line(first + k) for k in range(len(lines))]
+            assert bool(lines) == (start < total)
+            assert len(lines) <= count
+            assert len(lines) == 1 or sum(map(len, lines)) <= size
+        assert len(set(sessions)) == len(sessions)
+        assert len({journal_of(session) for session in sessions}) <= 1
+
+
+def test_it_is_bounded_and_says_where_it_begins(tmp_path: Path) -> None:
+    limit = SEGMENTS * 1_000
+    with opened(tmp_path, limit) as journal:
+        append(journal, 5_000)
+        assert sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) <= limit
+        assert 0 < journal.first < 4_500
+        first, lines = journal.read(0, *EVERYTHING)
+        assert first == journal.first
+        assert lines[0] == line(first)
+        while lines:
+            first += len(lines)
+            begin, lines = journal.read(first, *EVERYTHING)
+            assert begin == first
+        assert first == journal.next == 5_000
+
+
+def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "journal"
+    with opened(folder) as journal:
+        append(journal, 3)
+        for path in (folder, *folder.iterdir()):
+            assert not path.stat().st_mode & 0o077, path
+
+
+def test_two_daemons_do_not_share_one(tmp_path: Path) -> None:
+    with opened(tmp_path), pytest.raises(EarmarkError, match="in use") as error:
+        Journal(tmp_path)
+    assert "--journal" in error.value.remedy
+    Journal(tmp_path).close()
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EarmarkError, match="cannot keep the journal"):
+        Journal(tmp_path / "file" / "journal")
+
+
+def test_a_power_cut_begins_a_new_journal(tmp_path: Path) -> None:
+    """Its last lines may not have reached the disk: their numbers must not come twice."""
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        session = journal.session
+        identity = json.loads((tmp_path / "journal.json").read_text())
+    (tmp_path / "journal.json").write_text(json.dumps({**identity, "boot": "before the cut"}))
+    with opened(tmp_path) as journal:
+        assert journal.next == 0
+        assert journal_of(journal.session) != journal_of(session)
+        assert journal.read(0, *EVERYTHING) == (0, [])
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "nonsense", '{"journal":1}'])
+def test_a_journal_that_cannot_be_told_begins_anew(tmp_path: Path, damage: str) -> None:
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+    (tmp_path / "journal.json").write_text(damage)
+    with opened(tmp_path) as journal:
+        assert journal.next == 0
+
+
+def test_what_does_not_fit_on_the_disk_is_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: half a line is written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(tmp_path) as journal:
+        append(journal, 20)
+        size = (tmp_path / f"{0:020}.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, hard))
+        try:
+            append(journal, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        append(journal, 20)
+        assert (journal.unwritten, journal.next) == (1, 41)
+        assert journal.read(0, *EVERYTHING) == (0, [line(n) for n in range(20)])
+        assert journal.read(20, *EVERYTHING) == (21, [line(n) for n in range(21, 41)])
+        session = journal.session
+    with opened(tmp_path) as journal:
+        assert journal_of(journal.session) != journal_of(session)
+
+
+def test_every_endpoint_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    folders = [default_journal(f"{e}") for e in ("tcp://127.0.0.1:7707", "ipc:///tmp/../e")]
+    assert [folder.parent for folder in folders] == [Path("/state/earmark/journals")] * 2

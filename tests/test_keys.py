@@ -1,0 +1,247 @@
+"""Who has no allowed key gets nothing: not a byte of an event, no answer, no way back in."""
+
+from __future__ import annotations
+
+import json
+import socket as sockets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+from daemons import HANGING
+from test_cli_errors import earmark
+
+from edge.client import Subscriber
+from edge.endpoints import request_endpoint
+from edge.errors import EarmarkError
+from edge.events import SpeechStarted
+from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.publisher import Publisher
+from edge.requests import Keys
+
+NOTHING = 1.0  # seconds of waiting for what must not come
+
+
+class Site:
+    """A daemon with keys, and who would like to listen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "daemon.keys"
+        self.server = make_keyring(self.file).public
+        self.publisher = Publisher("tcp://127.0.0.1:*", folder / "journal", self.file)
+        self.friend = self.client("friend")
+        self.allow("friend", self.friend)
+
+    def client(self, name: str) -> Keys:
+        path = self.folder / f"{name}.keys"
+        make_keyring(path)
+        return Keys(path, self.server)
+
+    def allow(self, name: str, keys: Keys) -> None:
+        client = Client(name, read_keyring(keys.file).public, commands=False)
+        write_keyring(self.file, read_keyring(self.file).allow(client))
+
+    def revoke(self, name: str) -> None:
+        write_keyring(self.file, read_keyring(self.file).revoke(name))
+
+    def publish(self) -> None:
+        self.publisher.publish("mic", SpeechStarted(0), 0)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    with site.publisher:
+        yield site
+
+
+Give = Callable[["zmq.Socket[bytes]"], None]
+
+
+def no_key(site: Site) -> Give:
+    """Plaintext."""
+    return lambda socket: None
+
+
+def unknown_key(site: Site) -> Give:
+    return site.client("stranger").give
+
+
+def revoked_key(site: Site) -> Give:
+    keys = site.client("former")
+    site.allow("former", keys)
+    site.revoke("former")
+    return keys.give
+
+
+def wrong_server_key(site: Site) -> Give:
+    return site.friend._replace(server=make_keyring(site.folder / "other.keys").public).give
+
+
+def public_keys_alone(site: Site) -> Give:
+    """All that can be known of a friend, without the secret."""
+    thief, public = site.client("thief"), read_keyring(site.friend.file).public
+
+    def give(socket: zmq.Socket[bytes]) -> None:
+        thief.give(socket)
+        socket.curve_publickey = bytes.fromhex(public)
+
+    return give
+
+
+def plain_password(site: Site) -> Give:
+    def give(socket: zmq.Socket[bytes]) -> None:
+        socket.plain_username, socket.plain_password = b"friend", b"friend"
+
+    return give
+
+
+ATTEMPTS = [
+    no_key,
+    unknown_key,
+    revoked_key,
+    wrong_server_key,
+    public_keys_alone,
+    plain_password,
+]
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_who_is_not_allowed_gets_nothing(site: Site, attempt: Callable[[Site], Give]) -> None:
+    give = attempt(site)
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as events,
+        context.socket(zmq.DEALER) as requests,
+        Subscriber(site.publisher.endpoint, keys=site.friend) as friend,
+    ):
+        for socket in (events, requests):
+            socket.linger = 0
+            give(socket)
+        events.subscribe("")
+        events.connect(site.publisher.endpoint)
+        requests.connect(request_endpoint(site.publisher.endpoint))
+        requests.send(b'{"v":1,"id":1,"type":"snapshot"}')
+        assert friend.join(HANGING)
+        deadline = time.monotonic() + NOTHING
+        while time.monotonic() < deadline:
+            site.publish()
+            assert friend.receive(HANGING) is not None  # it is the daemon's choice, not its silence
+            assert not events.poll(20)
+        assert not requests.poll(0)
+
+
+@pytest.mark.parametrize("port", [0, 1])
+def test_bytes_that_are_no_handshake_get_no_event(site: Site, port: int) -> None:
+    endpoint = site.publisher.endpoint if port == 0 else request_endpoint(site.publisher.endpoint)
+    address = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
+    garbage = [b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)) * 4, b"\xff" + b"\0" * 8 + b"\x7f"]
+    for data in [*garbage, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL" + b"\0" * 48]:
+        with sockets.create_connection(address) as raw:
+            raw.settimeout(0.3)
+            raw.sendall(data)
+            site.publish()
+            received = b""
+            try:
+                while chunk := raw.recv(4096):
+                    received += chunk
+            except (TimeoutError, ConnectionError):
+                pass
+        assert b"speech" not in received
+        assert len(received) <= 64  # the greeting of ZMTP
+    with Subscriber(site.publisher.endpoint, keys=site.friend) as friend:
+        assert friend.join(HANGING)
+
+
+def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(site: Site) -> None:
+    former = site.client("former")
+    site.allow("former", former)
+    endpoint = site.publisher.endpoint
+    with Subscriber(endpoint, keys=former) as gone, Subscriber(endpoint, keys=site.friend) as stays:
+        assert gone.join(HANGING)
+        assert stays.join(HANGING)
+        site.publish()
+        assert gone.receive(HANGING) is not None
+        site.revoke("former")
+        time.sleep(NOTHING)
+        for _ in range(10):
+            site.publish()
+        assert gone.receive(NOTHING) is None
+        assert [e.seq for e in (stays.receive(HANGING) for _ in range(11)) if e] == list(range(11))
+        site.allow("former", former)
+        assert [e.seq for e in (gone.receive(HANGING) for _ in range(10)) if e] == [*range(1, 11)]
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "readable by others"])
+def test_keys_that_cannot_be_used_let_nobody_in(site: Site, damage: str) -> None:
+    with Subscriber(site.publisher.endpoint, keys=site.friend) as friend:
+        assert friend.join(HANGING)
+        match damage:
+            case "missing":
+                site.file.unlink()
+            case "garbage":
+                site.file.write_bytes(b"{}")
+            case _:
+                site.file.chmod(0o644)
+        time.sleep(NOTHING)
+        site.publish()
+        assert friend.receive(NOTHING) is None
+
+
+def test_without_an_authenticator_nobody_comes_in(site: Site) -> None:
+    """Should its thread ever die, libzmq by itself would let everybody in."""
+    assert site.publisher._guard is not None
+    site.publisher._guard._authenticator.stop()
+    with Subscriber(site.publisher.endpoint, keys=site.friend) as friend:
+        assert not friend.join(NOTHING)
+
+
+def test_keys_by_command(tmp_path: Path) -> None:
+    daemon, laptop = str(tmp_path / "daemon.keys"), str(tmp_path / "laptop.keys")
+    server = earmark("keys", "new", daemon).stdout.strip()
+    public = earmark("keys", "new", laptop).stdout.strip()
+    assert earmark("keys", "show", laptop).stdout.strip() == public
+    assert earmark("keys", "allow", daemon, "laptop", public).returncode == 0
+    assert earmark("keys", "list", daemon).stdout == f"{public}  events    laptop\n"
+    assert (tmp_path / "daemon.keys").stat().st_mode & 0o777 == 0o600
+    with Publisher("tcp://127.0.0.1:*", tmp_path / "journal", Path(daemon)) as publisher:
+        with Subscriber(publisher.endpoint, keys=Keys(Path(laptop), server)) as events:
+            assert events.join(HANGING)
+        assert earmark("keys", "revoke", daemon, "laptop").returncode == 0
+        with Subscriber(publisher.endpoint, keys=Keys(Path(laptop), server)) as events:
+            assert not events.join(NOTHING)
+    assert json.loads(Path(daemon).read_text())["clients"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["new", "FILE"], "exists already"),
+        (["show", "missing"], "cannot read"),
+        (["allow", "FILE", "laptop", "abc"], "64 hexadecimal digits"),
+        (["allow", "FILE", "a/b", "0" * 64], "cannot be the name of a client"),
+        (["revoke", "FILE", "nobody"], "no key is allowed as 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done_with_keys_is_told(
+    tmp_path: Path, words: list[str], expected: str
+) -> None:
+    make_keyring(tmp_path / "FILE")
+    result = earmark("keys", words[0], str(tmp_path / words[1]), *words[2:])
+    assert result.returncode == 1
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_keys_are_for_tcp(tmp_path: Path) -> None:
+    make_keyring(tmp_path / "keys")
+    with pytest.raises(EarmarkError, match="takes none"):
+        Publisher(f"ipc://{tmp_path / 'e'}", tmp_path / "journal", tmp_path / "keys")
+
+
+def test_any_address_will_do_with_keys(tmp_path: Path) -> None:
+    make_keyring(tmp_path / "keys")
+    Publisher("tcp://0.0.0.0:*", tmp_path / "journal", tmp_path / "keys").close()

@@ -1,0 +1,154 @@
+"""Bytes from others: what is no message is counted and dropped, and the next good one is served."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+from daemons import HANGING
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.client import Bookmark, Subscriber
+from edge.endpoints import request_endpoint
+from edge.events import Envelope, Segment, SpeechStarted, decode, encode
+from edge.protocol import MAX_REQUEST, decode_reply, decode_request
+from edge.publisher import Publisher
+from edge.service import MAX_FRAME
+
+DECODERS = [decode, decode_request, decode_reply]
+NOT_REQUESTS = [
+    [b""],
+    [b"\xff\xfe"],
+    [b"{}"],
+    [b"[" * MAX_REQUEST],
+    [b'{"v":1,"id":1,"type":"replay"}'],
+    [b'{"v":2,"id":1,"type":"status"}'],
+    [b'{"v":1,"id":-1,"type":"status"}'],
+    [b'{"v":1,"id":1,"type":"replay","start":-1}'],
+    [b'{"v":1,"id":1,"type":"replay","start":9223372036854775808}'],
+    [b'{"v":1,"id":1,"type":"explode"}'],
+    [b" " * MAX_REQUEST + b'{"v":1,"id":1,"type":"status"}'],
+    [b"", b"", b'{"v":1,"id":1,"type":"status"}'],
+    [b"x", b'{"v":1,"id":1,"type":"status"}'],
+]
+
+EXAMPLES = [
+    encode(Envelope(1, "j.0", "a", 3, 5, 1.5, Segment(1, 0, "final", "ada", 0, 9, 1.0, "x", 2.0))),
+    b'{"v":1,"id":7,"type":"replay","start":5}',
+    b'{"v":1,"id":7,"type":"replay","session":"j.0","next":5,"end":6,"events":[{},1]}',
+]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@given(
+    message=st.sampled_from(EXAMPLES),
+    where=st.integers(0, 200),
+    cut=st.integers(0, 30),
+    put=st.binary(max_size=12) | st.sampled_from([b"1e999", b"null", b"-1", b"[[", b'"\\ud800"']),
+)
+def test_decoders_give_a_message_or_say_that_it_is_none(
+    decoder: Callable[[bytes], object], message: bytes, where: int, cut: int, put: bytes
+) -> None:
+    try:
+        decoded = decoder(message[:where] + put + message[where + cut :])
+    except msgspec.DecodeError:
+        return
+    assert decoder(msgspec.json.encode(decoded)) == decoded
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_depth_is_no_way_to_the_end_of_the_process(decoder: Callable[[bytes], object]) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decoder(b'{"v":1,"event":' + b"[" * 100_000)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    with Publisher("tcp://127.0.0.1:*", tmp_path) as publisher:
+        yield publisher
+
+
+def test_a_service_drops_and_counts_what_is_no_request(publisher: Publisher) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
+        peer.linger = 0
+        peer.connect(request_endpoint(publisher.endpoint))
+        for frames in NOT_REQUESTS:
+            peer.send_multipart(frames)
+        peer.send(b'{"v":1,"id":7,"type":"status"}')
+        assert peer.poll(round(HANGING * 1000))
+        status = json.loads(peer.recv())
+    assert (status["type"], status["id"]) == ("status", 7)
+    assert status["malformed"] == len(NOT_REQUESTS)
+
+
+def test_a_frame_of_any_size_does_not_fill_the_memory(publisher: Publisher) -> None:
+    with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
+        peer.linger = 0
+        peer.connect(request_endpoint(publisher.endpoint))
+        peer.send(b"x" * (MAX_FRAME + 1))  # libzmq closes the connection, and opens another
+        with Subscriber(publisher.endpoint) as events:
+            assert events.join(HANGING)
+
+
+def test_a_req_socket_is_answered_too(publisher: Publisher) -> None:
+    with zmq.Context() as context, context.socket(zmq.REQ) as peer:
+        peer.linger = 0
+        peer.connect(request_endpoint(publisher.endpoint))
+        peer.send(b'{"v":1,"id":0,"type":"replay","start":5}')
+        assert peer.poll(round(HANGING * 1000))
+        reply = json.loads(peer.recv())
+    assert reply == {
+        "type": "replay",
+        "v": 1,
+        "id": 0,
+        "session": publisher.session,
+        "next": 0,
+        "end": 0,
+        "events": [],
+    }
+
+
+def test_bytes_to_the_publishing_socket_change_nothing(publisher: Publisher) -> None:
+    """An XPUB socket hands its owner what subscribers send."""
+    with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
+        peer.linger = 0
+        peer.connect(publisher.endpoint)
+        for _ in range(1_000):
+            peer.send(os.urandom(40))
+        with Subscriber(publisher.endpoint) as events:
+            assert events.join(HANGING)
+            sent = publisher.publish("a", SpeechStarted(0), 0)
+            assert events.receive(HANGING) == sent
+
+
+def test_a_subscriber_drops_and_counts_what_is_malformed(tmp_path: Path) -> None:
+    with Publisher("tcp://127.0.0.1:*", tmp_path) as good:
+        sent = good.publish("a", SpeechStarted(1), 1)
+    line = encode(sent)
+    bad = [
+        [b"a/speech"],
+        [b"a/speech", b""],
+        [b"a/speech", os.urandom(64)],
+        [b"a/speech", b"{}"],
+        [b"a/speech", line.replace(b'"v":2', b'"v":3')],
+        [b"a/speech", line, b"more"],
+        [b"a/speech", line.replace(b"speech.started", b"speech.sung")],
+        [b"a/speech", line.replace(b'"sample":1', b'"sample":1.5')],
+    ]
+    bookmark = Bookmark(sent.session.split(".")[0], sent.seq)
+    with zmq.Context() as context, context.socket(zmq.XPUB) as raw:
+        raw.linger = 0
+        raw.bind(f"ipc://{tmp_path / 'raw'}")
+        with Subscriber(f"ipc://{tmp_path / 'raw'}", bookmark=bookmark) as events:
+            assert raw.poll(round(HANGING * 1000))
+            for frames in bad:
+                raw.send_multipart(frames)
+            raw.send_multipart([b"a/speech", line])
+            assert events.receive(HANGING) == sent
+            assert events.malformed == len(bad)
