@@ -189,7 +189,10 @@ def decode(data: bytes) -> Envelope:
     Raises:
         msgspec.DecodeError: not JSON, or not of this shape (`ValidationError`).
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except UnicodeDecodeError as error:  # text that is none
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def spoken(segment: Segment) -> list[tuple[int, int, str]]:

@@ -174,7 +174,7 @@ class Journal:
     def _load(self) -> _Identity | None:
         try:
             return msgspec.json.decode((self._folder / _IDENTITY).read_bytes(), type=_Identity)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def _save(self, identity: _Identity) -> None:

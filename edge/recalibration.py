@@ -79,7 +79,7 @@ def load_recalibration(path: Path) -> Recalibration:
         raise EarmarkError(
             f"cannot read the calibration {path}: {error.strerror}", "Check the path"
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EarmarkError(
             f"{path} is no calibration: {error}", "Run 'earmark calibrate' again"
         ) from error

@@ -102,6 +102,7 @@ def test_another_models_odds_are_refused(tmp_path: Path) -> None:
         b'{"model":"x","offset":0,"slope":-1,"speakers":4,"trials":9}',
         b'{"model":"x","offset":NaN,"slope":1,"speakers":4,"trials":9}',
         bytes(range(256)),
+        b'{"model":"\x80"}',
     ],
 )
 def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: bytes) -> None:
