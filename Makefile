@@ -96,6 +96,10 @@ train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: S
 	mkdir -p train/weights
 	cp runs/$(SIZE)/encoder.pt train/weights/$(SIZE).pt
 
+.PHONY: ablation
+ablation: .venv/.test ## what each choice of the recipe buys: small encoders that differ in one thing
+	$(BIN)/python -m train.ablation --corpus $(CORPUS)
+
 .PHONY: clean
 clean: ## remove what was built and installed here, not runs/
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

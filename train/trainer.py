@@ -26,7 +26,6 @@ from rich.progress import (
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Subset
 
-from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from train.batches import Batch, Batches
 from train.config import TrainConfig
@@ -38,7 +37,7 @@ from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
 from train.provenance import check_unchanged, write_provenance
-from train.trials import verification_errors
+from train.trials import crop_embedder, verification_errors
 from train.whitening import whiten_head
 
 CHECKPOINT_SECONDS = 180.0
@@ -195,18 +194,8 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
-        encoder = self.averaged_encoder()
-        options = FbankOptions()
-
-        def embed(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-            fbank = torch.from_numpy(Fbank(options).push(audio)).to(self.accelerator.device)
-            usable = len(fbank) // self.config.encoder.stride * self.config.encoder.stride
-            with torch.inference_mode():
-                embedding = encoder(fbank[None, :usable])
-            row: NDArray[np.float32] = torch.nn.functional.normalize(embedding)[0].cpu().numpy()
-            return row
-
         audios, speakers, _ = self.corpus.held_out_trials()
+        embed = crop_embedder(self.averaged_encoder())
         eer, cost = verification_errors(audios, speakers, embed, 3.0)
         return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
 

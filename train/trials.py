@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
+from edge._native import Fbank, FbankOptions
+from train.encoder import Encoder
 from train.metrics import all_pairs, equal_error_rate, min_dcf
 from train.waveforms import SAMPLE_RATE
 
@@ -21,6 +25,20 @@ def centre_crop(audio: Audio, seconds: float | None) -> Audio:
     count = int(seconds * SAMPLE_RATE)
     start = max(0, (len(audio) - count) // 2)
     return audio[start : start + count]
+
+
+def crop_embedder(encoder: Encoder) -> Embed:
+    """Embeddings of whole crops, each at once, on the device where the encoder is."""
+    options, stride, device = FbankOptions(), encoder.config.stride, encoder.input_mean.device
+
+    def embed(audio: Audio) -> NDArray[np.float32]:
+        fbank = torch.from_numpy(Fbank(options).push(audio)).to(device)
+        with torch.inference_mode():
+            embedding = encoder(fbank[None, : len(fbank) // stride * stride])
+        row: NDArray[np.float32] = functional.normalize(embedding)[0].cpu().numpy()
+        return row
+
+    return embed
 
 
 def verification_errors(

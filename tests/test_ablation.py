@@ -1,0 +1,31 @@
+"""Risk: a choice of the ablation is none that the recipe has, or changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_corpus import build_corpus
+
+from edge.config_file import merged, parse_config
+from train import ablation
+from train.ablation import BASE, CHOICES, SECONDS, run_choice
+from train.config import TrainConfig
+from train.encoder import Encoder
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_each_choice_builds_and_differs(choice: str) -> None:
+    base = parse_config(TrainConfig, BASE, "base")
+    config = parse_config(TrainConfig, merged(BASE, CHOICES[choice]), choice)
+    Encoder(config.encoder)
+    assert (config == base) == (not CHOICES[choice])
+
+
+def test_a_choice_is_trained_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"encoder": {"channels": 16, "embedding": 8}, "optimiser": {"batch": 4, "warmup": 2}}
+    rooms = {"augment": {"rooms": {"count": 2}}}
+    monkeypatch.setattr(ablation, "BASE", merged(merged(BASE, small), rooms))
+    row = run_choice("no relational loss", 3, build_corpus(tmp_path / "corpus"), tmp_path / "out")
+    assert len(row.eer) == len(SECONDS)
+    assert all(0 <= eer <= 100 for eer in row.eer)
