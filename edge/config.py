@@ -11,6 +11,7 @@ from typing import Literal
 from edge.config_file import load_config
 from edge.endpoints import DEFAULT_ENDPOINT
 from edge.errors import EarmarkError
+from edge.log import Level, Style
 from edge.pipeline import PipelineConfig
 
 
@@ -53,6 +54,8 @@ class Config:
     state: str | None = None  # folder where voices without a name outlive a restart; none: nowhere
     key: str | None = None  # key file of an encrypted store; none: it is not encrypted
     health_seconds: float = 5.0  # from one heartbeat to the next
+    log: Style = "auto"  # plain lines, or JSON where systemd's journal reads; or either always
+    log_level: Level = "info"  # the least that is told
     wait_for_subscriber: bool = False  # hear nothing before somebody listens
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 

@@ -57,7 +57,7 @@ def serve(
     publisher: Publisher,
     stop: Stop,
     *,
-    health_seconds: float = 5.0,
+    health_seconds: Callable[[], float] = lambda: 5.0,
     between: Callable[[], None] = lambda: None,
 ) -> None:
     """Hear all streams to their ends, or until `stop` is asked, and publish what they say.
@@ -70,7 +70,7 @@ def serve(
         streams: with names that differ.
         publisher: stays open.
         stop: asked by a signal handler.
-        health_seconds: from one heartbeat to the next.
+        health_seconds: from one heartbeat to the next, as it is at present.
         between: called between two blocks, and a few times a second where there are none.
 
     Raises:
@@ -95,10 +95,12 @@ class _House:
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
         self._closing = False
 
-    def run(self, stop: Stop, health_seconds: float, between: Callable[[], None]) -> None:
+    def run(
+        self, stop: Stop, health_seconds: Callable[[], float], between: Callable[[], None]
+    ) -> None:
         for reader in self._readers:
             reader.start()
-        next_beat = time.monotonic() + health_seconds
+        last_beat = time.monotonic()
         next_keep = time.monotonic() + KEEP_SECONDS
         silence = 0.0  # seconds without an item
         while not all(station.ended for station in self._stations):
@@ -114,8 +116,8 @@ class _House:
             else:
                 silence = 0.0
                 self._take(key, item)
-            if time.monotonic() >= next_beat:
-                next_beat = time.monotonic() + health_seconds
+            if time.monotonic() >= last_beat + health_seconds():
+                last_beat = time.monotonic()
                 for station in self._stations:
                     if not station.ended:
                         station.beat()

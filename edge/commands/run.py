@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from edge import log
 from edge.config import Config, SourceConfig, load
 from edge.control import Controller
 from edge.daemon import Stop, Stream, serve
@@ -39,7 +42,9 @@ examples:
 
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
-it."""
+it; SIGHUP has it read its settings and who is enrolled anew."""
+STDERR = 2
+STORE_PATIENCE = 1.0  # seconds; audio waits meanwhile, and a microphone's ring holds five
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
 
@@ -92,7 +97,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EarmarkError: a bad setting, source, model or store, or an endpoint in use.
     """
-    config = _override(load(args.config), args)
+
+    def read_config() -> Config:
+        return _override(load(args.config), args)
+
+    config = read_config()
+    log.set_up(config.log, config.log_level)
     stop = stop_on_signals()
     journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
     curve = Path(config.curve) if config.curve else None
@@ -105,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
                 Path(config.store) if config.store else None,
                 model,
                 key=Path(config.key) if config.key else None,
+                patience=STORE_PATIENCE,
             )
 
         with open_store() as store:
@@ -114,9 +125,18 @@ def run(args: argparse.Namespace) -> int:
             _stream(name, source, pipelines[name], model, config)
             for name, source in config.streams.items()
         ]
-        controller = Controller(model, open_store, pipelines, publisher, stop.ask)
+        controller = Controller(
+            config=config,
+            read_config=read_config,
+            model=model,
+            open_store=open_store,
+            pipelines=pipelines,
+            publisher=publisher,
+            stop=stop.ask,
+        )
+        reload_on_hangup(controller.ask_reload, stop)
         names = ", ".join(f"'{name}'" for name in pipelines)
-        print(f"earmark: publishing {names} on {publisher.endpoint}", file=sys.stderr)
+        log.info("publishing", f"publishing {names} on {publisher.endpoint}")
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
                 return 0
@@ -124,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
             streams,
             publisher,
             stop,
-            health_seconds=config.health_seconds,
+            health_seconds=lambda: controller.config.health_seconds,
             between=controller.carry_out,
         )
     return 0
@@ -166,7 +186,7 @@ def keep_state(path: Path, pipeline: Pipeline) -> None:
     try:
         write_state(path, pipeline.state())
     except EarmarkError as error:
-        print(f"earmark: {error}", file=sys.stderr)
+        log.warning("state.unwritten", str(error))
 
 
 def stop_on_signals() -> Stop:
@@ -180,6 +200,19 @@ def stop_on_signals() -> Stop:
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
     return stop
+
+
+def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
+    """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
+    on_terminal = os.isatty(STDERR)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if on_terminal and not os.isatty(STDERR):
+            stop.ask()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, handle)
 
 
 def _override(config: Config, args: argparse.Namespace) -> Config:
