@@ -17,6 +17,7 @@ from edge.publisher import Publisher
 from edge.reader import TICK, Ended, Item, Reader
 from edge.sources import Source
 from edge.station import Station
+from edge.systemd import Notifier
 
 KEEP_SECONDS = 60.0  # from one writing of the voices to the next
 PATIENCE = 2.0  # seconds for sources to end once asked; one that a driver holds is left behind
@@ -59,6 +60,7 @@ def serve(
     *,
     health_seconds: Callable[[], float] = lambda: 5.0,
     between: Callable[[], None] = lambda: None,
+    notifier: Notifier | None = None,
 ) -> None:
     """Hear all streams to their ends, or until `stop` is asked, and publish what they say.
 
@@ -72,11 +74,12 @@ def serve(
         stop: asked by a signal handler.
         health_seconds: from one heartbeat to the next, as it is at present.
         between: called between two blocks, and a few times a second where there are none.
+        notifier: tells a service manager how it goes.
 
     Raises:
         EarmarkError: a source could not be opened, or failed for good; the first such error.
     """
-    house = _House(streams, publisher)
+    house = _House(streams, publisher, notifier or Notifier({}))
     try:
         house.run(stop, health_seconds, between)
     finally:
@@ -88,11 +91,13 @@ def serve(
 class _House:
     """The stations of all streams and their readers."""
 
-    def __init__(self, streams: Sequence[Stream], publisher: Publisher) -> None:
+    def __init__(self, streams: Sequence[Stream], publisher: Publisher, notifier: Notifier) -> None:
         self.failure: Exception | None = None
         self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
         self._stations = [Station(s.name, s.pipeline, publisher, s.keep) for s in streams]
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
+        self._notifier = notifier
+        self._ready = False  # whether all sources were open once
         self._closing = False
 
     def run(
@@ -104,6 +109,7 @@ class _House:
         next_keep = time.monotonic() + KEEP_SECONDS
         silence = 0.0  # seconds without an item
         while not all(station.ended for station in self._stations):
+            self._notifier.alive()
             between()
             if stop.asked:
                 self._close()
@@ -121,6 +127,7 @@ class _House:
                 for station in self._stations:
                     if not station.ended:
                         station.beat()
+                self._notifier.status(self._standing())
             if time.monotonic() >= next_keep:
                 next_keep = time.monotonic() + KEEP_SECONDS
                 for station in self._stations:
@@ -148,9 +155,21 @@ class _House:
             if not station.opened:
                 self._close()
         self._readers[key].release()
+        if not self._ready and all(station.opened for station in self._stations):
+            self._ready = True
+            self._notifier.ready()
+            self._notifier.status(self._standing())
+
+    def _standing(self) -> str:
+        """How the streams are, in a line."""
+        silent = [station.name for station in self._stations if not station.hears]
+        count = len(self._stations)
+        told = f"hearing {count - len(silent)} of {count} streams"
+        return f"{told}, waiting for {', '.join(silent)}" if silent else told
 
     def _close(self) -> None:
         if not self._closing:
             self._closing = True
+            self._notifier.stopping()
             for reader in self._readers:
                 reader.close()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
-from edge import __version__
+from edge import __version__, log
 from edge.command_queue import CommandQueue
 from edge.endpoints import bindable, in_use, request_endpoint
 from edge.errors import EarmarkError
@@ -184,9 +184,14 @@ class Publisher:
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""
         if isinstance(request, Command):
+            kind = type(request).__struct_config__.tag
             # An ipc socket is its owner's alone; a loopback address is everybody's on the machine.
             if may_command or self.endpoint.startswith("ipc://"):
-                return self.commands.submit(request)
+                reply = self.commands.submit(request)
+                if isinstance(reply, Refusal):
+                    log.warning("command.refused", f"a command was refused: {kind}")
+                return reply
+            log.warning("command.refused", f"a command came from who may not give any: {kind}")
             return Refusal(
                 id=request.id,
                 what="commands need an ipc:// endpoint, or a key with the right to command",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
+from edge import log
 from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode
 
 if TYPE_CHECKING:
@@ -111,12 +112,16 @@ class Service:
         frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]
         if len(address) not in (1, 2) or any(address[1:]) or len(body) > MAX_REQUEST:
-            self.malformed += 1
+            self._drop()
             return
         try:
             request = decode_request(body)
         except msgspec.DecodeError:
-            self.malformed += 1
+            self._drop()
             return
         reply = self._answer(request, self._allowed.get(key, False))
         self._socket.send_multipart([*address, encode(reply)])
+
+    def _drop(self) -> None:
+        self.malformed += 1
+        log.warning("request.malformed", "what came was no request, and was dropped")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edge import log
 from edge.clock import now
 from edge.events import (
     Event,
@@ -18,6 +19,7 @@ from edge.events import (
     SourceRestored,
 )
 from edge.feed import Feed, Pipeline
+from edge.front_end import SAMPLE_RATE
 from edge.overload import Ladder
 from edge.publisher import Publisher
 from edge.reader import Broken, Ended, Heard, Item, Opened
@@ -43,6 +45,7 @@ class Station:
         self.name = name
         self.opened = False
         self.ended = False
+        self._ending = False  # as it should
         self._pipeline = pipeline
         self._publisher = publisher
         self._keep = keep
@@ -51,6 +54,11 @@ class Station:
         self._lag = 0.0
         self._drift: float | None = None
         self._lost = {SourceOverflow: 0, SourceGap: 0}  # samples
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is a source at present."""
+        return self._feed is not None
 
     def take(self, item: Item) -> None:
         """Publish what an item brings about."""
@@ -62,10 +70,11 @@ class Station:
             case Broken():
                 self._break(str(item.error))
             case Ended():
-                self.end("the source ended" if item.error is None else str(item.error))
+                self.end("the source ended" if item.error is None else str(item.error), item.error)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, error: Exception | None = None) -> None:
         """Publish what was waiting, why there is no more, and the last heartbeat."""
+        self._ending = error is None
         if self.opened:
             self._break(reason)
         self.keep()
@@ -109,7 +118,16 @@ class Station:
         lag = now() - (item.read_at if item.block.at is None else item.block.at)
         self._lag = max(self._lag, lag)
         if item.block.at is not None:  # other sources wait with us
-            self._pipeline.shedding = self._ladder.note(lag, now())
+            self._shed(lag)
+
+    def _shed(self, lag: float) -> None:
+        level = self._ladder.note(lag, now())
+        if level > self._pipeline.shedding:
+            what = f"{lag:.1f} s behind: sheds work, level {level}"
+            log.warning("overload", what, stream=self.name, level=level, lag=round(lag, 3))
+        elif level < self._pipeline.shedding:
+            log.info("overload.over", f"keeps up: level {level}", stream=self.name, level=level)
+        self._pipeline.shedding = level
 
     def _break(self, reason: str) -> None:
         if self._feed is None:
@@ -122,7 +140,24 @@ class Station:
         for event in events:
             if isinstance(event, SourceOverflow | SourceGap):
                 self._lost[type(event)] += event.end - event.start
+            self._log(event)
             self._publisher.publish(self.name, event, self._pipeline.position)
+
+    def _log(self, event: Event) -> None:
+        """Of the events, what whoever looks after the daemon should know."""
+        kind = str(type(event).__struct_config__.tag)
+        match event:
+            case SourceOpened() | SourceRestored():
+                heard = f"{event.name}, {event.rate} Hz, {event.channels} channels"
+                log.info(kind, f"hearing {heard}", stream=self.name, sample=self._pipeline.position)
+            case SourceLost():
+                say = log.info if self._ending else log.warning
+                say(kind, f"no more audio: {event.reason}", stream=self.name, sample=event.sample)
+            case SourceGap() | SourceOverflow():
+                samples = event.end - event.start
+                why = "never captured" if isinstance(event, SourceGap) else "not fetched in time"
+                what = f"{samples / SAMPLE_RATE:.2f} s lost, {why}"
+                log.warning(kind, what, stream=self.name, sample=event.start, samples=samples)
 
 
 def _resident_bytes() -> int:

@@ -25,7 +25,7 @@ class Running:
         """The next line of one of these kinds."""
         assert self.process.stderr is not None
         for raw in self.process.stderr:
-            line = json.loads(raw)
+            line: dict[str, Any] = json.loads(raw)
             self.lines.append(line)
             if line["kind"] in kinds:
                 return line

@@ -29,6 +29,7 @@ from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
 from edge.state import read_state, write_state
 from edge.store import Store
+from edge.systemd import Notifier
 
 EPILOG = """\
 examples:
@@ -146,7 +147,9 @@ def run(args: argparse.Namespace) -> int:
             stop,
             health_seconds=lambda: controller.config.health_seconds,
             between=controller.carry_out,
+            notifier=Notifier(),
         )
+    log.info("stopped", "the daemon has ended, and everything is kept")
     return 0
 
 
