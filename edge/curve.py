@@ -28,6 +28,7 @@ class Guard:
         Raises:
             EarmarkError: there are no keys in the file, or others may read it.
         """
+        self.refused = 0  # connections
         self._path = path
         self._stamp = _stamp(path)
         self._keyring = read_keyring(path)
@@ -54,6 +55,7 @@ class Guard:
         public = z85.decode(key).hex()
         allowed = self.keyring.client(public) is not None
         if not allowed:
+            self.refused += 1
             log.warning("client.refused", f"a client with the key {public} was refused", key=public)
         return allowed
 

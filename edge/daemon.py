@@ -10,9 +10,10 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.feed import Pipeline
+from edge.figures import Figures
 from edge.publisher import Publisher
 from edge.reader import TICK, Ended, Item, Reader
 from edge.sources import Source
@@ -44,13 +45,14 @@ class Stream:
 
     `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
     and `pipeline` has heard nothing yet. `keep` is called every minute and once the pipeline is
-    flushed, to keep what it knows.
+    flushed, to keep what it knows. `figures` are brought up to date while it is heard.
     """
 
     name: str
     open_source: Callable[[], Source]
     pipeline: Pipeline
     keep: Callable[[], None] | None = None
+    figures: Figures = field(default_factory=Figures)
 
 
 def serve(
@@ -94,7 +96,9 @@ class _House:
     def __init__(self, streams: Sequence[Stream], publisher: Publisher, notifier: Notifier) -> None:
         self.failure: Exception | None = None
         self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
-        self._stations = [Station(s.name, s.pipeline, publisher, s.keep) for s in streams]
+        self._stations = [
+            Station(s.name, s.pipeline, publisher, s.keep, s.figures) for s in streams
+        ]
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
         self._notifier = notifier
         self._ready = False  # whether all sources were open once
@@ -124,9 +128,9 @@ class _House:
                 self._take(key, item)
             if time.monotonic() >= last_beat + health_seconds():
                 last_beat = time.monotonic()
-                for station in self._stations:
+                for station, reader in zip(self._stations, self._readers, strict=True):
                     if not station.ended:
-                        station.beat()
+                        station.beat(reader.waiting)
                 self._notifier.status(self._standing())
             if time.monotonic() >= next_keep:
                 next_keep = time.monotonic() + KEEP_SECONDS

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import zmq
@@ -44,6 +44,17 @@ LINGER_MS = 2_000  # what a close may spend on delivering the last events
 SUBSCRIPTION_TICK = 0.01  # seconds
 REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do
+
+
+class Traffic(NamedTuple):
+    """Since it began: requests answered, messages that were none, connections refused, and events
+    that the journal could not keep.
+    """
+
+    requests: int
+    malformed: int
+    refused: int
+    unwritten: int
 
 
 class Publisher:
@@ -85,6 +96,16 @@ class Publisher:
             self._context.destroy(0)
             raise
         self._service.start()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came and what could not be done."""
+        return Traffic(
+            requests=self._service.requests,
+            malformed=self._service.malformed,
+            refused=self._guard.refused if self._guard else 0,
+            unwritten=self._journal.unwritten,
+        )
 
     @property
     def session(self) -> str:

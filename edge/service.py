@@ -28,6 +28,7 @@ class Service:
 
     Attributes:
         malformed: messages that were dropped.
+        requests: that were answered.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Service:
             on_revoked: called, in the service's thread, when somebody may no longer.
         """
         self.malformed = 0
+        self.requests = 0
         self._answer = answer
         self._guard = guard
         self._on_revoked = on_revoked
@@ -119,6 +121,7 @@ class Service:
         except msgspec.DecodeError:
             self._drop()
             return
+        self.requests += 1
         reply = self._answer(request, self._allowed.get(key, False))
         self._socket.send_multipart([*address, encode(reply)])
 

@@ -19,6 +19,7 @@ from edge.events import (
     SourceRestored,
 )
 from edge.feed import Feed, Pipeline
+from edge.figures import Figures, Interval
 from edge.front_end import SAMPLE_RATE
 from edge.overload import Ladder
 from edge.publisher import Publisher
@@ -33,6 +34,7 @@ class Station:
         pipeline: a fresh one.
         publisher: shared by all streams.
         keep: keeps what the pipeline knows.
+        figures: brought up to date with every item.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Station:
         pipeline: Pipeline,
         publisher: Publisher,
         keep: Callable[[], None] | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self.name = name
         self.opened = False
@@ -51,9 +54,8 @@ class Station:
         self._keep = keep
         self._feed: Feed | None = None  # None while there is no source
         self._ladder = Ladder()
-        self._lag = 0.0
-        self._drift: float | None = None
-        self._lost = {SourceOverflow: 0, SourceGap: 0}  # samples
+        self._figures = figures or Figures()
+        self._interval = Interval()
 
     @property
     def hears(self) -> bool:
@@ -86,21 +88,27 @@ class Station:
         if self._keep is not None and not self.ended:
             self._keep()
 
-    def beat(self) -> None:
-        """Publish a heartbeat."""
+    def beat(self, queued: int = 0) -> None:
+        """Publish a heartbeat; `queued` blocks wait."""
+        figures, interval = self._figures, self._interval
+        figures.queued, figures.level = queued, interval.level
+        self._interval = Interval()
         health = Health(
             sample=self._pipeline.position,
-            lag=self._lag,
+            lag=interval.worst,
             cpu=time.process_time(),
             rss=_resident_bytes(),
-            overflowed=self._lost[SourceOverflow],
-            missing=self._lost[SourceGap],
+            overflowed=figures.lost["overflow"],
+            missing=figures.lost["gap"],
             speakers=self._pipeline.speakers,
             shedding=self._ladder.level,
-            drift=self._drift,
+            drift=figures.drift,
             final=self.ended,
+            lag_median=interval.percentile(0.5),
+            lag_99=interval.percentile(0.99),
+            level=interval.level,
+            queued=queued,
         )
-        self._lag = 0.0
         self._say([health])
 
     def _open(self, item: Opened) -> None:
@@ -113,10 +121,12 @@ class Station:
 
     def _hear(self, item: Heard) -> None:
         assert self._feed is not None, "a reader says Opened first"
+        began = time.perf_counter()
         self._say(self._feed.push(item.block))
-        self._drift = item.drift
         lag = now() - (item.read_at if item.block.at is None else item.block.at)
-        self._lag = max(self._lag, lag)
+        self._interval.hear(item.block.samples, lag)
+        self._figures.hops.add(time.perf_counter() - began)
+        self._figures.lag, self._figures.drift = lag, item.drift
         if item.block.at is not None:  # other sources wait with us
             self._shed(lag)
 
@@ -133,15 +143,18 @@ class Station:
         if self._feed is None:
             return
         self._say(self._feed.flush())
-        self._say([SourceLost(self._pipeline.position, reason)])
         self._feed = None
+        self._say([SourceLost(self._pipeline.position, reason)])
 
     def _say(self, events: Sequence[Event]) -> None:
         for event in events:
-            if isinstance(event, SourceOverflow | SourceGap):
-                self._lost[type(event)] += event.end - event.start
+            self._figures.count(event)
             self._log(event)
             self._publisher.publish(self.name, event, self._pipeline.position)
+        self._figures.hears = self.hears
+        self._figures.samples = self._pipeline.position
+        self._figures.speakers = self._pipeline.speakers
+        self._figures.shedding = self._ladder.level
 
     def _log(self, event: Event) -> None:
         """Of the events, what whoever looks after the daemon should know."""

@@ -7,7 +7,8 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -141,14 +142,15 @@ def run(args: argparse.Namespace) -> int:
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
                 return 0
-        serve(
-            streams,
-            publisher,
-            stop,
-            health_seconds=lambda: controller.config.health_seconds,
-            between=controller.carry_out,
-            notifier=Notifier(),
-        )
+        with metrics_of(streams, publisher, config.metrics):
+            serve(
+                streams,
+                publisher,
+                stop,
+                health_seconds=lambda: controller.config.health_seconds,
+                between=controller.carry_out,
+                notifier=Notifier(),
+            )
     log.info("stopped", "the daemon has ended, and everything is kept")
     return 0
 
@@ -182,6 +184,22 @@ def open_source(config: SourceConfig) -> Source:
     if config.file is not None:
         return FileSource(Path(config.file), realtime=not config.fast)
     return MicrophoneSource(config.mic)
+
+
+def metrics_of(
+    streams: Sequence[Stream], publisher: Publisher, address: str | None
+) -> AbstractContextManager[object]:
+    """Serves metrics while it is entered, where an address is given.
+
+    Raises:
+        EarmarkError: the address is in use.
+    """
+    if address is None:
+        return nullcontext()
+    from edge.metrics import MetricsServer  # noqa: PLC0415 (its library is not for everybody)
+
+    figures = {stream.name: stream.figures for stream in streams}
+    return MetricsServer(address, figures, lambda: publisher.traffic)
 
 
 def keep_state(path: Path, pipeline: Pipeline) -> None:
