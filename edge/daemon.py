@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from edge.feed import Pipeline
 from edge.figures import Figures
+from edge.keeper import Keeper
 from edge.publisher import Publisher
 from edge.reader import TICK, Ended, Item, Reader
 from edge.sources import Source
@@ -21,7 +22,7 @@ from edge.station import Station
 from edge.systemd import Notifier
 
 KEEP_SECONDS = 60.0  # from one writing of the voices to the next
-PATIENCE = 2.0  # seconds for sources to end once asked; one that a driver holds is left behind
+PATIENCE = 0.3  # seconds for sources to end once asked; one that a driver holds is left behind
 STOPPED = "the daemon was asked to stop"
 
 
@@ -44,14 +45,14 @@ class Stream:
     """A source and what hears it.
 
     `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
-    and `pipeline` has heard nothing yet. `keep` is called every minute and once the pipeline is
-    flushed, to keep what it knows. `figures` are brought up to date while it is heard.
+    and `pipeline` has heard nothing yet. `keeper` keeps what it knows, every minute, whenever a
+    number is given, and once it is flushed. `figures` are brought up to date while it is heard.
     """
 
     name: str
     open_source: Callable[[], Source]
     pipeline: Pipeline
-    keep: Callable[[], None] | None = None
+    keeper: Keeper | None = None
     figures: Figures = field(default_factory=Figures)
 
 
@@ -97,7 +98,7 @@ class _House:
         self.failure: Exception | None = None
         self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
         self._stations = [
-            Station(s.name, s.pipeline, publisher, s.keep, s.figures) for s in streams
+            Station(s.name, s.pipeline, publisher, s.keeper, s.figures) for s in streams
         ]
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
         self._notifier = notifier

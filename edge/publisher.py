@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from edge.curve import Guard
 
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
-LINGER_MS = 2_000  # what a close may spend on delivering the last events
+LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
 SUBSCRIPTION_TICK = 0.01  # seconds
 REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do

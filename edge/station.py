@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge import log
@@ -21,6 +21,7 @@ from edge.events import (
 from edge.feed import Feed, Pipeline
 from edge.figures import Figures, Interval
 from edge.front_end import SAMPLE_RATE
+from edge.keeper import Keeper
 from edge.overload import Ladder
 from edge.publisher import Publisher
 from edge.reader import Broken, Ended, Heard, Item, Opened
@@ -33,7 +34,7 @@ class Station:
         name: of the stream, first part of its topics.
         pipeline: a fresh one.
         publisher: shared by all streams.
-        keep: keeps what the pipeline knows.
+        keeper: keeps what the pipeline knows.
         figures: brought up to date with every item.
     """
 
@@ -42,7 +43,7 @@ class Station:
         name: str,
         pipeline: Pipeline,
         publisher: Publisher,
-        keep: Callable[[], None] | None = None,
+        keeper: Keeper | None = None,
         figures: Figures | None = None,
     ) -> None:
         self.name = name
@@ -51,7 +52,7 @@ class Station:
         self._ending = False  # as it should
         self._pipeline = pipeline
         self._publisher = publisher
-        self._keep = keep
+        self._keeper = keeper
         self._feed: Feed | None = None  # None while there is no source
         self._ladder = Ladder()
         self._figures = figures or Figures()
@@ -79,14 +80,15 @@ class Station:
         self._ending = error is None
         if self.opened:
             self._break(reason)
-        self.keep()
+        if self._keeper is not None:
+            self._keeper.keep(last=True)
         self.ended = True
         self.beat()
 
     def keep(self) -> None:
-        """Keep what the pipeline knows, while there is more to come or for the last time."""
-        if self._keep is not None and not self.ended:
-            self._keep()
+        """Keep what the pipeline knows, while there is more to come."""
+        if self._keeper is not None and not self.ended:
+            self._keeper.keep(last=False)
 
     def beat(self, queued: int = 0) -> None:
         """Publish a heartbeat; `queued` blocks wait."""
@@ -147,6 +149,8 @@ class Station:
         self._say([SourceLost(self._pipeline.position, reason)])
 
     def _say(self, events: Sequence[Event]) -> None:
+        if self._keeper is not None:
+            self._keeper.before(events)
         for event in events:
             self._figures.count(event)
             self._log(event)

@@ -21,6 +21,7 @@ from edge.daemon import Stop, Stream, serve
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.journal import default_journal
+from edge.keeper import Keeper
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.recalibration import recalibrate
@@ -28,7 +29,7 @@ from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
-from edge.state import read_state, write_state
+from edge.state import read_state
 from edge.store import Store
 from edge.systemd import Notifier
 
@@ -163,14 +164,14 @@ def _stream(
     Raises:
         EarmarkError: they cannot be read.
     """
-    keep = None
+    keeper = None
     if config.state:
         path = Path(config.state) / f"{name}.voices"
         before = read_state(path, model)
         if before is not None:
             pipeline.restore(before, elsewhere=False)
-        keep = partial(keep_state, path, pipeline)
-    return Stream(name, partial(open_source, source), pipeline, keep)
+        keeper = Keeper(path, pipeline)
+    return Stream(name, partial(open_source, source), pipeline, keeper)
 
 
 def open_source(config: SourceConfig) -> Source:
@@ -200,14 +201,6 @@ def metrics_of(
 
     figures = {stream.name: stream.figures for stream in streams}
     return MetricsServer(address, figures, lambda: publisher.traffic)
-
-
-def keep_state(path: Path, pipeline: Pipeline) -> None:
-    """Write the voices without a name; a full disk is told, and does not stop the daemon."""
-    try:
-        write_state(path, pipeline.state())
-    except EarmarkError as error:
-        log.warning("state.unwritten", str(error))
 
 
 def stop_on_signals() -> Stop:
