@@ -229,7 +229,8 @@ class Journal:
         if not self._failing:
             self._failing = True
             log.error(
-                "journal.unwritten", f"cannot keep events in {self._folder}: {error.strerror}"
+                "journal.unwritten",
+                f"cannot keep events in {self._folder}: {error.strerror or error}",
             )
         if not self.unwritten:
             with suppress(OSError):

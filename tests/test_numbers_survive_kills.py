@@ -83,7 +83,11 @@ def test_kill_9_repeats_and_skips_nothing(tmp_path: Path) -> None:
     """At random moments; then a run to its end."""
     dice = random.Random(20)
     source = {"file": str(CONVERSATION), "fast": True}
-    settings: dict[str, Any] = {"source": source, "state": str(tmp_path / "state"), "wait_for_subscriber": True}
+    settings: dict[str, Any] = {
+        "source": source,
+        "state": str(tmp_path / "state"),
+        "wait_for_subscriber": True,
+    }
     said: list[Envelope] = []
     with Subscriber(basic(tmp_path)["endpoint"]) as events:
         for run in range(5):

@@ -47,6 +47,7 @@ A microphone that goes is waited for: source.lost, source.restored and source.ga
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
 it; SIGHUP has it read its settings and who is enrolled anew."""
 STDERR = 2
+FAILED = 1
 STORE_PATIENCE = 1.0  # seconds; audio waits meanwhile, and a microphone's ring holds five
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
@@ -95,7 +96,18 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until the source ends or a signal asks to stop.
+    """Serve until the source ends or a signal asks to stop; what goes wrong is told by the log."""
+    log.set_up("auto", "info")
+    try:
+        _run(args)
+    except EarmarkError as error:
+        log.error("failed", str(error))
+        return FAILED
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    """Serve.
 
     Raises:
         EarmarkError: a bad setting, source, model or store, or an endpoint in use.
@@ -142,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
         log.info("publishing", f"publishing {names} on {publisher.endpoint}")
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
-                return 0
+                return
         with metrics_of(streams, publisher, config.metrics):
             serve(
                 streams,
@@ -153,7 +165,6 @@ def run(args: argparse.Namespace) -> int:
                 notifier=Notifier(),
             )
     log.info("stopped", "the daemon has ended, and everything is kept")
-    return 0
 
 
 def _stream(
