@@ -110,6 +110,9 @@ class Service:
         # A connection outlives the right to it: each request is looked at.
         key = self._guard.key_of(received[-1]) if self._guard else ""
         if self._guard and key not in self._allowed:
+            log.warning(
+                "client.refused", f"a request of the revoked key {key} was dropped", key=key
+            )
             return
         frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]

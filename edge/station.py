@@ -136,9 +136,9 @@ class Station:
         level = self._ladder.note(lag, now())
         if level > self._pipeline.shedding:
             what = f"{lag:.1f} s behind: sheds work, level {level}"
-            log.warning("overload", what, stream=self.name, level=level, lag=round(lag, 3))
+            log.warning("overload", what, stream=self.name, shedding=level, lag=round(lag, 3))
         elif level < self._pipeline.shedding:
-            log.info("overload.over", f"keeps up: level {level}", stream=self.name, level=level)
+            log.info("overload.over", f"keeps up: level {level}", stream=self.name, shedding=level)
         self._pipeline.shedding = level
 
     def _break(self, reason: str) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 from daemons import HANGING
@@ -19,11 +20,15 @@ from tiny_daemon import SECOND, TinyPipeline
 
 from edge import log
 from edge.client import Subscriber
+from edge.clock import now
 from edge.daemon import Stream
 from edge.endpoints import request_endpoint
 from edge.keyring import Client, make_keyring, write_keyring
 from edge.publisher import Publisher
+from edge.reader import Heard, Opened
 from edge.requests import Keys
+from edge.sources import Block
+from edge.station import Station
 
 
 @pytest.fixture
@@ -56,6 +61,21 @@ def test_losses_and_returns_are_told_with_their_place(lines: io.StringIO, tmp_pa
         ("source.lost", "info", 5 * SECOND + SECOND // 2),
     ]
     assert all(line["stream"] == "mic" for line in told(lines))
+
+
+def test_falling_behind_is_told_step_by_step(lines: io.StringIO, tmp_path: Path) -> None:
+    with Publisher(f"ipc://{tmp_path / 'e'}", tmp_path / "journal") as publisher:
+        station = Station("mic", TinyPipeline(), publisher)
+        station.take(Opened("USB", SECOND, 1))
+        for lag in (0.0, 1.5, 1.6, 2.5):
+            block = Block(np.zeros(160, dtype=np.float32), at=now() - lag)
+            station.take(Heard(block, now(), None))
+    steps = [(line["kind"], line["level"], line.get("shedding")) for line in told(lines)]
+    assert steps == [
+        ("source.opened", "info", None),
+        ("overload", "warning", 1),
+        ("overload", "warning", 2),
+    ]
 
 
 def test_a_flood_leaves_a_line_that_says_so(lines: io.StringIO) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import pty
 import signal
+import sys
 from pathlib import Path
 
 from daemons import HANGING, next_event
 from running import basic, running, write_config
-from voices import RATE, ada, beginning, events_of, model, pipeline
+from voices import CONVERSATION, RATE, ada, beginning, events_of, model, pipeline
 
 from edge.client import Subscriber
 from edge.config import Config, SourceConfig
@@ -84,3 +87,22 @@ def test_a_running_daemon_takes_a_good_configuration_and_refuses_a_bad_one(tmp_p
         assert done == Done(id=1, what="1 enrolled; changed: health_seconds")
         daemon.process.terminate()
         assert daemon.process.wait(HANGING) == 0
+
+
+def test_the_closing_of_its_terminal_still_ends_it(tmp_path: Path) -> None:
+    """It sends SIGHUP too, and a microphone that nobody sees must not stay open."""
+    config = tmp_path / "earmark.yaml"
+    write_config(config, basic(tmp_path) | {"source": {"file": str(CONVERSATION)}, "log": "plain"})
+    child, terminal = pty.fork()
+    if child == 0:
+        words = [sys.executable, "-m", "edge.cli", "run", "--config", str(config)]
+        os.execv(sys.executable, words)
+    shown = b""
+    while b"hearing" not in shown:
+        shown += os.read(terminal, 4096)
+    os.kill(child, signal.SIGHUP)  # by a person: it reloads
+    while b"reload was carried out" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFEXITED(status)  # and was not killed

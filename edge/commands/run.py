@@ -46,7 +46,6 @@ examples:
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
 it; SIGHUP has it read its settings and who is enrolled anew."""
-STDERR = 2
 FAILED = 1
 STORE_PATIENCE = 1.0  # seconds; audio waits meanwhile, and a microphone's ring holds five
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
@@ -229,10 +228,10 @@ def stop_on_signals() -> Stop:
 
 def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
     """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
-    on_terminal = os.isatty(STDERR)
+    terminals = [number for number in range(3) if os.isatty(number)]
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if on_terminal and not os.isatty(STDERR):
+        if terminals and not any(map(os.isatty, terminals)):
             stop.ask()
         else:
             reload()
