@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "run",
     "listen",
+    "top",
     "control",
     "keys",
     "devices",

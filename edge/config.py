@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from edge.config_file import load_config
-from edge.endpoints import DEFAULT_ENDPOINT
+from edge.endpoints import DEFAULT_ENDPOINT, loopback_address
 from edge.errors import EarmarkError
+from edge.log import Level, Style
 from edge.pipeline import PipelineConfig
 
 
@@ -53,6 +54,9 @@ class Config:
     state: str | None = None  # folder where voices without a name outlive a restart; none: nowhere
     key: str | None = None  # key file of an encrypted store; none: it is not encrypted
     health_seconds: float = 5.0  # from one heartbeat to the next
+    log: Style = "auto"  # plain lines, or JSON where systemd's journal reads; or either always
+    log_level: Level = "info"  # the least that is told
+    metrics: str | None = None  # ADDRESS:PORT on loopback, for Prometheus; none: not served
     wait_for_subscriber: bool = False  # hear nothing before somebody listens
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
@@ -69,6 +73,8 @@ class Config:
                 "expected standard input as one source at most, got several", "Use named files"
             )
         _require_positive("health_seconds", self.health_seconds)
+        if self.metrics is not None:
+            loopback_address(self.metrics)
 
     @property
     def streams(self) -> dict[str, SourceConfig]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
+from edge import log
+from edge.config import Config
 from edge.encoder import Model
 from edge.enrolment import check_enough
 from edge.errors import EarmarkError
@@ -18,15 +20,23 @@ from edge.protocol import (
     StopCommand,
 )
 from edge.publisher import Publisher
+from edge.reload import reloaded
 from edge.statistics import Profile
 from edge.store import Store
 
 
 class Controller:
-    """Carries commands out in the daemon's thread: on its store, its pipelines and itself."""
+    """Carries commands out in the daemon's thread: on its store, its pipelines and itself.
+
+    Attributes:
+        config: the settings in force.
+    """
 
     def __init__(
         self,
+        *,
+        config: Config,
+        read_config: Callable[[], Config],
         model: Model,
         open_store: Callable[[], AbstractContextManager[Store]],
         pipelines: Mapping[str, Pipeline],
@@ -36,30 +46,55 @@ class Controller:
         """Prepare.
 
         Args:
+            config: the settings that everything was made with.
+            read_config: gives the settings as they are wanted now.
             model: the encoder of the pipelines.
             open_store: opens the store of the enrolled; called for each command that needs it.
             pipelines: by name of the stream.
             publisher: where what changes is told.
             stop: asks the daemon to end.
         """
+        self.config = config
+        self._read_config = read_config
         self._model = model
         self._open_store = open_store
         self._pipelines = pipelines
         self._publisher = publisher
         self._stop = stop
+        self._reload_asked = False
+
+    def ask_reload(self) -> None:
+        """Have everything read anew soon; a signal handler may call it."""
+        self._reload_asked = True
 
     def carry_out(self) -> None:
         """Carry out the commands that wait."""
+        if self._reload_asked:
+            self._reload_asked = False
+            with suppress(EarmarkError):  # it is in the log
+                self._handle(ReloadCommand(id=0))
         self._publisher.commands.carry_out(self._handle)
 
     def _handle(self, command: Command) -> str:
+        name = str(type(command).__struct_config__.tag)
+        try:
+            done = self._do(command)
+        except EarmarkError as error:
+            # Of the others' errors and outcomes, some name speakers.
+            why = f": {error}" if isinstance(command, ReloadCommand) else ""
+            log.error("command.failed", f"{name} failed, and nothing was changed{why}")
+            raise
+        why = f": {done}" if isinstance(command, ReloadCommand) else ""
+        log.info("command", f"{name} was carried out{why}")
+        return done
+
+    def _do(self, command: Command) -> str:
         match command:
             case StopCommand():
                 self._stop()
                 return "the daemon ends"
             case ReloadCommand():
-                with self._open_store() as store:
-                    return f"{self._reload(store, {})} enrolled"
+                return self._read_anew()
             case RenameCommand(name=name, new=new):
                 with self._open_store() as store:
                     store.rename(name, new)
@@ -90,6 +125,20 @@ class Controller:
             store.enrol(profile, lambda grown: check_enough(self._model, grown))
             self._reload(store, {command.speaker: command.name})
         return f"'{command.name}' has {float(self._model.seconds(statistics)):.1f} s of speech more"
+
+    def _read_anew(self) -> str:
+        """Take over settings and speakers as they are now: both, or neither."""
+        config, taken, left = reloaded(self.config, self._read_config())
+        with self._open_store() as store:
+            count = self._reload(store, {})
+        self.config = config
+        log.set_up(config.log, config.log_level)
+        for pipeline in self._pipelines.values():
+            pipeline.reconfigure(config.pipeline)
+        told = [f"{count} enrolled", f"changed: {', '.join(taken) or 'no setting'}"]
+        if left:
+            told.append(f"left until a restart: {', '.join(left)}")
+        return "; ".join(told)
 
     def _reload(self, store: Store, moved: Mapping[str, str]) -> int:
         """Let the pipelines know who is enrolled now, and how many those are."""

@@ -9,6 +9,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils import z85
 
+from edge import log
 from edge.errors import EarmarkError
 from edge.keyring import Keyring, read_keyring
 
@@ -27,6 +28,7 @@ class Guard:
         Raises:
             EarmarkError: there are no keys in the file, or others may read it.
         """
+        self.refused = 0  # connections
         self._path = path
         self._stamp = _stamp(path)
         self._keyring = read_keyring(path)
@@ -43,13 +45,19 @@ class Guard:
             self._stamp = stamp
             try:
                 self._keyring = read_keyring(self._path)
-            except EarmarkError:
+            except EarmarkError as error:
+                log.error("keys.unusable", f"nobody is let in any more: {error}")
                 self._keyring = Keyring(self._keyring.public, self._keyring.secret)
         return self._keyring
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether a client of this key, in Z85, may connect; asked by the authenticator."""
-        return self.keyring.client(z85.decode(key).hex()) is not None
+        public = z85.decode(key).hex()
+        allowed = self.keyring.client(public) is not None
+        if not allowed:
+            self.refused += 1
+            log.warning("client.refused", f"a client with the key {public} was refused", key=public)
+        return allowed
 
     def protect(self, socket: zmq.Socket[bytes]) -> None:
         """Make a socket speak CURVE alone, as a server; before it is bound."""

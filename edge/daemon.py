@@ -10,16 +10,19 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.feed import Pipeline
+from edge.figures import Figures
+from edge.keeper import Keeper
 from edge.publisher import Publisher
 from edge.reader import TICK, Ended, Item, Reader
 from edge.sources import Source
 from edge.station import Station
+from edge.systemd import Notifier
 
 KEEP_SECONDS = 60.0  # from one writing of the voices to the next
-PATIENCE = 2.0  # seconds for sources to end once asked; one that a driver holds is left behind
+PATIENCE = 0.3  # seconds for sources to end once asked; one that a driver holds is left behind
 STOPPED = "the daemon was asked to stop"
 
 
@@ -42,14 +45,15 @@ class Stream:
     """A source and what hears it.
 
     `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
-    and `pipeline` has heard nothing yet. `keep` is called every minute and once the pipeline is
-    flushed, to keep what it knows.
+    and `pipeline` has heard nothing yet. `keeper` keeps what it knows, every minute, whenever a
+    number is given, and once it is flushed. `figures` are brought up to date while it is heard.
     """
 
     name: str
     open_source: Callable[[], Source]
     pipeline: Pipeline
-    keep: Callable[[], None] | None = None
+    keeper: Keeper | None = None
+    figures: Figures = field(default_factory=Figures)
 
 
 def serve(
@@ -57,8 +61,9 @@ def serve(
     publisher: Publisher,
     stop: Stop,
     *,
-    health_seconds: float = 5.0,
+    health_seconds: Callable[[], float] = lambda: 5.0,
     between: Callable[[], None] = lambda: None,
+    notifier: Notifier | None = None,
 ) -> None:
     """Hear all streams to their ends, or until `stop` is asked, and publish what they say.
 
@@ -70,13 +75,14 @@ def serve(
         streams: with names that differ.
         publisher: stays open.
         stop: asked by a signal handler.
-        health_seconds: from one heartbeat to the next.
+        health_seconds: from one heartbeat to the next, as it is at present.
         between: called between two blocks, and a few times a second where there are none.
+        notifier: tells a service manager how it goes.
 
     Raises:
         EarmarkError: a source could not be opened, or failed for good; the first such error.
     """
-    house = _House(streams, publisher)
+    house = _House(streams, publisher, notifier or Notifier({}))
     try:
         house.run(stop, health_seconds, between)
     finally:
@@ -88,20 +94,27 @@ def serve(
 class _House:
     """The stations of all streams and their readers."""
 
-    def __init__(self, streams: Sequence[Stream], publisher: Publisher) -> None:
+    def __init__(self, streams: Sequence[Stream], publisher: Publisher, notifier: Notifier) -> None:
         self.failure: Exception | None = None
         self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
-        self._stations = [Station(s.name, s.pipeline, publisher, s.keep) for s in streams]
+        self._stations = [
+            Station(s.name, s.pipeline, publisher, s.keeper, s.figures) for s in streams
+        ]
         self._readers = [Reader(s.open_source, self._items, k) for k, s in enumerate(streams)]
+        self._notifier = notifier
+        self._ready = False  # whether all sources were open once
         self._closing = False
 
-    def run(self, stop: Stop, health_seconds: float, between: Callable[[], None]) -> None:
+    def run(
+        self, stop: Stop, health_seconds: Callable[[], float], between: Callable[[], None]
+    ) -> None:
         for reader in self._readers:
             reader.start()
-        next_beat = time.monotonic() + health_seconds
+        last_beat = time.monotonic()
         next_keep = time.monotonic() + KEEP_SECONDS
         silence = 0.0  # seconds without an item
         while not all(station.ended for station in self._stations):
+            self._notifier.alive()
             between()
             if stop.asked:
                 self._close()
@@ -114,11 +127,12 @@ class _House:
             else:
                 silence = 0.0
                 self._take(key, item)
-            if time.monotonic() >= next_beat:
-                next_beat = time.monotonic() + health_seconds
-                for station in self._stations:
+            if time.monotonic() >= last_beat + health_seconds():
+                last_beat = time.monotonic()
+                for station, reader in zip(self._stations, self._readers, strict=True):
                     if not station.ended:
-                        station.beat()
+                        station.beat(reader.waiting)
+                self._notifier.status(self._standing())
             if time.monotonic() >= next_keep:
                 next_keep = time.monotonic() + KEEP_SECONDS
                 for station in self._stations:
@@ -146,9 +160,21 @@ class _House:
             if not station.opened:
                 self._close()
         self._readers[key].release()
+        if not self._ready and all(station.opened for station in self._stations):
+            self._ready = True
+            self._notifier.ready()
+            self._notifier.status(self._standing())
+
+    def _standing(self) -> str:
+        """How the streams are, in a line."""
+        silent = [station.name for station in self._stations if not station.hears]
+        count = len(self._stations)
+        told = f"hearing {count - len(silent)} of {count} streams"
+        return f"{told}, waiting for {', '.join(silent)}" if silent else told
 
     def _close(self) -> None:
         if not self._closing:
             self._closing = True
+            self._notifier.stopping()
             for reader in self._readers:
                 reader.close()

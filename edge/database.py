@@ -27,22 +27,23 @@ _CREATE = (
 class Database:
     """One open file; every error of SQLite comes out as an `EarmarkError`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open, create or migrate.
+    def __init__(self, path: Path, patience: float = BUSY_SECONDS) -> None:
+        """Open, create or migrate; other processes are waited for `patience` seconds at most.
 
         Raises:
-            EarmarkError: not a database of this kind, or not accessible.
+            EarmarkError: not a database of this kind, or not accessible, or others do not let go.
         """
         self.path = path
+        self._patience = patience
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)  # SQLite gives -wal and -shm the same mode
-            self._connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)
+            self._connection = sqlite3.connect(path, patience, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
         try:
             # Processes that switch to WAL at once fail instead of waiting for each other.
-            with _locked(path.parent):
+            with _locked(path.parent, patience):
                 self._prepare()
         except OSError as error:
             self.close()
@@ -85,7 +86,7 @@ class Database:
             EarmarkError: another process did not let go of the file for long.
         """
         self.query("VACUUM")
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + self._patience
         while self.query("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
             if time.monotonic() > deadline:
                 raise EarmarkError(
@@ -135,15 +136,23 @@ class Database:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, patience: float) -> Iterator[None]:
     """Alone among the processes that ask for this folder.
 
     The folder and not the file: closing a second descriptor of the file would take SQLite's own
     locks away.
     """
     descriptor = os.open(folder, os.O_RDONLY)
+    deadline = time.monotonic() + patience
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
         yield
     finally:
         os.close(descriptor)

@@ -64,6 +64,24 @@ def request_endpoint(endpoint: str) -> str:
     return f"{address}:{int(port) + 1}"
 
 
+def loopback_address(text: str) -> tuple[str, int]:
+    """The address and port of 'ADDRESS:PORT', which only this machine can reach.
+
+    Raises:
+        EarmarkError: it is malformed, or other machines could reach it.
+    """
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
+    if not (port.isdecimal() and port.isascii() and int(port) <= MAX_PORT and host):
+        raise EarmarkError(f"'{text}' is no address, expected ADDRESS:PORT", "Use 127.0.0.1:9107")
+    if ":" in host or not _is_loopback(host):
+        raise EarmarkError(
+            f"refused to serve on '{text}', unencrypted: expected an address in 127.0.0.0/8",
+            "Use 127.0.0.1, and bring it to other machines by a tunnel or a proxy with TLS",
+        )
+    return host, int(port)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -127,7 +127,9 @@ class Health(msgspec.Struct, tag="health", frozen=True):
     `overflowed` and `missing` are samples lost so far, as overflows and as gaps. `drift` is by how
     much the source's clock is faster than this machine's, in parts per million, once it is known.
     `shedding` is what is left undone to keep up: 0 nothing; 1 segments are clustered anew less
-    often; 2 and they are first labelled when they end.
+    often; 2 and they are first labelled when they end. `lag_median` and `lag_99` are percentiles of
+    the latest thousand blocks at most, `level` is of the input, root mean square in dB below full
+    scale, both since the last heartbeat; `queued` blocks are read and wait.
     """
 
     sample: int
@@ -140,6 +142,10 @@ class Health(msgspec.Struct, tag="health", frozen=True):
     shedding: int
     drift: float | None = None
     final: bool = False
+    lag_median: float = 0.0
+    lag_99: float = 0.0
+    level: float | None = None
+    queued: int = 0
 
 
 Event = (

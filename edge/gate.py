@@ -52,6 +52,11 @@ class Gate:
         self._run = 0  # frames in a row that contradict the gate's position
         self.is_open = False
 
+    def reconfigure(self, config: GateConfig) -> None:
+        """Other settings from the next frame on."""
+        self.config = config
+        self._vad.set_mode(config.aggressiveness)
+
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Marks (frames,) of all frames that are complete; samples (n,) are 16 kHz in [-1, 1]."""
         pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)

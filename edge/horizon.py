@@ -105,6 +105,11 @@ class Horizon:
         self._book.restore(state, elsewhere)
         self.voices = list(self._book.voices)
 
+    def reconfigure(self, config: HorizonConfig, point: OperatingPoint) -> None:
+        """Other settings from the next stretch on."""
+        self.config = config
+        self._point = point
+
     def add(self, stretch: Stretch, sparing: bool = False) -> list[Event]:
         """Take in a stretch that has closed; returns it and every correction it brings.
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from edge import log
 from edge.errors import EarmarkError
 
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
@@ -71,6 +72,7 @@ class Journal:
         self._file: int | None = None
         self._size = 0  # of the segment that is written
         self._partial = False  # whether a failed write may have left half a line in it
+        self._failing = False  # whether the last event could not be kept
         self.unwritten = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,14 +106,18 @@ class Journal:
         data = line + b"\n"
         try:
             self._write(data)
-        except OSError:
+        except OSError as error:
             if len(self._segments) > 1:  # the disk may be full: the newest matter most
                 with suppress(OSError):
                     self._drop_oldest()
                     self._write(data)
                     self.next += 1
                     return
-            self._give_up()
+            self._give_up(error)
+        else:
+            if self._failing:
+                self._failing = False
+                log.info("journal.restored", f"events are kept in {self._folder} again")
         self.next += 1
 
     def read(self, start: int, count: int, size: int) -> tuple[int, list[bytes]]:
@@ -218,8 +224,14 @@ class Journal:
             oldest = self._segments.pop(0)
         oldest.path.unlink()
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: OSError) -> None:
         """The numbers on disk stop here: should this run be killed, the next must not go on."""
+        if not self._failing:
+            self._failing = True
+            log.error(
+                "journal.unwritten",
+                f"cannot keep events in {self._folder}: {error.strerror or error}",
+            )
         if not self.unwritten:
             with suppress(OSError):
                 (self._folder / _IDENTITY).unlink()

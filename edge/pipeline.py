@@ -78,6 +78,12 @@ class Pipeline:
         """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
         return self._tracker.reload(profiles, moved, self.position)
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Other settings from now on; the gate's detector is the one that there is."""
+        self.config = config
+        self._records.reconfigure(config.gate)
+        self._tracker.reconfigure(config.tracker, config.operating_point)
+
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Events that the samples (n,), float32 at 16 kHz in [-1, 1], bring about."""
         self.position += len(samples)

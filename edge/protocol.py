@@ -41,7 +41,7 @@ class StopCommand(_Message, tag="stop", frozen=True):
 
 
 class ReloadCommand(_Message, tag="reload", frozen=True):
-    """Read anew who is enrolled."""
+    """Read anew the settings and who is enrolled, as on SIGHUP."""
 
 
 class RenameCommand(_Message, tag="rename", frozen=True, kw_only=True):

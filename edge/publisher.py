@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import zmq
 
-from edge import __version__
+from edge import __version__, log
 from edge.command_queue import CommandQueue
 from edge.endpoints import bindable, in_use, request_endpoint
 from edge.errors import EarmarkError
@@ -40,10 +40,21 @@ if TYPE_CHECKING:
     from edge.curve import Guard
 
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
-LINGER_MS = 2_000  # what a close may spend on delivering the last events
+LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
 SUBSCRIPTION_TICK = 0.01  # seconds
 REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do
+
+
+class Traffic(NamedTuple):
+    """Since it began: requests answered, messages that were none, connections refused, and events
+    that the journal could not keep.
+    """
+
+    requests: int
+    malformed: int
+    refused: int
+    unwritten: int
 
 
 class Publisher:
@@ -85,6 +96,16 @@ class Publisher:
             self._context.destroy(0)
             raise
         self._service.start()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What came and what could not be done."""
+        return Traffic(
+            requests=self._service.requests,
+            malformed=self._service.malformed,
+            refused=self._guard.refused if self._guard else 0,
+            unwritten=self._journal.unwritten,
+        )
 
     @property
     def session(self) -> str:
@@ -184,9 +205,14 @@ class Publisher:
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""
         if isinstance(request, Command):
+            kind = type(request).__struct_config__.tag
             # An ipc socket is its owner's alone; a loopback address is everybody's on the machine.
             if may_command or self.endpoint.startswith("ipc://"):
-                return self.commands.submit(request)
+                reply = self.commands.submit(request)
+                if isinstance(reply, Refusal):
+                    log.warning("command.refused", f"a command was refused: {kind}")
+                return reply
+            log.warning("command.refused", f"a command came from who may not give any: {kind}")
             return Refusal(
                 id=request.id,
                 what="commands need an ipc:// endpoint, or a key with the right to command",

@@ -66,9 +66,15 @@ class Reader:
         self._key = key
         self._slots = threading.Semaphore(QUEUE_BLOCKS)
         self._source: Source | None = None
+        self._given, self._taken = 0, 0  # items, each counted by one thread alone
         self._closed = False
         self._abandoned = False
         self._thread = threading.Thread(target=self._run, name="earmark-source", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """Items on the queue that were not dealt with yet."""
+        return self._given - self._taken
 
     def start(self) -> None:
         """Open the source and begin to read."""
@@ -76,6 +82,7 @@ class Reader:
 
     def release(self) -> None:
         """An item was taken from the queue and is dealt with."""
+        self._taken += 1
         self._slots.release()
 
     def close(self) -> None:
@@ -127,5 +134,6 @@ class Reader:
     def _put(self, item: Item) -> None:
         while not self._abandoned:
             if self._slots.acquire(timeout=TICK):
+                self._given += 1
                 self._items.put((self._key, item))
                 return

@@ -44,6 +44,11 @@ class RecordStream:
         self._marks_start = 0
         self._waiting: list[NDArray[np.float32]] = []
 
+    def reconfigure(self, gate: GateConfig) -> None:
+        """Other settings from the next record on, with the detector that there is."""
+        self._config = gate
+        self._gate.reconfigure(gate)
+
     def push(self, samples: NDArray[np.float32]) -> list[Record]:
         """The records that the samples (n,), 16 kHz in [-1, 1], complete."""
         self._pushed += len(samples)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
+from edge import log
 from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Service:
 
     Attributes:
         malformed: messages that were dropped.
+        requests: that were answered.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Service:
             on_revoked: called, in the service's thread, when somebody may no longer.
         """
         self.malformed = 0
+        self.requests = 0
         self._answer = answer
         self._guard = guard
         self._on_revoked = on_revoked
@@ -107,16 +110,24 @@ class Service:
         # A connection outlives the right to it: each request is looked at.
         key = self._guard.key_of(received[-1]) if self._guard else ""
         if self._guard and key not in self._allowed:
+            log.warning(
+                "client.refused", f"a request of the revoked key {key} was dropped", key=key
+            )
             return
         frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]
         if len(address) not in (1, 2) or any(address[1:]) or len(body) > MAX_REQUEST:
-            self.malformed += 1
+            self._drop()
             return
         try:
             request = decode_request(body)
         except msgspec.DecodeError:
-            self.malformed += 1
+            self._drop()
             return
+        self.requests += 1
         reply = self._answer(request, self._allowed.get(key, False))
         self._socket.send_multipart([*address, encode(reply)])
+
+    def _drop(self) -> None:
+        self.malformed += 1
+        log.warning("request.malformed", "what came was no request, and was dropped")

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from edge.database import Database
+from edge.database import BUSY_SECONDS, Database
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.ledger import DEFAULT_CONDITION, Ledger, Update, decode, encode
@@ -30,12 +30,18 @@ class Store:
     """The enrolled speakers of one database; a context manager."""
 
     def __init__(
-        self, path: Path | None, model: Model, create: bool = True, key: Path | None = None
+        self,
+        path: Path | None,
+        model: Model,
+        create: bool = True,
+        key: Path | None = None,
+        patience: float = BUSY_SECONDS,
     ) -> None:
         """Open the database, and create it if it is not there and `create` is asked for.
 
         Profiles are those made with `model`. A store in which nobody is enrolled yet is encrypted
-        from the first time on that it is opened with a key file.
+        from the first time on that it is opened with a key file. Other processes that use it are
+        waited for `patience` seconds at most.
 
         Raises:
             EarmarkError: not a database of this kind, or not accessible, or not there; or the key
@@ -48,7 +54,7 @@ class Store:
                 f"nobody is enrolled: there is no store at {self.path}",
                 "Begin with 'earmark enroll NAME FILE'",
             )
-        self._database = Database(self.path)
+        self._database = Database(self.path, patience)
         try:
             self._table = SpeakerTable(self._database, key)
         except BaseException:

@@ -118,6 +118,13 @@ class Tracker:
         self._horizon.restore(state, elsewhere)
         self._next_id = state.segments
 
+    def reconfigure(self, config: TrackerConfig, operating_point: OperatingPoint) -> None:
+        """Other settings from the next record on."""
+        self.config = config
+        self._operating_point = operating_point
+        self._newer_sides = _lengths(config.min_side, config.look_back)
+        self._horizon.reconfigure(config.horizon, operating_point)
+
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
         if not record.speech:

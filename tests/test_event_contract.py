@@ -53,7 +53,7 @@ EXAMPLES = [
     SpeakerCreated(FAR, "speaker2"),
     SpeakerMerged(FAR, "speaker2", "ada"),
     Verdict(FAR, 7, "ada", "not yet", -0.5, 0.75),
-    Health(FAR, 0.01, 3.5, 1 << 27, 0, 160, 4, 1, -20.5, True),
+    Health(FAR, 0.01, 3.5, 1 << 27, 0, 160, 4, 1, -20.5, True, 0.001, 0.01, -31.5, 2),
 ]
 
 

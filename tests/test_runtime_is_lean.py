@@ -13,7 +13,7 @@ from voices import CONVERSATION, ENROLMENT
 
 ROOT = Path(__file__).parents[1]
 NEVER = {"torch", "torchaudio", "scipy", "onnx", "matplotlib", "sympy", "train", "export", "psutil"}
-HEAVY = {"rich", "sounddevice", "zmq"}  # not for files
+HEAVY = {"rich", "sounddevice", "zmq", "prometheus_client"}  # not for files
 PROGRAM = """
 import sys
 from edge.cli import main
@@ -40,6 +40,14 @@ def test_diarizing_a_file_loads_the_runtime_alone(tmp_path: Path) -> None:
     assert output.read_text(encoding="utf-8").startswith("SPEAKER conversation 1 ")
     assert {"edge.pipeline", "onnxruntime"} <= loaded
     assert not loaded & (NEVER | HEAVY)
+
+
+def test_a_daemon_loads_no_more_than_it_was_asked_for(tmp_path: Path) -> None:
+    places = ["--endpoint", f"ipc://{tmp_path / 'e'}", "--journal", str(tmp_path / "journal")]
+    words = ["--wav", str(ENROLMENT), "--fast", "--store", str(tmp_path / "s.db")]
+    loaded = modules_of("run", *words, *places)
+    assert "zmq" in loaded
+    assert not loaded & (NEVER | HEAVY - {"zmq"})
 
 
 def test_enrolling_loads_the_runtime_alone(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def main() -> int:
             pass
         try:
             tiny = Stream("tiny", lambda: ScriptedSource(args), TinyPipeline())
-            serve([tiny], publisher, stop, health_seconds=args.health)
+            serve([tiny], publisher, stop, health_seconds=lambda: args.health)
         except EarmarkError as error:
             print(error, file=sys.stderr)
             return 1

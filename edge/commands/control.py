@@ -33,7 +33,7 @@ which is its owner's alone, or a key that was allowed with --commands."""
 ACTIONS = (
     ("status", StatusRequest, "how the daemon is, as JSON", ()),
     ("stop", StopCommand, "end the daemon", ()),
-    ("reload", ReloadCommand, "read anew who is enrolled", ()),
+    ("reload", ReloadCommand, "read anew the settings and who is enrolled, as on SIGHUP", ()),
     ("rename", RenameCommand, "give an enrolled speaker another name", ("name", "new")),
     ("forget", ForgetCommand, "erase an enrolled speaker", ("name",)),
     (

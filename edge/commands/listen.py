@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             if args.json:
                 _print_json(follow(events, topics, args.until_end))
             else:
-                show(_with_state(events, topics, args.until_end), lambda: losses(events))
+                show(with_state(events, topics, args.until_end), lambda: losses(events))
         finally:
             if lost := losses(events):
                 print(f"earmark: {lost}", file=sys.stderr)
@@ -86,7 +86,7 @@ def follow(
                 return
 
 
-def _with_state(
+def with_state(
     events: Subscriber, topics: tuple[str, ...], until_end: bool
 ) -> Iterator[Envelope | None]:
     """What was before, so that the picture is whole, and then what follows."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from edge import log
 from edge.config import Config, SourceConfig, load
 from edge.control import Controller
 from edge.daemon import Stop, Stream, serve
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.journal import default_journal
+from edge.keeper import Keeper
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.recalibration import recalibrate
@@ -24,8 +29,9 @@ from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
-from edge.state import read_state, write_state
+from edge.state import read_state
 from edge.store import Store
+from edge.systemd import Notifier
 
 EPILOG = """\
 examples:
@@ -39,7 +45,9 @@ examples:
 
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
-it."""
+it; SIGHUP has it read its settings and who is enrolled anew."""
+FAILED = 1
+STORE_PATIENCE = 1.0  # seconds; audio waits meanwhile, and a microphone's ring holds five
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 
 
@@ -87,12 +95,28 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until the source ends or a signal asks to stop.
+    """Serve until the source ends or a signal asks to stop; what goes wrong is told by the log."""
+    log.set_up("auto", "info")
+    try:
+        _run(args)
+    except EarmarkError as error:
+        log.error("failed", str(error))
+        return FAILED
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    """Serve.
 
     Raises:
         EarmarkError: a bad setting, source, model or store, or an endpoint in use.
     """
-    config = _override(load(args.config), args)
+
+    def read_config() -> Config:
+        return _override(load(args.config), args)
+
+    config = read_config()
+    log.set_up(config.log, config.log_level)
     stop = stop_on_signals()
     journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
     curve = Path(config.curve) if config.curve else None
@@ -105,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
                 Path(config.store) if config.store else None,
                 model,
                 key=Path(config.key) if config.key else None,
+                patience=STORE_PATIENCE,
             )
 
         with open_store() as store:
@@ -114,20 +139,31 @@ def run(args: argparse.Namespace) -> int:
             _stream(name, source, pipelines[name], model, config)
             for name, source in config.streams.items()
         ]
-        controller = Controller(model, open_store, pipelines, publisher, stop.ask)
+        controller = Controller(
+            config=config,
+            read_config=read_config,
+            model=model,
+            open_store=open_store,
+            pipelines=pipelines,
+            publisher=publisher,
+            stop=stop.ask,
+        )
+        reload_on_hangup(controller.ask_reload, stop)
         names = ", ".join(f"'{name}'" for name in pipelines)
-        print(f"earmark: publishing {names} on {publisher.endpoint}", file=sys.stderr)
+        log.info("publishing", f"publishing {names} on {publisher.endpoint}")
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             if stop.asked:
-                return 0
-        serve(
-            streams,
-            publisher,
-            stop,
-            health_seconds=config.health_seconds,
-            between=controller.carry_out,
-        )
-    return 0
+                return
+        with metrics_of(streams, publisher, config.metrics):
+            serve(
+                streams,
+                publisher,
+                stop,
+                health_seconds=lambda: controller.config.health_seconds,
+                between=controller.carry_out,
+                notifier=Notifier(),
+            )
+    log.info("stopped", "the daemon has ended, and everything is kept")
 
 
 def _stream(
@@ -138,14 +174,14 @@ def _stream(
     Raises:
         EarmarkError: they cannot be read.
     """
-    keep = None
+    keeper = None
     if config.state:
         path = Path(config.state) / f"{name}.voices"
         before = read_state(path, model)
         if before is not None:
             pipeline.restore(before, elsewhere=False)
-        keep = partial(keep_state, path, pipeline)
-    return Stream(name, partial(open_source, source), pipeline, keep)
+        keeper = Keeper(path, pipeline)
+    return Stream(name, partial(open_source, source), pipeline, keeper)
 
 
 def open_source(config: SourceConfig) -> Source:
@@ -161,12 +197,20 @@ def open_source(config: SourceConfig) -> Source:
     return MicrophoneSource(config.mic)
 
 
-def keep_state(path: Path, pipeline: Pipeline) -> None:
-    """Write the voices without a name; a full disk is told, and does not stop the daemon."""
-    try:
-        write_state(path, pipeline.state())
-    except EarmarkError as error:
-        print(f"earmark: {error}", file=sys.stderr)
+def metrics_of(
+    streams: Sequence[Stream], publisher: Publisher, address: str | None
+) -> AbstractContextManager[object]:
+    """Serves metrics while it is entered, where an address is given.
+
+    Raises:
+        EarmarkError: the address is in use.
+    """
+    if address is None:
+        return nullcontext()
+    from edge.metrics import MetricsServer  # noqa: PLC0415 (its library is not for everybody)
+
+    figures = {stream.name: stream.figures for stream in streams}
+    return MetricsServer(address, figures, lambda: publisher.traffic)
 
 
 def stop_on_signals() -> Stop:
@@ -180,6 +224,19 @@ def stop_on_signals() -> Stop:
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
     return stop
+
+
+def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
+    """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
+    terminals = [number for number in range(3) if os.isatty(number)]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if terminals and not any(map(os.isatty, terminals)):
+            stop.ask()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, handle)
 
 
 def _override(config: Config, args: argparse.Namespace) -> Config:
