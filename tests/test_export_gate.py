@@ -87,7 +87,7 @@ def unquantisable(encoder: Encoder, block: int) -> Encoder:
 @pytest.fixture(autouse=True)
 def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks this small are no faster in int8, and one pair of clips is a percent of EER."""
-    monkeypatch.setattr("export.gate.MAX_EER_LOSS", 5.0)
+    monkeypatch.setattr("export.gate.MAX_EER_LOSS", 10.0)
     monkeypatch.setattr("export.gate.chunk_milliseconds", lambda models: dict.fromkeys(models, 1.0))
 
 

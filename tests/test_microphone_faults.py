@@ -40,7 +40,8 @@ def test_a_microphone_that_is_missing_at_the_start_is_one_clear_error(tmp_path: 
     assert daemon.returncode == 1
     complaint = log.decode().splitlines()[-1]
     assert complaint.startswith("earmark: ")
-    assert "expected one microphone 'kitchen', found 0. There is: 0: vmic" in complaint
+    assert "expected one microphone 'kitchen', found 0. There is: " in complaint
+    assert "vmic" in complaint
 
 
 def test_a_daemon_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
