@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "run",
     "listen",
+    "web",
     "control",
     "keys",
     "devices",

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
+from edge.command_queue import Outcome
 from edge.encoder import Model
 from edge.enrolment import check_enough
 from edge.errors import EarmarkError
 from edge.pipeline import Pipeline
 from edge.protocol import (
+    MAX_ENROLLED,
+    ChangingCommand,
     Command,
+    Done,
     EnrolCommand,
+    Enrolled,
+    EnrolledCommand,
+    EnrolledSpeaker,
     ForgetCommand,
     ReloadCommand,
     RenameCommand,
@@ -52,7 +59,13 @@ class Controller:
         """Carry out the commands that wait."""
         self._publisher.commands.carry_out(self._handle)
 
-    def _handle(self, command: Command) -> str:
+    def _handle(self, command: Command) -> Outcome:
+        if isinstance(command, EnrolledCommand):
+            return self._enrolled(command)
+        return Done(id=command.id, what=self._do(command))
+
+    def _do(self, command: ChangingCommand) -> str:
+        """What was done, for people."""
         match command:
             case StopCommand():
                 self._stop()
@@ -72,6 +85,15 @@ class Controller:
                 return f"'{name}' is erased"
             case EnrolCommand():
                 return self._enrol(command)
+
+    def _enrolled(self, command: EnrolledCommand) -> Enrolled:
+        with self._open_store() as store:
+            profiles = store.profiles()
+        speakers = tuple(
+            EnrolledSpeaker(profile.name, float(self._model.seconds(profile.statistics)))
+            for profile in profiles[:MAX_ENROLLED]
+        )
+        return Enrolled(id=command.id, total=len(profiles), speakers=speakers)
 
     def _enrol(self, command: EnrolCommand) -> str:
         pipeline = self._pipelines.get(command.stream)
