@@ -16,6 +16,7 @@ COMMANDS = (
     "run",
     "listen",
     "top",
+    "web",
     "control",
     "keys",
     "devices",

@@ -9,21 +9,23 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from edge.errors import EarmarkError
-from edge.protocol import Command, Done, Refusal
+from edge.protocol import Command, Done, Enrolled, Refusal
 
 PATIENCE = 10.0  # seconds for the daemon to come to a command
 WAITING = 8  # commands at a time
 PER_MINUTE = 60
+
+Outcome = Done | Enrolled
 
 
 class CommandQueue:
     """Brings commands from one thread to another, and the outcome back."""
 
     def __init__(self) -> None:
-        self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(WAITING)
+        self._waiting: queue.Queue[tuple[Command, Future[Outcome]]] = queue.Queue(WAITING)
         self._times: deque[float] = deque(maxlen=PER_MINUTE)
 
-    def submit(self, command: Command) -> Done | Refusal:
+    def submit(self, command: Command) -> Outcome | Refusal:
         """Have a command carried out, and wait for that."""
         now = time.monotonic()
         if len(self._times) == PER_MINUTE and now - self._times[0] < 60:
@@ -33,10 +35,10 @@ class CommandQueue:
                 remedy="Wait a little",
             )
         self._times.append(now)
-        outcome: Future[str] = Future()
+        outcome: Future[Outcome] = Future()
         try:
             self._waiting.put_nowait((command, outcome))
-            return Done(id=command.id, what=outcome.result(PATIENCE))
+            return outcome.result(PATIENCE)
         except EarmarkError as error:
             return Refusal(id=command.id, what=error.what, remedy=error.remedy)
         except (queue.Full, TimeoutError):
@@ -47,8 +49,8 @@ class CommandQueue:
                 remedy="See 'earmark control status'",
             )
 
-    def carry_out(self, handle: Callable[[Command], str]) -> None:
-        """Carry out what waits; `handle` returns what was done, for people.
+    def carry_out(self, handle: Callable[[Command], Outcome]) -> None:
+        """Carry out what waits; `handle` returns the answer.
 
         What it raises as an `EarmarkError` is told to who gave the command.
         """

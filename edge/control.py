@@ -6,14 +6,21 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 
 from edge import log
+from edge.command_queue import Outcome
 from edge.config import Config
 from edge.encoder import Model
 from edge.enrolment import check_enough
 from edge.errors import EarmarkError
 from edge.pipeline import Pipeline
 from edge.protocol import (
+    MAX_ENROLLED,
+    ChangingCommand,
     Command,
+    Done,
     EnrolCommand,
+    Enrolled,
+    EnrolledCommand,
+    EnrolledSpeaker,
     ForgetCommand,
     ReloadCommand,
     RenameCommand,
@@ -75,7 +82,9 @@ class Controller:
                 self._handle(ReloadCommand(id=0))
         self._publisher.commands.carry_out(self._handle)
 
-    def _handle(self, command: Command) -> str:
+    def _handle(self, command: Command) -> Outcome:
+        if isinstance(command, EnrolledCommand):
+            return self._enrolled(command)
         name = str(type(command).__struct_config__.tag)
         try:
             done = self._do(command)
@@ -86,9 +95,10 @@ class Controller:
             raise
         why = f": {done}" if isinstance(command, ReloadCommand) else ""
         log.info("command", f"{name} was carried out{why}")
-        return done
+        return Done(id=command.id, what=done)
 
-    def _do(self, command: Command) -> str:
+    def _do(self, command: ChangingCommand) -> str:
+        """What was done, for people."""
         match command:
             case StopCommand():
                 self._stop()
@@ -107,6 +117,15 @@ class Controller:
                 return f"'{name}' is erased"
             case EnrolCommand():
                 return self._enrol(command)
+
+    def _enrolled(self, command: EnrolledCommand) -> Enrolled:
+        with self._open_store() as store:
+            profiles = store.profiles()
+        speakers = tuple(
+            EnrolledSpeaker(profile.name, float(self._model.seconds(profile.statistics)))
+            for profile in profiles[:MAX_ENROLLED]
+        )
+        return Enrolled(id=command.id, total=len(profiles), speakers=speakers)
 
     def _enrol(self, command: EnrolCommand) -> str:
         pipeline = self._pipelines.get(command.stream)

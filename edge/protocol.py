@@ -10,6 +10,7 @@ VERSION = 1
 MAX_REQUEST = 4_096  # bytes
 MAX_REPLY = 8 << 20
 PAGE_EVENTS, PAGE_BYTES = 1_000, 256 << 10  # of one replay
+MAX_ENROLLED = 1_000  # of one answer
 JOURNAL_MARK = "."  # in a session, between the journal and the number of the run
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -65,7 +66,12 @@ class EnrolCommand(_Message, tag="enrol", frozen=True, kw_only=True):
     speaker: str
 
 
-Command = StopCommand | ReloadCommand | RenameCommand | ForgetCommand | EnrolCommand
+class EnrolledCommand(_Message, tag="enrolled", frozen=True):
+    """Who is enrolled? It changes nothing, but names are for those alone who may command."""
+
+
+ChangingCommand = StopCommand | ReloadCommand | RenameCommand | ForgetCommand | EnrolCommand
+Command = ChangingCommand | EnrolledCommand
 Request = SnapshotRequest | ReplayRequest | StatusRequest | Command
 
 
@@ -111,6 +117,20 @@ class Done(_Message, tag="done", frozen=True, kw_only=True):
     what: str
 
 
+class EnrolledSpeaker(msgspec.Struct, frozen=True):
+    """A name, and the seconds of net speech behind it."""
+
+    name: str
+    seconds: float
+
+
+class Enrolled(_Message, tag="enrolled", frozen=True, kw_only=True):
+    """The first `MAX_ENROLLED` of all `total` enrolled speakers, by name."""
+
+    total: Number
+    speakers: tuple[EnrolledSpeaker, ...]
+
+
 class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
     """Why a request was not carried out, and what to do about it; for people."""
 
@@ -118,7 +138,7 @@ class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
     remedy: str
 
 
-Reply = Snapshot | Replay | Status | Done | Refusal
+Reply = Snapshot | Replay | Status | Done | Enrolled | Refusal
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

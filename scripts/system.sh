@@ -97,6 +97,7 @@ need() {
       essential cmake libgtest-dev
       optional "no test with a subscriber in C" libzmq3-dev
       optional "no tests with virtual microphones" libasound2-plugins pulseaudio pulseaudio-utils
+      optional "no test of the page in a browser" chromium
       ;;
     fuzz)
       essential cmake clang

@@ -36,7 +36,9 @@ def serving(publisher: Publisher, done: threading.Event) -> threading.Thread:
 
     def serve() -> None:
         while not done.wait(0.01):
-            publisher.commands.carry_out(lambda command: type(command).__name__)
+            publisher.commands.carry_out(
+                lambda command: Done(id=command.id, what=type(command).__name__)
+            )
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -96,7 +98,7 @@ def test_a_flood_of_commands_is_refused(publisher: Publisher) -> None:
 def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:
     done = threading.Event()
 
-    def fail(command: object) -> str:
+    def fail(command: object) -> Done:
         raise EarmarkError("the disk is gone", "Find it")
 
     def serve() -> None:
@@ -158,6 +160,7 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
             tell("rename", "bob", "Robert")
             until(events, lambda e: isinstance(e, Segment) and e.speaker == "Robert")
             assert earmark("speakers", "list", "--store", store).stdout.startswith("Robert")
+            assert '"Robert"' in tell("enrolled")
             tell("forget", "Robert")
             until(events, lambda e: isinstance(e, Segment) and e.speaker == "unknown")
             refused = earmark("control", "forget", "Robert", "--at", endpoint)

@@ -12,6 +12,7 @@ from edge.endpoints import DEFAULT_ENDPOINT
 from edge.protocol import (
     Done,
     EnrolCommand,
+    EnrolledCommand,
     ForgetCommand,
     ReloadCommand,
     RenameCommand,
@@ -34,6 +35,7 @@ ACTIONS = (
     ("status", StatusRequest, "how the daemon is, as JSON", ()),
     ("stop", StopCommand, "end the daemon", ()),
     ("reload", ReloadCommand, "read anew the settings and who is enrolled, as on SIGHUP", ()),
+    ("enrolled", EnrolledCommand, "who is enrolled, as JSON", ()),
     ("rename", RenameCommand, "give an enrolled speaker another name", ("name", "new")),
     ("forget", ForgetCommand, "erase an enrolled speaker", ("name",)),
     (

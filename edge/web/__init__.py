@@ -1,0 +1,1 @@
+"""A page that shows in a browser who speaks."""
