@@ -170,7 +170,7 @@ class Tracker:
         # Some change is near: it is where the two sides match worst.
         last = places[worst - 1] if worst > 0 else places[worst]
         first = places[worst + 1] if worst + 1 < len(places) else places[worst]
-        near = np.arange(first, last + 1, STEP)
+        near = np.arange(first, last + 1)
         return int(near[np.argmin(self._one_voice(near))])
 
     def _switch(self) -> int | None:

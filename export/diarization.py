@@ -23,6 +23,7 @@ from train.simulate import simulate_meeting
 
 COLLAR = 0.25  # seconds on both sides of every edge in truth that are not scored
 FINE, COARSE = 0.01, 0.1  # seconds; steps on which JER and flips are counted
+AROUND = 3  # coarse steps on either side of a change in truth, where no flips are counted
 MEETINGS = {2: 120.0, 4: 600.0, 8: 1200.0, 20: 2400.0}  # seconds of a meeting of so many
 LARGEST = max(MEETINGS)
 POOLED = "Overall"  # as spyder calls it
@@ -151,13 +152,17 @@ def jaccard_errors(truth: Sequence[Turn], found: Sequence[Turn]) -> NDArray[np.f
 def wrong_flips(truth: Sequence[Turn], found: Sequence[Turn], seconds: float) -> int:
     """How often the label changes although the same person goes on.
 
-    Looked at are the tenths of a second in which one person speaks in truth and one is shown.
+    Looked at are the tenths of a second in which one person speaks in truth and one is shown,
+    further than a quarter of a second from where any turn begins or ends in truth: how exactly a
+    change of turn is placed is what the error rate tells.
     """
     steps = round(seconds / COARSE)
     (people, spoken), (labels, heard) = (speaking(t, steps, COARSE) for t in (truth, found))
     if not people or not labels:
         return 0
-    alone = (spoken.sum(axis=0) == 1) & (heard.sum(axis=0) == 1)
+    changes = np.any(np.diff(spoken, axis=1, prepend=False), axis=0)
+    near = np.convolve(changes, np.ones(2 * AROUND), mode="full")[AROUND : AROUND + steps]
+    alone = (spoken.sum(axis=0) == 1) & (heard.sum(axis=0) == 1) & (near == 0)
     person, label = spoken.argmax(axis=0)[alone], heard.argmax(axis=0)[alone]
     return int(np.sum((person[1:] == person[:-1]) & (label[1:] != label[:-1])))
 

@@ -67,6 +67,9 @@ def test_the_parts_of_the_error_rates() -> None:
 
 def test_a_flip_is_wrong_only_while_the_same_person_goes_on() -> None:
     assert wrong_flips([A, B], [Turn(0.0, 6.0, "x"), Turn(6.0, 8.0, "y")], 10.0) == 0
+    late, early = ([Turn(0.0, 6.0 + d, "x"), Turn(6.0 + d, 8.0, "y")] for d in (0.2, -0.2))
+    assert wrong_flips([A, B], late, 10.0) == wrong_flips([A, B], early, 10.0) == 0
+    assert wrong_flips([A, B], [Turn(0.0, 5.0, "x"), Turn(5.0, 8.0, "y")], 10.0) == 1
     there_and_back = [Turn(0.0, 2.0, "x"), Turn(2.0, 3.0, "y"), Turn(3.0, 8.0, "x")]
     assert wrong_flips([A, B], there_and_back, 10.0) == 2
     over_a_pause = [Turn(0.0, 1.0, "x"), Turn(4.0, 6.0, "y")]
