@@ -173,6 +173,7 @@ export class StreamView {
     if (health === null) return;
     const facts = [
       ["behind", `${Math.round(health.lag * 1000)} ms`],
+      ["level", health.level == null ? "not yet known" : `${Math.round(health.level)} dBFS`],
       ["clock", health.drift == null ? "not yet known" : `${signed(health.drift)} ppm`],
       ["dropped", `${(health.overflowed / RATE).toFixed(1)} s`, health.overflowed > 0],
       ["not captured", `${(health.missing / RATE).toFixed(1)} s`, health.missing > 0],
