@@ -29,7 +29,7 @@ def bindable(endpoint: str, encrypted: bool) -> str:
             )
         _check_ipc(endpoint)
         return endpoint
-    match = re.fullmatch(r"tcp://(?:\[([^]]+)\]|([^:\[\]]+)):(\d+|\*)", endpoint)
+    match = re.fullmatch(r"tcp://(?:\[([^]]+)\]|([^:\[\]]+)):([0-9]+|\*)", endpoint)
     if match is None or (match[3] != "*" and int(match[3]) > MAX_PORT):  # libzmq wraps it around
         raise EarmarkError(
             f"cannot publish on '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",

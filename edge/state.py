@@ -18,7 +18,7 @@ from edge.private_file import replace_private
 from edge.statistics import Sums
 
 MAX_BYTES = 64 << 20
-_NUMBERED = re.compile(r"speaker([1-9]\d{0,17})")
+_NUMBERED = re.compile(r"speaker([1-9][0-9]{0,17})")
 _FLOATS = np.dtype("<f8")
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]

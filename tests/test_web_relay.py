@@ -117,6 +117,8 @@ def test_a_daemon_that_is_restarted_is_followed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("text", ["", "x", "a:b", "a:-1", "a:1:2", "a b:1", "é:1", "a:" + "9" * 40])
+@pytest.mark.parametrize(
+    "text", ["", "x", "a:b", "a:-1", "a:1:2", "a:1٠", "a b:1", "é:1", "a:" + "9" * 40]
+)
 def test_an_id_that_is_none_is_none(text: str) -> None:
     assert parse_bookmark(text) is None

@@ -131,7 +131,7 @@ def parse_address(text: str) -> Address:
     Raises:
         EarmarkError: it is none.
     """
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9A-Za-z.-]+)):(\d{1,5})", text)
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9A-Za-z.-]+)):([0-9]{1,5})", text)
     if match is None or int(match[3]) > MAX_PORT:
         raise EarmarkError(
             f"cannot serve on '{text}', expected ADDRESS:PORT", "Use for example 127.0.0.1:7717"

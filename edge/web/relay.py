@@ -21,7 +21,7 @@ from edge.snapshot import Present
 KEPT = 5_000  # events, of some hundred bytes each
 PAGE = 500  # events in one message
 TICK = 0.2  # seconds within which an end is noticed
-MARK = re.compile(r"([0-9A-Za-z-]{1,64}):(0|[1-9]\d{0,18})")
+MARK = re.compile(r"([0-9A-Za-z-]{1,64}):(0|[1-9][0-9]{0,18})")
 
 
 class Message(NamedTuple):
