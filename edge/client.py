@@ -177,6 +177,12 @@ class Subscriber:
                 self.missed += envelope.seq - self.bookmark.next
                 return envelope
         live = self._live
+        if live is not None and live.seq == 0:
+            # Where a numbering begins nothing went before, and the daemon, which may have ended by
+            # now, need not be asked.
+            journal = journal_of(live.session)
+            if journal != self.bookmark.journal:
+                self.bookmark = Bookmark(journal, 0)
         if live is not None and journal_of(live.session) == self.bookmark.journal:
             if live.seq <= self.bookmark.next:
                 self._live = None
