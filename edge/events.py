@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from edge.untrusted import parse
+
 VERSION = 2
 
 
@@ -195,10 +197,7 @@ def decode(data: bytes) -> Envelope:
     Raises:
         msgspec.DecodeError: not JSON, or not of this shape (`ValidationError`).
     """
-    try:
-        return _decoder.decode(data)
-    except UnicodeDecodeError as error:  # text that is none
-        raise msgspec.DecodeError(str(error)) from error
+    return parse(_decoder.decode, data)
 
 
 def spoken(segment: Segment) -> list[tuple[int, int, str]]:

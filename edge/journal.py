@@ -21,6 +21,7 @@ import msgspec
 
 from edge import log
 from edge.errors import EarmarkError
+from edge.untrusted import parse
 
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
 SEGMENTS = 32  # into which the limit is divided
@@ -41,6 +42,9 @@ class _Identity(msgspec.Struct, frozen=True):
     run: int
     boot: str
     closed: bool
+
+
+_IDENTITIES = msgspec.json.Decoder(_Identity)
 
 
 class _Segment(NamedTuple):
@@ -179,8 +183,8 @@ class Journal:
 
     def _load(self) -> _Identity | None:
         try:
-            return msgspec.json.decode((self._folder / _IDENTITY).read_bytes(), type=_Identity)
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return parse(_IDENTITIES.decode, (self._folder / _IDENTITY).read_bytes())
+        except (FileNotFoundError, msgspec.DecodeError):
             return None
 
     def _save(self, identity: _Identity) -> None:

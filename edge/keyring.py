@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,8 @@ import msgspec
 
 from edge.errors import EarmarkError
 from edge.names import check_client
-from edge.private_file import replace_private, write_private
+from edge.private_file import read_private, replace_private, write_private
+from edge.untrusted import parse
 
 MAX_FILE = 1 << 20  # bytes
 Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -85,23 +84,12 @@ def read_keyring(path: Path) -> Keyring:
     Raises:
         EarmarkError: no such file, others may read it, or it holds no keys.
     """
+    remedy = "Make some with 'earmark keys new FILE'"
+    data = read_private(path, "the keys in", MAX_FILE, remedy)
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(MAX_FILE)
-    except OSError as error:
-        raise EarmarkError(
-            f"cannot read the keys in {path}: {error.strerror}",
-            "Make some with 'earmark keys new FILE'",
-        ) from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise EarmarkError(f"others may read the keys in {path}", f"Run 'chmod 600 {path}'")
-    try:
-        return msgspec.json.decode(data, type=Keyring)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise EarmarkError(
-            f"{path} holds no keys of Earmark: {error}", "Make some with 'earmark keys new FILE'"
-        ) from error
+        return parse(msgspec.json.Decoder(Keyring).decode, data)
+    except msgspec.DecodeError as error:
+        raise EarmarkError(f"{path} holds no keys of Earmark: {error}", remedy) from error
 
 
 def write_keyring(path: Path, keyring: Keyring) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from edge.errors import EarmarkError
 from edge.names import check_condition
 from edge.statistics import Sums
+from edge.untrusted import parse
 
 DEFAULT_CONDITION = "default"
 MAX_CONDITIONS = 16
@@ -98,10 +99,7 @@ def decode(data: bytes, kind: type[T]) -> T:
     Raises:
         msgspec.DecodeError: it is no MessagePack, or not of this kind.
     """
-    try:
-        return msgspec.msgpack.decode(data, type=kind, dec_hook=_from_bytes)
-    except UnicodeDecodeError as error:  # text that is none
-        raise msgspec.DecodeError(str(error)) from error
+    return parse(msgspec.msgpack.Decoder(kind, dec_hook=_from_bytes).decode, data)
 
 
 def _added(conditions: Mapping[str, Sums], condition: str, statistics: Sums) -> dict[str, Sums]:

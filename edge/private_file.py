@@ -4,9 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from edge.errors import EarmarkError
+
+
+def read_private(path: Path, what: str, limit: int, remedy: str) -> bytes:
+    """The first `limit` bytes of a secret file.
+
+    `what` names it before its path in errors; `remedy` is for who has none.
+
+    Raises:
+        EarmarkError: it cannot be read, or others may read it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(limit)
+    except OSError as error:
+        raise EarmarkError(f"cannot read {what} {path}: {error.strerror}", remedy) from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise EarmarkError(f"others may read {what} {path}", f"Run 'chmod 600 {path}'")
+    return data
 
 
 def write_private(path: Path, data: bytes) -> None:

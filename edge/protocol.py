@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from edge.untrusted import parse
+
 VERSION = 1
 MAX_REQUEST = 4_096  # bytes
 MAX_REPLY = 8 << 20
@@ -178,7 +180,4 @@ def journal_of(session: str) -> str:
 def _decode(data: bytes, limit: int, decoder: msgspec.json.Decoder[T]) -> T:
     if len(data) > limit:
         raise msgspec.DecodeError(f"{len(data)} bytes came, at most {limit} expected")
-    try:
-        return decoder.decode(data)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from error
+    return parse(decoder.decode, data)

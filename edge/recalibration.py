@@ -18,6 +18,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.private_file import replace_private
 from edge.store import default_path
+from edge.untrusted import parse
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -74,12 +75,12 @@ def load_recalibration(path: Path) -> Recalibration:
     """
     try:
         with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_BYTES), type=Recalibration)
+            return parse(msgspec.json.Decoder(Recalibration).decode, file.read(MAX_BYTES))
     except OSError as error:
         raise EarmarkError(
             f"cannot read the calibration {path}: {error.strerror}", "Check the path"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise EarmarkError(
             f"{path} is no calibration: {error}", "Run 'earmark calibrate' again"
         ) from error

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import stat
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from edge.errors import EarmarkError
-from edge.private_file import write_private
+from edge.private_file import read_private, write_private
 
 KEY_BITS = 512
 _PREFIX = b"earmark-key-1 "
@@ -36,25 +34,14 @@ class Key:
         Raises:
             EarmarkError: no such file, others may read it, or it holds no key.
         """
-        try:
-            with path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                data = file.read(_MAX_FILE)
-        except OSError as error:
-            raise EarmarkError(
-                f"cannot read the key {path}: {error.strerror}",
-                "Make one with 'earmark speakers keygen FILE'",
-            ) from error
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise EarmarkError(f"others may read the key {path}", f"Run 'chmod 600 {path}'")
+        remedy = "Make one with 'earmark speakers keygen FILE'"
+        data = read_private(path, "the key", _MAX_FILE, remedy)
         try:
             secret = base64.b64decode(data.removeprefix(_PREFIX).strip(), validate=True)
         except binascii.Error:
             secret = b""
         if not data.startswith(_PREFIX) or len(secret) * 8 != KEY_BITS:
-            raise EarmarkError(
-                f"{path} holds no key of Earmark", "Make one with 'earmark speakers keygen FILE'"
-            )
+            raise EarmarkError(f"{path} holds no key of Earmark", remedy)
         return cls(secret)
 
     def seal(self, data: bytes, *context: bytes) -> bytes:

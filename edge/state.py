@@ -16,6 +16,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.private_file import replace_private
 from edge.statistics import Sums
+from edge.untrusted import parse
 
 MAX_BYTES = 64 << 20
 _NUMBERED = re.compile(r"speaker([1-9][0-9]{0,17})")
@@ -68,12 +69,12 @@ def read_state(path: Path, model: Model) -> State | None:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise _damaged(path, f"it is larger than {MAX_BYTES >> 20} MB")
-        state = msgspec.msgpack.decode(path.read_bytes(), type=State)
+        state = parse(msgspec.msgpack.Decoder(State).decode, path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EarmarkError(f"cannot read {path}: {error.strerror}", "Check the path") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise _damaged(path, str(error)) from error
     if state.model != model.id:
         raise EarmarkError(

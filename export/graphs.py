@@ -18,7 +18,6 @@ from train.encoder import (
     HeadGraph,
     PointwiseNorm,
     SpectralNorm,
-    split_level,
     sum_statistics,
     with_past,
 )
@@ -140,7 +139,7 @@ class ConvolutionalFrames(nn.Module):
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         encoder, config = self.encoder, self.encoder.config
-        inputs = ((split_level(fbank) - encoder.input_mean) / encoder.input_std).clamp(-4.0, 4.0)
+        inputs = encoder.inputs(fbank)
         batch, time, width = inputs.shape
         x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
         x = self.stem(x)

@@ -27,11 +27,16 @@ def test_every_loss_and_return_is_told_and_nothing_leaks() -> None:
         assert abs(outcome.astray) < 1.0, outcome  # of seconds away, told to some tenths
 
 
+def run_words(folder: Path, mic: str) -> tuple[str, list[str]]:
+    """Where a daemon on this microphone publishes, and its command line."""
+    endpoint = f"ipc://{folder / 'events'}"
+    words = ["run", "--mic", mic, "--endpoint", endpoint, "--wait-subscriber"]
+    return endpoint, [*words, "--store", str(folder / "speakers.db")]
+
+
 def test_a_microphone_that_is_missing_at_the_start_is_one_clear_error(tmp_path: Path) -> None:
     require()
-    endpoint = f"ipc://{tmp_path / 'events'}"
-    words = ["run", "--mic", "kitchen", "--endpoint", endpoint, "--wait-subscriber"]
-    words += ["--store", str(tmp_path / "speakers.db")]
+    endpoint, words = run_words(tmp_path, "kitchen")
     with VirtualMicrophone() as microphone, microphone.record(RUN.format(words=words)) as daemon:
         with Subscriber(endpoint) as events:
             (only,) = until_end(events)
@@ -46,9 +51,7 @@ def test_a_microphone_that_is_missing_at_the_start_is_one_clear_error(tmp_path: 
 
 def test_a_daemon_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     require()
-    endpoint = f"ipc://{tmp_path / 'events'}"
-    words = ["run", "--mic", "vmic", "--endpoint", endpoint, "--wait-subscriber"]
-    words += ["--store", str(tmp_path / "speakers.db")]
+    endpoint, words = run_words(tmp_path, "vmic")
     with VirtualMicrophone() as microphone, microphone.record(RUN.format(words=words)) as daemon:
         with Subscriber(endpoint) as events:
             await_event(events, SourceOpened)

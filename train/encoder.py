@@ -250,10 +250,14 @@ class Encoder(nn.Module):
         )
         return outputs, torch.cat([*states, activity_state, past], dim=1)
 
+    def inputs(self, fbank: Tensor) -> Tensor:
+        """Normalised spectral shape and, last, level (batch, time, mels + 1) of log-mel frames."""
+        return ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
+
     def entry(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """What the first block reads (batch, time / stride, channels), and the new past frames."""
         config = self.config
-        inputs = ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
+        inputs = self.inputs(fbank)
         batch, time, width = inputs.shape
         x = self.stem(inputs.reshape(batch, time // config.stride, width * config.stride))
         if config.spectral:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from edge import __version__
 from edge.commands.options import add_model, load_model
+from edge.errors import EarmarkError
 
 EPILOG = """\
 example: earmark bench --seconds 300
@@ -53,8 +54,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EarmarkError: too few seconds, or no usable model.
     """
-    from edge.errors import EarmarkError
-
     if not args.seconds >= 1.0:
         raise EarmarkError(f"--seconds is {args.seconds:g}, expected 1 or more", "Leave it out")
     cost = _measure(load_model(args), args.seconds)
