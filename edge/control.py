@@ -28,7 +28,7 @@ from edge.protocol import (
 )
 from edge.publisher import Publisher
 from edge.reload import reloaded
-from edge.statistics import Profile
+from edge.statistics import Profile, Sums
 from edge.store import Store
 
 
@@ -133,16 +133,11 @@ class Controller:
             raise EarmarkError(
                 f"there is no stream '{command.stream}'", f"Choose of: {', '.join(self._pipelines)}"
             )
-        statistics = pipeline.speech_of(command.speaker)
-        if statistics is None:
-            raise EarmarkError(
-                f"the stream '{command.stream}' knows no voice '{command.speaker}'",
-                "Take the name from the latest revision of a segment",
-            )
+        statistics, moved = _meant(pipeline, command)
         profile = Profile(command.name, statistics)
         with self._open_store() as store:
             store.enrol(profile, lambda grown: check_enough(self._model, grown))
-            self._reload(store, {command.speaker: command.name})
+            self._reload(store, moved)
         return f"'{command.name}' has {float(self._model.seconds(statistics)):.1f} s of speech more"
 
     def _read_anew(self) -> str:
@@ -166,3 +161,29 @@ class Controller:
             for event in pipeline.reload(profiles, moved):
                 self._publisher.publish(stream, event, pipeline.position)
         return len(profiles)
+
+
+def _meant(pipeline: Pipeline, command: EnrolCommand) -> tuple[Sums, Mapping[str, str]]:
+    """Statistics (size,) of what is to be enrolled, and the voice that goes on under its name.
+
+    Raises:
+        EarmarkError: it is not said which, or there is no such voice or segment at present.
+    """
+    match command.speaker, command.segment:
+        case str(speaker), None:
+            statistics = pipeline.speech_of(speaker)
+            if statistics is None:
+                raise EarmarkError(
+                    f"the stream '{command.stream}' knows no voice '{speaker}'",
+                    "Take the name from the latest revision of a segment",
+                )
+            return statistics, {speaker: command.name}
+        case None, int(segment):
+            statistics = pipeline.speech_in(segment)
+            if statistics is None:
+                raise EarmarkError(
+                    f"the stream '{command.stream}' has no segment {segment} that may still change",
+                    "Take one of the last minute, before it is final, or give its speaker",
+                )
+            return statistics, {}
+    raise EarmarkError("expected a speaker or a segment to enrol", "Give one of them")

@@ -92,6 +92,10 @@ class Horizon:
         self._unsorted = 0  # stretches since the last clustering
         self.voices: list[Voice] = list(book.voices)
 
+    def speech_in(self, segment: int) -> Sums | None:
+        """Statistics (size,) of a stretch within the horizon, by its id; None if it is not."""
+        return next((s.statistics for s in self._stretches if s.id == segment), None)
+
     def state(self, segments: int) -> State:
         """What the next run should know: all voices without a name, settled or not yet.
 
@@ -121,8 +125,7 @@ class Horizon:
         if sparing and self._unsorted < SPARED:
             events = self._place(stretch)
         else:
-            events = self._recluster(stretch)
-            self._unsorted = 0
+            events = self._recluster(stretch.end, newest=stretch)
         horizon = stretch.end - self.config.seconds * self._model.spec.sample_rate
         while self._stretches[0].end < horizon or len(self._stretches) > self.config.stretches:
             events += self._settle(self._stretches.pop(0))
@@ -147,10 +150,10 @@ class Horizon:
     def reload(
         self, profiles: Sequence[Profile], moved: Mapping[str, str], sample: int
     ) -> list[Event]:
-        """Others are enrolled from now on.
+        """Others are enrolled from `sample` on.
 
         Voices in `moved` go on under a new name, which is enrolled; what those said who are
-        enrolled no more is nobody's until it is heard anew whose it may be.
+        enrolled no more is nobody's. Then it is heard anew whose each stretch may be.
         """
         enrolled = {profile.name for profile in profiles}
         gone = {v.name for v in self._book.voices if v.enrolled and v.name not in enrolled}
@@ -164,9 +167,14 @@ class Horizon:
             events += self._rename(name, new)
         self.voices = list(self._book.voices)
         self._sum_voices()
-        return events
+        return events + (self._recluster(sample) if self._stretches else [])
 
-    def _recluster(self, newest: Stretch) -> list[Event]:
+    def _recluster(self, sample: int, newest: Stretch | None = None) -> list[Event]:
+        """Cluster the stretches anew; returns `newest`, which is to be told, and all that changed.
+
+        `sample`: where the stream is.
+        """
+        self._unsorted = 0
         before = {s.id: s.speaker for s in self._stretches}
         overlaps = {s.id: s.overlaps for s in self._stretches}
         clusters = self._clusters()
@@ -191,7 +199,7 @@ class Horizon:
                 if stretch is not newest:
                     stretch.rev += 1
                 events.append(stretch.event(final=False))
-        return events + self._merges(before, newest.end)
+        return events + self._merges(before, sample)
 
     def _clusters(self) -> list[list[Stretch]]:
         """Stretches by speaker: the settled speakers' in their order, then those of new ones."""

@@ -74,6 +74,10 @@ class Pipeline:
         """
         return next((v.statistics for v in self._tracker.voices if v.name == speaker), None)
 
+    def speech_in(self, segment: int) -> Sums | None:
+        """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""
+        return self._tracker.speech_in(segment)
+
     def reload(self, profiles: Sequence[Profile], moved: Mapping[str, str]) -> list[Event]:
         """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
         return self._tracker.reload(profiles, moved, self.position)

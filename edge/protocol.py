@@ -61,11 +61,15 @@ class ForgetCommand(_Message, tag="forget", frozen=True, kw_only=True):
 
 
 class EnrolCommand(_Message, tag="enrol", frozen=True, kw_only=True):
-    """Enrol as `name`, or add to what is enrolled, all that `speaker` of `stream` has said."""
+    """Enrol as `name`, or add to what is enrolled, what was said in `stream`.
+
+    Either all that `speaker` has said, or what was in `segment`.
+    """
 
     name: str
     stream: str
-    speaker: str
+    speaker: str | None = None
+    segment: Number | None = None
 
 
 class EnrolledCommand(_Message, tag="enrolled", frozen=True):

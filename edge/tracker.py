@@ -106,6 +106,12 @@ class Tracker:
         """Every voice known at present, enrolled ones included."""
         return self._horizon.voices
 
+    def speech_in(self, segment: int) -> Sums | None:
+        """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""
+        if segment == self._next_id and self._totals:
+            return self._totals[-1]
+        return self._horizon.speech_in(segment)
+
     def state(self) -> State:
         """What the tracker of the next run should know."""
         return self._horizon.state(segments=self._next_id + 1)

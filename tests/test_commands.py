@@ -20,7 +20,14 @@ from edge.command_queue import PER_MINUTE
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeakerMerged
 from edge.keyring import Client, make_keyring, read_keyring, write_keyring
-from edge.protocol import Done, ForgetCommand, ReloadCommand, StatusRequest, StopCommand
+from edge.protocol import (
+    Done,
+    EnrolCommand,
+    ForgetCommand,
+    ReloadCommand,
+    StatusRequest,
+    StopCommand,
+)
 from edge.publisher import Publisher
 from edge.requests import Keys, command
 
@@ -150,6 +157,10 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
             assert daemon.stdin is not None
             daemon.stdin.write(samples.tobytes())
             daemon.stdin.flush()
+            long = until(
+                events, lambda e: isinstance(e, Segment) and e.end - e.start > 56_000
+            ).event
+            assert isinstance(long, Segment)
             until(events, lambda e: isinstance(e, Segment) and e.start > 20 * 16_000)
             assert '"mic"' in tell("status")
             assert "s of speech more" in tell("enroll", "bob", "mic", "speaker1")
@@ -163,9 +174,18 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
             assert '"Robert"' in tell("enrolled")
             tell("forget", "Robert")
             until(events, lambda e: isinstance(e, Segment) and e.speaker == "unknown")
-            refused = earmark("control", "forget", "Robert", "--at", endpoint)
-            assert refused.returncode == 1
-            assert "nobody is enrolled as 'Robert'" in refused.stderr
+            assert "s of speech more" in tell("enroll", "eve", "mic", "--segment", str(long.id))
+            until(events, lambda e: isinstance(e, Segment) and e.speaker == "eve")
+            for asked, why in (
+                (("forget", "Robert"), "nobody is enrolled as 'Robert'"),
+                (("enroll", "eve", "mic", "--segment", "9999"), "no segment 9999"),
+                (("enroll", "eve", "mic", "speaker99"), "no voice 'speaker99'"),
+            ):
+                refused = earmark("control", *asked, "--at", endpoint)
+                assert refused.returncode == 1
+                assert why in refused.stderr
+            with pytest.raises(EarmarkError, match="a speaker or a segment"):
+                command(endpoint, EnrolCommand(id=1, name="eve", stream="mic"))
             assert tell("stop") == "the daemon ends\n"
             until_end(events)
             assert (events.missed, events.malformed) == (0, 0)

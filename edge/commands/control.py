@@ -26,6 +26,7 @@ EPILOG = """\
 examples:
   earmark control status
   earmark control enroll ada mic speaker2 --at ipc:///run/user/1000/earmark.sock
+  earmark control enroll ada mic --segment 12
   earmark control rename ada "Ada L" --at tcp://kitchen:7707 --curve laptop.keys --server 5d0a...
   earmark control stop --at ipc:///run/user/1000/earmark.sock
 
@@ -41,8 +42,8 @@ ACTIONS = (
     (
         "enroll",
         EnrolCommand,
-        "enrol as NAME all that SPEAKER of STREAM has said, as in 'ada mic speaker2'",
-        ("name", "stream", "speaker"),
+        "enrol as NAME all that SPEAKER of STREAM has said, or what was said in one segment",
+        ("name", "stream"),
     ),
 )
 
@@ -61,11 +62,18 @@ def add_parser(subparsers: Any) -> None:
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for word in words:
             action.add_argument(word, metavar=word.upper())
+        either = ("speaker", "segment") if kind is EnrolCommand else ()
+        if either:
+            said = action.add_mutually_exclusive_group(required=True)
+            said.add_argument("speaker", metavar="SPEAKER", nargs="?", help="as in speaker2")
+            said.add_argument(
+                "--segment", metavar="ID", type=int, help="one of the last minute, not final yet"
+            )
         action.add_argument(
             "--at", metavar="ENDPOINT", default=DEFAULT_ENDPOINT, help="of the daemon (%(default)s)"
         )
         add_keys(action)
-        action.set_defaults(handler=run, kind=kind, words=words)
+        action.set_defaults(handler=run, kind=kind, words=(*words, *either))
 
 
 def run(args: argparse.Namespace) -> int:
