@@ -14,6 +14,7 @@ from edge.errors import EarmarkError
 COMMANDS = (
     "demo",
     "run",
+    "satellite",
     "listen",
     "top",
     "web",

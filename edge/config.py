@@ -17,21 +17,23 @@ from edge.pipeline import PipelineConfig
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Where the audio comes from: a microphone, unless `file` is given."""
+    """Where the audio comes from: a microphone, unless `file` or `satellite` is given."""
 
     mic: str | int | None = None  # name, part, pattern or number; none: the default
     file: str | None = None  # WAV, FLAC or Ogg; "-" is raw PCM on standard input
+    satellite: str | None = None  # endpoint at which another machine's sound is taken
     fast: bool = False  # a file as fast as possible instead of in real time
     rate: int = 16000  # Hz, of raw PCM
     channels: int = 1  # of raw PCM
     format: Literal["s16le", "f32le"] = "s16le"  # of raw PCM
 
     def __post_init__(self) -> None:
-        if self.mic is not None and self.file is not None:
-            raise EarmarkError(
-                f"source.mic is '{self.mic}' and source.file is '{self.file}', one source expected",
-                "Remove one of the two",
-            )
+        given = {"mic": self.mic, "file": self.file, "satellite": self.satellite}
+        kinds = [
+            f"source.{kind} is '{value}'" for kind, value in given.items() if value is not None
+        ]
+        if len(kinds) > 1:
+            raise EarmarkError(f"{' and '.join(kinds)}, one source expected", "Leave one of them")
         _require_positive("source.rate", self.rate)
         _require_positive("source.channels", self.channels)
 

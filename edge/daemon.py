@@ -17,6 +17,7 @@ from edge.figures import Figures
 from edge.keeper import Keeper
 from edge.publisher import Publisher
 from edge.reader import TICK, Ended, Item, Reader
+from edge.signals import Stop
 from edge.sources import Source
 from edge.station import Station
 from edge.systemd import Notifier
@@ -24,20 +25,6 @@ from edge.systemd import Notifier
 KEEP_SECONDS = 60.0  # from one writing of the voices to the next
 PATIENCE = 0.3  # seconds for sources to end once asked; one that a driver holds is left behind
 STOPPED = "the daemon was asked to stop"
-
-
-class Stop:
-    """Whether the daemon was asked to end.
-
-    A plain attribute, because signal handlers set it: a `threading.Event` holds a lock that the
-    interrupted code may hold already.
-    """
-
-    asked = False
-
-    def ask(self) -> None:
-        """Ask for the end."""
-        self.asked = True
 
 
 @dataclass(frozen=True)

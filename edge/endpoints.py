@@ -1,11 +1,14 @@
-"""Where events are published: without keys, where nobody outside this machine can reach them."""
+"""Where sockets are bound: without keys, where nobody outside this machine can reach them."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import EarmarkError
@@ -15,7 +18,7 @@ MAX_PORT = 65_535
 
 
 def bindable(endpoint: str, encrypted: bool) -> str:
-    """The endpoint in the form that ZeroMQ binds, if it is safe to publish there.
+    """The endpoint in the form that ZeroMQ binds, if it is safe to do so.
 
     Raises:
         EarmarkError: it is malformed, an ipc path of something else, or open to other machines
@@ -32,7 +35,7 @@ def bindable(endpoint: str, encrypted: bool) -> str:
     match = re.fullmatch(r"tcp://(?:\[([^]]+)\]|([^:\[\]]+)):([0-9]+|\*)", endpoint)
     if match is None or (match[3] != "*" and int(match[3]) > MAX_PORT):  # libzmq wraps it around
         raise EarmarkError(
-            f"cannot publish on '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",
+            f"cannot bind '{endpoint}', expected tcp://ADDRESS:PORT or ipc://PATH",
             "Use for example tcp://127.0.0.1:7707",
         )
     host = match[1] or match[2]
@@ -40,11 +43,29 @@ def bindable(endpoint: str, encrypted: bool) -> str:
         return f"tcp://127.0.0.1:{match[3]}"
     if not (encrypted or _is_loopback(host)):
         raise EarmarkError(
-            f"refused to publish on '{endpoint}': other machines could listen in, unencrypted",
+            f"refused to bind '{endpoint}': other machines could reach it, unencrypted",
             "Give keys with --curve (see 'earmark keys --help'), or use a loopback address "
             "(tcp://127.0.0.1:PORT) or ipc://PATH",
         )
     return endpoint
+
+
+@contextmanager
+def bound(endpoint: str) -> Iterator[None]:
+    """Binding inside: an ipc socket becomes its owner's alone, errors are told to people."""
+    import zmq  # noqa: PLC0415 (help does without)
+
+    mask = os.umask(0o077)
+    try:
+        yield
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise in_use(endpoint) from error
+        raise EarmarkError(
+            f"cannot bind {endpoint}: {error.strerror}", "Choose another endpoint"
+        ) from error
+    finally:
+        os.umask(mask)
 
 
 def request_endpoint(endpoint: str) -> str:
@@ -104,7 +125,7 @@ def _check_ipc(endpoint: str) -> None:
 
 
 def in_use(endpoint: str) -> EarmarkError:
-    """The error of an endpoint that somebody else publishes on."""
+    """The error of an endpoint that somebody else has bound."""
     return EarmarkError(
         f"the endpoint {endpoint} is in use",
         "Stop the other daemon, or choose another with --endpoint",

@@ -15,19 +15,12 @@ from edge.sources import Block
 Samples = NDArray[np.float32]
 
 
-class Pipeline(Protocol):
-    """What the daemon needs of `edge.pipeline.Pipeline`; samples are mono float32 at 16 kHz."""
-
-    shedding: int
+class Sink(Protocol):
+    """What can be fed; samples are mono float32 at 16 kHz."""
 
     @property
     def position(self) -> int:
         """Samples pushed and skipped since the stream began."""
-        ...
-
-    @property
-    def speakers(self) -> int:
-        """Voices known at present."""
         ...
 
     def push(self, samples: Samples) -> list[Event]:
@@ -43,39 +36,50 @@ class Pipeline(Protocol):
         ...
 
 
+class Pipeline(Sink, Protocol):
+    """What the daemon needs of `edge.pipeline.Pipeline`."""
+
+    shedding: int
+
+    @property
+    def speakers(self) -> int:
+        """Voices known at present."""
+        ...
+
+
 class Feed:
-    """Brings blocks at the source's rate into a pipeline; pure, like the pipeline.
+    """Brings blocks at the source's rate into a pipeline, or another sink; pure, like those.
 
     Positions follow the source's own count of samples, lost ones included, so that rounding to
-    16 kHz never adds up. A source that comes back gets a new feed into the same pipeline.
+    16 kHz never adds up. A source that comes back gets a new feed into the same sink.
 
     Args:
-        pipeline: goes on from where it is.
+        sink: goes on from where it is.
         rate: of the blocks, Hz.
     """
 
-    def __init__(self, pipeline: Pipeline, rate: int) -> None:
-        self._pipeline = pipeline
+    def __init__(self, sink: Sink, rate: int) -> None:
+        self._sink = sink
         self._rate = rate
         self._resampler = Resampler(rate)
-        self._begin = pipeline.position
+        self._begin = sink.position
         self._heard = 0  # samples at the source's rate, lost ones included
 
     def push(self, block: Block) -> list[Event]:
         """Events of a block, and of what was lost before it."""
         events = self._skip(block.gap, SourceGap) + self._skip(block.lost, SourceOverflow)
         self._heard += len(block.samples)
-        return events + self._pipeline.push(self._resampler.push(block.samples))
+        return events + self._sink.push(self._resampler.push(block.samples))
 
     def flush(self) -> list[Event]:
         """Events of what is still inside the resampler and the pipeline."""
-        return self._pipeline.push(self._resampler.flush()) + self._pipeline.flush()
+        return self._sink.push(self._resampler.flush()) + self._sink.flush()
 
     def _skip(self, lost: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
         if not lost:
             return []
-        events = self._pipeline.push(self._resampler.flush())
+        events = self._sink.push(self._resampler.flush())
         self._heard += lost
         end = self._begin + (self._heard * SAMPLE_RATE + self._rate // 2) // self._rate
-        count = end - self._pipeline.position
-        return events + self._pipeline.skip(count, cause) if count > 0 else events
+        count = end - self._sink.position
+        return events + self._sink.skip(count, cause) if count > 0 else events

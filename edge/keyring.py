@@ -17,11 +17,21 @@ Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Client(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may connect: hears events; with `commands`, may also change what the daemon does."""
+    """Who may connect: hears events; with `commands`, may also change what the daemon does.
+
+    With `audio`, it may also be a satellite, which the daemon hears.
+    """
 
     name: str
     public: Hex
     commands: bool
+    audio: bool = False
+
+    @property
+    def rights(self) -> str:
+        """What it may, for people."""
+        more = ("commands" if self.commands else "", "audio" if self.audio else "")
+        return ", ".join(["events", *filter(None, more)])
 
 
 class Keyring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

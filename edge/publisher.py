@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +13,7 @@ import zmq
 
 from edge import __version__, log
 from edge.command_queue import CommandQueue
-from edge.endpoints import bindable, in_use, request_endpoint
+from edge.endpoints import bindable, bound, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
 from edge.journal import Journal
@@ -162,11 +159,11 @@ class Publisher:
             self._events = self._make_events(endpoint)
             self._service = Service(self._context, self._answer, self._guard, self._cut)
             try:
-                with _bind_errors(endpoint):
+                with bound(endpoint):
                     self._events.bind(endpoint)
                 self.endpoint: str = self._events.getsockopt_string(zmq.LAST_ENDPOINT)
                 requests = bindable(request_endpoint(self.endpoint), self._guard is not None)
-                with _bind_errors(requests):
+                with bound(requests):
                     self._service.bind(requests)
                 return
             except EarmarkError:
@@ -255,19 +252,3 @@ class Publisher:
                 break
             subscribed |= self._events.recv(zmq.NOBLOCK).startswith(b"\x01")
         return subscribed
-
-
-@contextmanager
-def _bind_errors(endpoint: str) -> Iterator[None]:
-    """Binding inside: an ipc socket becomes its owner's alone, errors are told to people."""
-    mask = os.umask(0o077)
-    try:
-        yield
-    except zmq.ZMQError as error:
-        if error.errno == zmq.EADDRINUSE:
-            raise in_use(endpoint) from error
-        raise EarmarkError(
-            f"cannot publish on {endpoint}: {error.strerror}", "Choose another endpoint"
-        ) from error
-    finally:
-        os.umask(mask)

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge.commands.run import stop_on_signals
 from edge.daemon import Stream, serve
 from edge.encoder import Model
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.publisher import Publisher
+from edge.signals import stop_on_signals
 from edge.sources.pipe import PipeSource
 
 

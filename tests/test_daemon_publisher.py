@@ -113,7 +113,7 @@ def test_a_file_at_an_ipc_path_is_not_deleted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["missing", "x" * 200])
 def test_an_ipc_path_that_cannot_be_is_refused(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(EarmarkError, match="cannot publish"):
+    with pytest.raises(EarmarkError, match="cannot bind"):
         Publisher(f"ipc://{tmp_path / folder / 'events'}", tmp_path / "journal")
 
 

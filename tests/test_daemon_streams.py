@@ -13,7 +13,7 @@ from tiny_daemon import SECOND, TinyPipeline
 
 from edge.client import Subscriber
 from edge.clock import now
-from edge.daemon import Stop, Stream, serve
+from edge.daemon import Stream, serve
 from edge.errors import EarmarkError
 from edge.events import (
     Envelope,
@@ -28,6 +28,7 @@ from edge.events import (
     SpeechStopped,
 )
 from edge.publisher import Publisher
+from edge.signals import Stop
 from edge.sources import Block, Source
 
 

@@ -55,6 +55,15 @@ def test_enrolling_loads_the_runtime_alone(tmp_path: Path) -> None:
     assert not loaded & (NEVER | HEAVY)
 
 
+def test_a_satellite_loads_no_encoder() -> None:
+    """It may have a tenth of the memory of a daemon."""
+    program = "import sys, edge.commands.satellite\nprint(*sys.modules, file=sys.stderr)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANGING, check=True
+    )
+    assert not set(result.stderr.split()) & (NEVER | HEAVY - {"zmq"} | {"onnxruntime"})
+
+
 @pytest.mark.parametrize("command", ["enroll", "verify", "identify", "diarize", "speakers"])
 def test_help_loads_next_to_nothing(command: str) -> None:
     program = (

@@ -21,9 +21,10 @@ from test_daemon_streams import Endless, Takes, second
 from tiny_daemon import SECOND, TinyPipeline
 
 import edge
-from edge.daemon import Stop, Stream, serve
+from edge.daemon import Stream, serve
 from edge.events import Event
 from edge.publisher import Publisher
+from edge.signals import Stop
 from edge.sources import Source
 from edge.systemd import Notifier
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.commands.run import stop_on_signals
 from edge.daemon import Stream, serve
 from edge.errors import EarmarkError
 from edge.events import Event, SourceGap, SourceOverflow, SpeechStarted, SpeechStopped
 from edge.publisher import Publisher
+from edge.signals import stop_on_signals
 from edge.sources import Block, Source
 
 SECOND = 16_000

@@ -17,15 +17,14 @@ from rich.text import Text
 
 from edge.audio import read_audio
 from edge.client import Subscriber
-from edge.commands.run import stop_on_signals
 from edge.comparison import Comparison, compare
-from edge.daemon import Stop
 from edge.encoder import Model
 from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
 from edge.events import Envelope, Health
 from edge.rttm import Turn, read_rttm
 from edge.show import show
+from edge.signals import Stop, stop_on_signals
 from edge.speakers import UNKNOWN
 from edge.store import Store
 from edge.timeline import SAMPLE_RATE, Timeline, printable

@@ -42,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
     allow.add_argument(
         "--commands", action="store_true", help="it may also change what the daemon does"
     )
+    allow.add_argument(
+        "--audio", action="store_true", help="it may also be a satellite ('earmark satellite')"
+    )
     _add(actions, "list", _list, "who may connect")
     _add(actions, "revoke", _revoke, "let a client connect no more, from now on", "name")
 
@@ -88,14 +91,14 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _allow(args: argparse.Namespace) -> int:
-    client = Client(args.name, args.public, args.commands)
+    client = Client(args.name, args.public, args.commands, args.audio)
     write_keyring(args.file, read_keyring(args.file).allow(client))
     return 0
 
 
 def _list(args: argparse.Namespace) -> int:
     for client in read_keyring(args.file).clients:
-        print(f"{client.public}  {'commands' if client.commands else 'events':8}  {client.name}")
+        print(f"{client.public}  {client.rights:8}  {client.name}")
     return 0
 
 

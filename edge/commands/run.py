@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from edge import log
 from edge.config import Config, SourceConfig, load
 from edge.control import Controller
-from edge.daemon import Stop, Stream, serve
+from edge.daemon import Stream, serve
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.journal import default_journal
@@ -25,10 +22,12 @@ from edge.keeper import Keeper
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.recalibration import recalibrate
+from edge.signals import reload_on_hangup, stop_on_signals
 from edge.sources import Source
 from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
+from edge.sources.satellite import SatelliteSource
 from edge.state import read_state
 from edge.store import Store
 from edge.systemd import Notifier
@@ -39,6 +38,7 @@ examples:
   earmark run --mic USB --mic '*Webcam*'            two at once, as streams mic1 and mic2
   earmark run --mic USB --endpoint ipc:///tmp/earmark.sock
   earmark run --wav meeting.flac --fast
+  earmark run --satellite tcp://0.0.0.0:7711 --curve daemon.keys     see 'earmark satellite --help'
   arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
   earmark run --endpoint tcp://0.0.0.0:7707 --curve daemon.keys      see 'earmark keys --help'
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
@@ -69,6 +69,9 @@ def add_parser(subparsers: Any) -> None:
         help="microphone: part of its name, a pattern, or number; again for another",
     )
     source.add_argument("--wav", metavar="FILE", help="WAV, FLAC or Ogg, heard in real time")
+    source.add_argument(
+        "--satellite", metavar="ENDPOINT", help="wait there for another machine's microphone"
+    )
     source.add_argument("stdin", nargs="?", choices=["-"], help="raw PCM on standard input")
     parser.add_argument("--fast", action="store_true", help="hear the file as fast as possible")
     raw = parser.add_argument_group("raw PCM on standard input")
@@ -181,11 +184,12 @@ def _stream(
         if before is not None:
             pipeline.restore(before, elsewhere=False)
         keeper = Keeper(path, pipeline)
-    return Stream(name, partial(open_source, source), pipeline, keeper)
+    curve = Path(config.curve) if config.curve else None
+    return Stream(name, partial(open_source, source, curve), pipeline, keeper)
 
 
-def open_source(config: SourceConfig) -> Source:
-    """The source that the settings name.
+def open_source(config: SourceConfig, curve: Path | None) -> Source:
+    """The source that the settings name; `curve` holds the keys of satellites.
 
     Raises:
         EarmarkError: it cannot be opened.
@@ -194,6 +198,8 @@ def open_source(config: SourceConfig) -> Source:
         return PipeSource(sys.stdin.buffer, config.rate, config.channels, config.format)
     if config.file is not None:
         return FileSource(Path(config.file), realtime=not config.fast)
+    if config.satellite is not None:
+        return SatelliteSource(config.satellite, curve)
     return MicrophoneSource(config.mic)
 
 
@@ -213,32 +219,6 @@ def metrics_of(
     return MetricsServer(address, figures, lambda: publisher.traffic)
 
 
-def stop_on_signals() -> Stop:
-    """What SIGINT and SIGTERM ask for from now on; a second SIGINT interrupts at once."""
-    stop = Stop()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
-    return stop
-
-
-def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
-    """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
-    terminals = [number for number in range(3) if os.isatty(number)]
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if terminals and not any(map(os.isatty, terminals)):
-            stop.ask()
-        else:
-            reload()
-
-    signal.signal(signal.SIGHUP, handle)
-
-
 def _override(config: Config, args: argparse.Namespace) -> Config:
     """The settings with what the command line says in place of them."""
     if args.stream is not None and config.sources and args.mic is None:
@@ -250,11 +230,14 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
     streams = config.streams
     if args.mic is not None:
         names = [config.stream] if len(args.mic) == 1 else _numbered(config.stream, len(args.mic))
-        sources = [dataclasses.replace(config.source, mic=mic, file=None) for mic in args.mic]
-        streams = dict(zip(names, sources, strict=True))
+        streams = {
+            name: _instead(config.source, mic=mic)
+            for name, mic in zip(names, args.mic, strict=True)
+        }
     elif args.wav is not None or args.stdin is not None:
-        file = args.wav or args.stdin
-        streams = {config.stream: dataclasses.replace(config.source, mic=None, file=file)}
+        streams = {config.stream: _instead(config.source, file=args.wav or args.stdin)}
+    elif args.satellite is not None:
+        streams = {config.stream: _instead(config.source, satellite=args.satellite)}
     given = _given(args, "rate", "channels", "format")
     streams = {
         name: dataclasses.replace(source, fast=source.fast or args.fast, **given)
@@ -269,6 +252,12 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
             args, "endpoint", "curve", "journal", "model", "calibration", "store", "state", "key"
         ),
     )
+
+
+def _instead(source: SourceConfig, **given: str) -> SourceConfig:
+    """A source of another kind, with the other settings of this one."""
+    kinds: dict[str, Any] = dict.fromkeys(("mic", "file", "satellite"))
+    return dataclasses.replace(source, **(kinds | given))
 
 
 def _numbered(name: str, count: int) -> list[str]:

@@ -1,0 +1,176 @@
+"""A satellite: sends what a source hears to a daemon on another machine, which does the rest."""
+
+from __future__ import annotations
+
+import queue
+import secrets
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+from zmq.utils.monitor import parse_monitor_message
+
+from edge import log
+from edge.errors import EarmarkError
+from edge.events import Event, SourceGap, SourceOverflow
+from edge.feed import Feed
+from edge.packet import MAX_SAMPLES, Header, Packet, encode
+from edge.reader import TICK, Broken, Ended, Heard, Item, Opened, Reader
+from edge.requests import Keys
+from edge.sources import Source
+
+QUEUE = 50  # packets of a tenth of a second that wait while the daemon cannot be reached
+LINGER_MS = 1000  # for the last of them
+JOIN_SECONDS = 0.3  # for the source to end
+_TOLD = {
+    zmq.EVENT_HANDSHAKE_SUCCEEDED: (log.info, "connected", "connected to the daemon"),
+    zmq.EVENT_DISCONNECTED: (log.warning, "disconnected", "the daemon is gone; trying again"),
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: (
+        log.error,
+        "refused",
+        "the daemon does not allow this key ('earmark keys allow ... --audio' there)",
+    ),
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: (
+        log.error,
+        "refused",
+        "the daemon's key is not the one given by --server, or one side has keys and one has none",
+    ),
+}
+
+
+class Outbox:
+    """Where a feed brings 16 kHz samples to: packets of them, with their positions. Pure."""
+
+    def __init__(self, session: str) -> None:
+        self.position = 0
+        self._session = session
+        self._packets: list[Packet] = []
+
+    def take(self) -> list[Packet]:
+        """The packets that were made since the last time."""
+        packets, self._packets = self._packets, []
+        return packets
+
+    def push(self, samples: NDArray[np.float32]) -> list[Event]:
+        """Put samples (n,) into packets."""
+        for start in range(0, len(samples), MAX_SAMPLES):
+            part = samples[start : start + MAX_SAMPLES]
+            header = Header(session=self._session, start=self.position)
+            self._packets.append(Packet(header, part))
+            self.position += len(part)
+        return []
+
+    def skip(self, count: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
+        """`count` samples were lost: the next packet begins beyond them."""
+        self.position += count
+        return []
+
+    def flush(self) -> list[Event]:
+        """Nothing waits here."""
+        return []
+
+
+class Sender:
+    """A socket to the daemon, which says what becomes of the connection. A context manager.
+
+    Args:
+        endpoint: of the daemon's satellite source.
+        keys: the satellite's own, and the daemon's public one, where that has keys.
+
+    Raises:
+        EarmarkError: the endpoint is none, or the keys cannot be read.
+    """
+
+    def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
+        self.dropped = 0  # samples that nobody took in time
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._socket = self._context.socket(zmq.PUSH)
+            self._socket.setsockopt(zmq.SNDHWM, QUEUE)
+            self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+            self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+            if keys is not None:
+                keys.give(self._socket)
+            self._monitor = self._socket.get_monitor_socket(sum(_TOLD))
+            self._socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(0)
+            raise EarmarkError(
+                f"cannot send to '{endpoint}': {error.strerror}",
+                "Use tcp://ADDRESS:PORT or ipc://PATH, where a daemon listens for a satellite",
+            ) from error
+        except EarmarkError:
+            self._context.destroy(0)
+            raise
+
+    def send(self, packet: Packet) -> None:
+        """Send, or drop what does not fit into the queue; never waits."""
+        try:
+            self._socket.send_multipart(encode(packet), zmq.NOBLOCK)
+        except zmq.Again:
+            self.dropped += len(packet.samples)
+            log.warning("audio.dropped", "the daemon takes no audio; it was dropped")
+
+    def watch(self) -> None:
+        """Tell what became of the connection since the last time."""
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())
+            say, kind, what = _TOLD[zmq.Event(event["event"])]
+            say(kind, what)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+        self._socket.close()
+        self._context.term()
+
+
+def relay(open_source: Callable[[], Source], sender: Sender, stopped: Callable[[], bool]) -> None:
+    """Send what a source hears until it ends, or until `stopped`.
+
+    Raises:
+        EarmarkError: the source could not be opened, or failed for good.
+    """
+    items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
+    reader = Reader(open_source, items, 0)
+    outbox = Outbox(secrets.token_hex(8))
+    feed: Feed | None = None
+    reader.start()
+    try:
+        while not stopped():
+            sender.watch()
+            try:
+                _, item = items.get(timeout=TICK)
+            except queue.Empty:
+                continue
+            match item:
+                case Opened(name, rate, channels):
+                    feed = Feed(outbox, rate)
+                    log.info("hearing", f"hearing {name}, {rate} Hz, {channels} channels")
+                case Heard(block) if feed is not None:
+                    feed.push(block)
+                case Broken(error):
+                    log.warning("source.lost", str(error))
+            if isinstance(item, Broken | Ended) and feed is not None:
+                feed.flush()
+            for packet in outbox.take():
+                sender.send(packet)
+            reader.release()
+            if isinstance(item, Ended):
+                if item.error is not None:
+                    raise item.error
+                return
+    finally:
+        reader.abandon()
+        reader.join(JOIN_SECONDS)

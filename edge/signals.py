@@ -1,0 +1,48 @@
+"""What SIGINT, SIGTERM and SIGHUP ask of a long-running command."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+
+class Stop:
+    """Whether the daemon was asked to end.
+
+    A plain attribute, because signal handlers set it: a `threading.Event` holds a lock that the
+    interrupted code may hold already.
+    """
+
+    asked = False
+
+    def ask(self) -> None:
+        """Ask for the end."""
+        self.asked = True
+
+
+def stop_on_signals() -> Stop:
+    """What SIGINT and SIGTERM ask for from now on; a second SIGINT interrupts at once."""
+    stop = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    return stop
+
+
+def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
+    """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
+    terminals = [number for number in range(3) if os.isatty(number)]
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if terminals and not any(map(os.isatty, terminals)):
+            stop.ask()
+        else:
+            reload()
+
+    signal.signal(signal.SIGHUP, handle)

@@ -1,0 +1,267 @@
+"""Risk: sound from another machine is lost or moved without a word, or comes from a stranger."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+import zmq
+from daemons import HANGING, next_event
+from hypothesis import given
+from hypothesis import strategies as st
+from running import running
+from voices import RATE, conversation
+
+from edge.client import Subscriber
+from edge.errors import EarmarkError
+from edge.events import Segment, SourceGap, SourceLost, SourceOpened, SourceRestored
+from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.packet import MAX_SAMPLES, Header, Packet, decode, encode
+from edge.requests import Keys
+from edge.satellite import Outbox, Sender, relay
+from edge.sources import Block, Source
+from edge.sources.satellite import SatelliteSource
+
+ONE, OTHER = "1" * 16, "2" * 16
+STEP = RATE // 10
+
+
+def packet(start: int, session: str = ONE, count: int = STEP) -> Packet:
+    """Samples that tell where they are from, and survive 16 bits."""
+    ramp = (np.arange(start, start + count) % 30_000).astype(np.float32) / np.float32(32768)
+    return Packet(Header(session=session, start=start), ramp)
+
+
+@contextmanager
+def link(keys: Path | None = None, client: Keys | None = None) -> Iterator[tuple[Source, Sender]]:
+    with (
+        SatelliteSource("tcp://127.0.0.1:*", keys) as source,
+        Sender(source.endpoint, client) as sender,
+    ):
+        yield source, sender
+
+
+def heard(source: Source, count: int) -> list[Block]:
+    blocks = source.blocks()
+    return [next(blocks) for _ in range(count)]
+
+
+@given(st.integers(0, 1 << 62), st.lists(st.integers(-32768, 32767), min_size=1, max_size=400))
+def test_a_packet_comes_as_it_was_sent(start: int, values: list[int]) -> None:
+    samples = np.array(values, dtype=np.float32) / np.float32(32768)
+    back = decode(encode(Packet(Header(session=ONE, start=start), samples)))
+    assert back.header == Header(session=ONE, start=start)
+    np.testing.assert_array_equal(back.samples, samples)
+
+
+@given(st.lists(st.binary(max_size=400), max_size=3))
+def test_garbage_is_no_packet(frames: list[bytes]) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(frames)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [b'{"v":2,"session":"1111111111111111","start":0}', b"\0\0"],
+        [b'{"v":1,"session":"../../etc/passwd!","start":0}', b"\0\0"],
+        [b'{"v":1,"session":"1111111111111111","start":-1}', b"\0\0"],
+        [b'{"v":1,"session":"1111111111111111","start":9223372036854775807}', b"\0\0"],
+        [b'{"v":1,"session":"1111111111111111","start":0}', b""],
+        [b'{"v":1,"session":"1111111111111111","start":0}', b"\0\0\0"],
+        [b'{"v":1,"session":"1111111111111111","start":0}', bytes(2 * MAX_SAMPLES + 2)],
+        [b'{"v":1,"session":"1111111111111111","start":0}' + b" " * 300, b"\0\0"],
+        [b"[" * 250, b"\0\0"],
+        [b"\xff\xfe", b"\0\0"],
+    ],
+)
+def test_almost_packets_are_refused(frames: list[bytes]) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        decode(frames)
+
+
+def test_sound_comes_bit_for_bit_and_what_is_missing_is_told() -> None:
+    with link() as (source, sender):
+        for start in (0, STEP, 5 * STEP):
+            sender.send(packet(start))
+        blocks = heard(source, 3)
+    assert [block.gap for block in blocks[1:]] == [0, 3 * STEP]
+    for block, start in zip(blocks, (0, STEP, 5 * STEP), strict=True):
+        np.testing.assert_array_equal(block.samples, packet(start).samples)
+
+
+def test_positions_beyond_32_bits() -> None:
+    start = (1 << 33) - STEP
+    with link() as (source, sender):
+        for at in (start, start + STEP):
+            sender.send(packet(at))
+        assert [block.gap for block in heard(source, 2)][1] == 0
+
+
+def test_what_comes_twice_or_from_another_is_dropped() -> None:
+    with link() as (source, sender):
+        for sent in (packet(0), packet(0), packet(0, OTHER), packet(STEP)):
+            sender.send(sent)
+        blocks = heard(source, 2)
+        np.testing.assert_array_equal(blocks[1].samples, packet(STEP).samples)
+        assert source.foreign == 2  # type: ignore[attr-defined]
+
+
+def test_a_stranger_who_talks_nonsense_is_harmless() -> None:
+    with (
+        link() as (source, sender),
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as stranger,
+    ):
+        stranger.linger = 0
+        stranger.connect(source.endpoint)  # type: ignore[attr-defined]
+        stranger.send(b"GET / HTTP/1.1")
+        stranger.send_multipart([b"{}", b"", b""])
+        stranger.send(bytes(1 << 20))  # too much: it is cut off
+        sender.send(packet(0))
+        (block,) = heard(source, 1)
+        np.testing.assert_array_equal(block.samples, packet(0).samples)
+
+
+def test_a_silent_satellite_is_lost_and_heard_again_where_it_is() -> None:
+    with link() as (source, sender):
+        sender.send(packet(0))
+        blocks = source.blocks()
+        next(blocks)
+        with pytest.raises(EarmarkError, match="nothing came from the satellite"):
+            next(blocks)
+        sender.send(packet(40 * STEP))
+        assert source.reopen()
+        assert next(source.blocks()).gap == 39 * STEP
+
+
+def test_a_new_satellite_follows_by_the_clock() -> None:
+    """Its own positions say nothing about how long nobody was heard."""
+    with link() as (source, sender):
+        sender.send(packet(0))
+        blocks = source.blocks()
+        next(blocks)
+        with pytest.raises(EarmarkError):
+            next(blocks)
+        sender.send(packet(0, OTHER))
+        assert source.reopen()
+        assert 0.7 * RATE < next(source.blocks()).gap < 10 * RATE
+
+
+def test_only_a_key_with_that_right_is_heard(tmp_path: Path) -> None:
+    daemon = tmp_path / "daemon"
+    ring = make_keyring(daemon)
+    listener, satellite, stranger = (
+        Keys(tmp_path / name, ring.public) for name in ("listener", "satellite", "stranger")
+    )
+    for keys, audio in ((listener, False), (satellite, True)):
+        ring = ring.allow(Client(keys.file.name, make_keyring(keys.file).public, False, audio))
+    make_keyring(stranger.file)
+    write_keyring(daemon, ring)
+    with SatelliteSource("tcp://127.0.0.1:*", daemon) as source:
+        refused: tuple[Keys | None, ...] = (listener, stranger, None)
+        for no_right in refused:
+            with Sender(source.endpoint, no_right) as sender:
+                sender.send(packet(0))
+                with pytest.raises(EarmarkError, match="nothing came"):
+                    next(source.blocks())
+        with Sender(source.endpoint, satellite) as sender:
+            sender.send(packet(0))
+            blocks = source.blocks()
+            next(blocks)
+            write_keyring(daemon, read_keyring(daemon).revoke("satellite"))
+            sender.send(packet(STEP))
+            with pytest.raises(EarmarkError, match="nothing came"):
+                next(blocks)
+
+
+def test_other_machines_need_keys() -> None:
+    with pytest.raises(EarmarkError, match="unencrypted"):
+        SatelliteSource("tcp://0.0.0.0:7711")
+
+
+def test_an_endpoint_in_use_is_told() -> None:
+    with (
+        SatelliteSource("tcp://127.0.0.1:*") as source,
+        pytest.raises(EarmarkError, match="in use"),
+    ):
+        SatelliteSource(source.endpoint)
+
+
+class Lossy(Source):
+    """48 kHz, with a hole of a second."""
+
+    name, rate, channels = "lossy", 48_000, 1
+
+    def blocks(self) -> Iterator[Block]:
+        yield Block(np.zeros(4800, dtype=np.float32))
+        yield Block(np.ones(4800, dtype=np.float32), gap=24_000, lost=24_000)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_the_satellite_lost_is_in_the_positions() -> None:
+    with SatelliteSource("tcp://127.0.0.1:*") as source:
+        with Sender(source.endpoint) as sender:
+            relay(Lossy, sender, lambda: False)
+        blocks: list[Block] = []
+        with pytest.raises(EarmarkError, match="nothing came"):
+            for block in source.blocks():
+                blocks.append(block)
+    total = sum(len(block.samples) + block.gap for block in blocks) - blocks[0].gap
+    assert total == 1600 + RATE + 1600
+
+
+def test_a_daemon_that_is_away_makes_a_satellite_drop_not_grow() -> None:
+    outbox = Outbox(ONE)
+    with Sender("tcp://127.0.0.1:9") as sender:  # nobody is there
+        for _ in range(70):
+            outbox.push(np.zeros(STEP, dtype=np.float32))
+        for each in outbox.take():
+            sender.send(each)
+        assert sender.dropped == 20 * STEP
+
+
+def test_a_satellite_heard_by_a_daemon_dies_and_comes_back(tmp_path: Path) -> None:
+    """Both are real processes; what the daemon says is what it says of the file."""
+    path, endpoint = tmp_path / "c.flac", f"ipc://{tmp_path / 'sound'}"
+    soundfile.write(path, conversation()[: 7 * RATE], RATE, subtype="PCM_16")
+    words = [sys.executable, "-m", "edge.cli", "satellite", endpoint, "--wav", str(path)]
+    source = {"satellite": endpoint}
+    with running(tmp_path, source=source, wait_for_subscriber=True) as daemon:
+        daemon.line("publishing")
+        with Subscriber(f"ipc://{tmp_path / 'events'}") as events:
+            assert events.join(HANGING)
+
+            def until(kind: type) -> object:
+                while not isinstance(event := next_event(events).event, kind):
+                    pass
+                return event
+
+            until(SourceOpened)
+            until(SourceLost)
+            first = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+            until(SourceRestored)
+            until(SourceGap)
+            segment = until(Segment)
+            assert isinstance(segment, Segment)
+            first.send_signal(signal.SIGKILL)
+            first.wait()
+            until(SourceLost)
+            subprocess.run(words, check=True, timeout=HANGING)
+            until(SourceRestored)
+            gap = until(SourceGap)
+            assert isinstance(gap, SourceGap)
+            assert gap.end - gap.start > RATE // 2
+            again = until(Segment)
+            assert isinstance(again, Segment)
+            assert again.start > gap.start
