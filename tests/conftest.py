@@ -48,12 +48,12 @@ def note(benchmark: BenchmarkFixture, table: list[str]) -> Note:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where daemons keep their journals while tests run: not in the home of who runs them."""
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Journals and speakers of tests are not in the home of who runs them, nor theirs in tests."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("state")
-        patch.setenv("XDG_STATE_HOME", str(folder))
-        yield folder
+        for name in ("XDG_STATE_HOME", "XDG_DATA_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(autouse=True)
