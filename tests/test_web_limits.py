@@ -1,0 +1,73 @@
+"""Risk: a greedy browser takes the page from everybody else, or makes the server grow."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from web_server import HANGING, Web, web
+
+from edge.events import SpeechStarted
+from edge.publisher import Publisher
+from edge.web.server import CONNECTIONS, WATCHING
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Publisher, Web]]:
+    endpoint = f"ipc://{tmp_path / 'events'}"
+    with Publisher(endpoint, tmp_path / "journal") as publisher, web(endpoint) as server:
+        publisher.publish("mic", SpeechStarted(0), 0)
+        yield publisher, server
+
+
+def test_more_watchers_than_there_are_places_for_are_told(served: tuple[Publisher, Web]) -> None:
+    _, server = served
+    with ExitStack() as open_pages:
+        for _ in range(WATCHING):
+            messages = open_pages.enter_context(server.watch())
+            assert next(messages).kind == "state"
+        response, text = server.ask("GET", "/events")
+        assert response.status == 503
+        assert "close one" in text
+        assert server.ask("GET", "/")[0].status == 200
+    for _ in range(50):  # a place is free as soon as a page is closed, which is not at once
+        with ExitStack() as retry:
+            try:
+                assert next(retry.enter_context(server.watch())).kind == "state"
+                return
+            except AssertionError:
+                continue
+    pytest.fail("no place was freed")
+
+
+def test_connections_beyond_the_limit_are_closed_and_the_others_go_on(
+    served: tuple[Publisher, Web],
+) -> None:
+    publisher, server = served
+    with server.watch() as messages, ExitStack() as lines:
+        assert next(messages).kind == "state"
+        opened = [
+            lines.enter_context(socket.create_connection(("127.0.0.1", server.port), HANGING))
+            for _ in range(CONNECTIONS + 10)
+        ]
+        refused = 0
+        for line in opened[-10:]:
+            line.settimeout(HANGING)
+            refused += line.recv(1) == b""
+        assert refused == 10
+        publisher.publish("mic", SpeechStarted(16_000), 16_000)
+        assert next(messages).envelopes[-1].sample == 16_000
+
+
+def test_a_body_or_header_that_is_too_long_is_refused(served: tuple[Publisher, Web]) -> None:
+    _, server = served
+    origin = server.url.rstrip("/")
+    response, _ = server.ask("POST", "/command", "x" * 10_000, Origin=origin)
+    assert response.status in (400, 413)
+    with socket.create_connection(("127.0.0.1", server.port), HANGING) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
+        assert line.recv(1 << 16)[:12] in (b"", b"HTTP/1.1 400", b"HTTP/1.1 431")
+    assert server.ask("GET", "/")[0].status == 200
