@@ -9,9 +9,10 @@ from tiny_corpus import build_corpus
 
 from edge.config_file import merged, parse_config
 from train import ablation
-from train.ablation import BASE, CHOICES, SECONDS, run_choice
+from train.ablation import BASE, CHOICES, NO_ATTENTION, SECONDS, run_choice
 from train.config import TrainConfig
 from train.encoder import Encoder
+from train.encoder_file import load_encoder
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -22,10 +23,16 @@ def test_each_choice_builds_and_differs(choice: str) -> None:
     assert (config == base) == (not CHOICES[choice])
 
 
-def test_a_choice_is_trained_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("choice", ["no relational loss", NO_ATTENTION])
+def test_a_choice_is_trained_and_judged(
+    choice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = {"encoder": {"channels": 16, "embedding": 8}, "optimiser": {"batch": 4, "warmup": 2}}
     rooms = {"augment": {"rooms": {"count": 2}}}
     monkeypatch.setattr(ablation, "BASE", merged(merged(BASE, small), rooms))
-    row = run_choice("no relational loss", 3, build_corpus(tmp_path / "corpus"), tmp_path / "out")
+    row = run_choice(choice, 3, build_corpus(tmp_path / "corpus"), tmp_path / "out")
     assert len(row.eer) == len(SECONDS)
     assert all(0 <= eer <= 100 for eer in row.eer)
+    (trained,) = (tmp_path / "out").glob("*/encoder.pt")
+    weighs = load_encoder(trained).attend_out.weight.any()
+    assert weighs == (choice != NO_ATTENTION)

@@ -37,8 +37,10 @@ BASE: dict[str, Any] = {
     "loss": {"relational": 3.0, "classification": 0.04},
     "optimiser": {"warmup": 60, "ema_decay": 0.98},
 }
+NO_ATTENTION = "all frames weigh the same"
 CHOICES: dict[str, dict[str, Any]] = {
     "the recipe, tiny": {},
+    NO_ATTENTION: {},  # no setting of the recipe
     "no convolutions over mels": {"encoder": {"spectral": 0}},
     "the same, a frame each 10 ms": {"encoder": {"spectral": 0, "stride": 1}},
     "CAM++ as the only teacher": {"data": {"teachers": ["campplus"]}},
@@ -65,8 +67,18 @@ def run_choice(choice: str, steps: int, corpus_folder: Path, output: Path) -> Ro
     config = parse_config(TrainConfig, values, choice)
     corpus = Corpus.open(corpus_folder, output.parent / "cache", config)
     name = choice.replace(" ", "-").replace(",", "").replace("+", "p")
-    encoder = Trainer(config, corpus, output / name, workers=1).train()
+    trainer = Trainer(config, corpus, output / name, workers=1)
+    if choice == NO_ATTENTION:
+        fix_weights(trainer.encoder)
+    encoder = trainer.train()
     return Row(choice, sum(p.numel() for p in encoder.parameters()), judge(encoder, corpus))
+
+
+def fix_weights(encoder: Encoder) -> None:
+    """Let every frame weigh one half, for good."""
+    for parameter in encoder.attend_out.parameters():
+        parameter.requires_grad = False
+        parameter.data.zero_()
 
 
 def judge(encoder: Encoder, corpus: Corpus) -> tuple[float, ...]:
