@@ -19,7 +19,17 @@ from edge.errors import EarmarkError
 from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import Both, second_voices
 from edge.scoring import OperatingPoint
-from edge.speakers import UNKNOWN, Score, SpeakerBook, Standing, Voice, rank, ranking, standing
+from edge.speakers import (
+    UNKNOWN,
+    Score,
+    SpeakerBook,
+    Standing,
+    Voice,
+    numbered,
+    rank,
+    ranking,
+    standing,
+)
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
 
@@ -91,6 +101,11 @@ class Horizon:
         self._stretches: list[Stretch] = []
         self._unsorted = 0  # stretches since the last clustering
         self.voices: list[Voice] = list(book.voices)
+
+    @property
+    def next_name(self) -> str:
+        """What the next new voice will be called."""
+        return numbered(self._book.next_number)
 
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a stretch within the horizon, by its id; None if it is not."""

@@ -20,8 +20,9 @@ class Keeper:
     """Writes the voices without a name, and the counts, of one stream to its file.
 
     A killed daemon leaves the last writing behind. So it is written before a new voice's number is
-    published, and says that more segments have begun than have: `AHEAD` of them can be published
-    until it has to be written again. A daemon that ends as it should writes the true count.
+    published, and says that one more voice was given a number, because the next may be shown before
+    it is given, and that more segments have begun than have: `AHEAD` of them can be published until
+    it has to be written again. A daemon that ends as it should writes the true count.
     """
 
     def __init__(self, path: Path, pipeline: Pipeline) -> None:
@@ -39,7 +40,9 @@ class Keeper:
         """Write it all; `last` when nothing will follow. A full disk does not end the daemon."""
         state = self._pipeline.state()
         if not last:
-            state = msgspec.structs.replace(state, segments=state.segments + AHEAD)
+            state = msgspec.structs.replace(
+                state, named=state.named + 1, segments=state.segments + AHEAD
+            )
         try:
             write_state(self._path, state)
             self._reserved = state.segments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,11 @@ class Standing:
     llr: float | None = None
     runner_up: str | None = None
     margin: float | None = None
+
+
+def numbered(number: int) -> str:
+    """The name of a voice that has none."""
+    return f"speaker{number}"
 
 
 def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
@@ -110,12 +116,17 @@ class SpeakerBook:
         """Names in the order in which the voices were settled."""
         return [voice.name for voice in self.voices]
 
+    @property
+    def next_number(self) -> int:
+        """Of the next voice without a name; none is given twice."""
+        numbers = itertools.count(self.named + 1)
+        taken = self.names  # somebody may be enrolled as a number
+        return next(number for number in numbers if numbered(number) not in taken)
+
     def new_name(self) -> str:
-        """The next number for a voice without a name; none is given twice."""
-        self.named += 1
-        while (name := f"speaker{self.named}") in self.names:  # somebody may be enrolled as that
-            self.named += 1
-        return name
+        """The name of a new voice, by the next number."""
+        self.named = self.next_number
+        return numbered(self.named)
 
     def learn(self, name: str, statistics: Sums) -> None:
         """Add speech to a voice, old or new. An enrolled one grows here, not in the store."""

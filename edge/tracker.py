@@ -149,7 +149,8 @@ class Tracker:
                 self._append(earlier)
             return events + self._show()
         events = self._show()
-        unknown = self._shown is not None and self._shown.speaker == UNKNOWN
+        known = {voice.name for voice in self.voices}
+        unknown = self._shown is not None and self._shown.speaker not in known
         most = self.config.max_unknown if unknown else self.config.max_segment
         return events + self._close() if len(self._records) >= most else events
 
@@ -240,13 +241,17 @@ class Tracker:
         return [self._shown, *verdict]
 
     def _likeliest(self, ranked: list[Score]) -> str:
-        """Who is shown while a segment is open: a name only with the odds for it."""
+        """Who is shown while a segment is open: a name only with the odds for it.
+
+        What is like nobody known is shown as the voice that it will be, if it turns out to be one.
+        """
         enrolled = {voice.name for voice in self.voices if voice.enrolled}
         for score in ranked:
             named = score.speaker in enrolled
             if score.llr >= (self.config.horizon.known_llr if named else self.config.guess_llr):
                 return score.speaker
-        return UNKNOWN
+        speech = float(self._model.seconds(self._totals[-1]))
+        return self._horizon.next_name if speech >= self.config.horizon.seed_speech else UNKNOWN
 
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""

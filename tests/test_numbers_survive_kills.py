@@ -42,6 +42,8 @@ class Witness:
             left = read_state(self.path, model())
             assert left is not None
             assert event.id < left.segments
+            if event.speaker != "unknown":  # a number may be shown before it is given
+                assert int(event.speaker.removeprefix("speaker")) <= left.named
 
 
 def heard(stream: Pipeline, path: Path) -> tuple[list[Event], State]:

@@ -74,6 +74,21 @@ def test_the_same_audio_gives_the_same_events_in_any_blocks_and_twice() -> None:
         assert events_of(blocks, pipeline([])) == heard()
 
 
+def test_a_new_voice_is_shown_by_the_number_that_it_gets() -> None:
+    created = 0
+    ahead = 0
+    for event in heard():
+        if isinstance(event, SpeakerCreated):
+            created += 1
+            assert event.speaker == f"speaker{created}"
+        elif isinstance(event, Segment) and event.speaker != "unknown":
+            number = int(event.speaker.removeprefix("speaker"))
+            assert number <= created + (event.state == "provisional")
+            ahead += number > created
+    assert created == 4
+    assert ahead >= 4
+
+
 def test_a_stream_may_begin_in_mid_word() -> None:
     first = next(turn for turn in read_rttm(TRUTH) if turn.end - turn.start > 3.0)
     begin = round((first.start + 1.234) * RATE)
