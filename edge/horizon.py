@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, Overlap, Segment, SpeakerCreated, SpeakerMerged, renamed
-from edge.overlap import Both, second_voices
+from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
+from edge.overlap import second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import (
     UNKNOWN,
@@ -32,6 +32,7 @@ from edge.speakers import (
 )
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
+from edge.stretch import Stretch
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 
@@ -56,36 +57,6 @@ class HorizonConfig:
                     f"horizon.{name} is {getattr(self, name)}, expected 1 or more",
                     "Correct the value",
                 )
-
-
-@dataclass
-class Stretch:
-    """A closed segment within the horizon. Positions in samples."""
-
-    id: int
-    rev: int
-    start: int
-    end: int
-    statistics: Sums
-    speaker: str = UNKNOWN
-    standing: Standing = field(default_factory=Standing)
-    both: Sequence[Both] = ()  # where two speak at once
-    overlaps: tuple[Overlap, ...] = ()  # and whose the second voice is
-
-    def event(self, final: bool) -> Segment:
-        """The stretch as it is now, for subscribers."""
-        return Segment(
-            id=self.id,
-            rev=self.rev,
-            state="final" if final else "provisional",
-            speaker=self.speaker,
-            start=self.start,
-            end=self.end,
-            llr=self.standing.llr,
-            runner_up=self.standing.runner_up,
-            margin=self.standing.margin,
-            overlaps=self.overlaps,
-        )
 
 
 class Horizon:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
-from edge.horizon import Horizon, HorizonConfig, Stretch
+from edge.horizon import Horizon, HorizonConfig
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
 from edge.state import State
 from edge.statistics import Profile, Sums
+from edge.stretch import Stretch
 
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 

@@ -16,13 +16,14 @@ from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerMerged
 from edge.gate import GateConfig
-from edge.horizon import Horizon, HorizonConfig, Stretch
+from edge.horizon import Horizon, HorizonConfig
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Record, all_records
 from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook
 from edge.statistics import Sums
+from edge.stretch import Stretch
 from edge.tracker import Tracker, TrackerConfig, _lengths
 
 STEP = 1600  # samples of a record
