@@ -27,6 +27,7 @@ from export.graphs import export_graphs
 from export.hearing import AT_ONCE
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
+from export.refusals import evaluate_refusals
 from export.reliability import evaluate_reliability, plot_reliability
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
 from export.tables import (
@@ -36,6 +37,7 @@ from export.tables import (
     cost_table,
     detection_table,
     diarization_table,
+    refusals_table,
     verification_table,
 )
 from train.encoder import Encoder
@@ -105,6 +107,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     reliability = evaluate_reliability(args.corpus, int8)
     console.print(calibration_table(reliability.calibrated))
     console.print(answers_table(reliability.awaited))
+    refusals = evaluate_refusals(args.corpus, int8)
+    console.print(refusals_table(refusals))
     if args.plot:
         plot_reliability(reliability, args.plot)
         console.print(f"the llrs against the truth: {args.plot}")
@@ -115,6 +119,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "detection": detection,
         "calibration": reliability.calibrated,
         "answers": reliability.awaited,
+        "refusals": refusals,
     }
     return {
         "commit": git_commit(),

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from export.detection import DetectionRow
 from export.diarization import COLLAR, Diarization, Rates
+from export.refusals import Refusals
 from export.reliability import FALSE_ACCEPTS, LONGEST, Awaited, Calibrated
 from export.rivals import Cost
 
@@ -95,6 +96,18 @@ def detection_table(rows: Sequence[DetectionRow]) -> Table:
     for row in rows:
         figures = [f"{value:.3f}" for value in (row.auc, row.precision, row.share)]
         table.add_row(row.what, row.detector, *figures)
+    return table
+
+
+def refusals_table(rows: Sequence[Refusals]) -> Table:
+    """A way to spoil recordings a row."""
+    table = Table("recording", title="What enrolment refuses")
+    for heading in ("recordings", "refused %"):
+        table.add_column(heading, justify="right")
+    table.add_column("for, commonest first")
+    for row in rows:
+        reasons = ", ".join(row.reasons[:3])
+        table.add_row(row.spoilt, str(row.recordings), f"{row.refused:.1f}", reasons)
     return table
 
 
