@@ -74,6 +74,22 @@ def test_numbers_go_on_without_a_hole_or_a_repeat(
         assert len({journal_of(session) for session in sessions}) <= 1
 
 
+def test_who_has_everything_costs_no_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every subscriber asks twice a second while it is quiet."""
+    journal = Journal(tmp_path)
+    try:
+        for n in range(20):
+            journal.append(line(n))
+        monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("a file was read"))
+        assert journal.read(20, *EVERYTHING) == (20, [])
+        monkeypatch.undo()
+        assert journal.read(19, *EVERYTHING) == (19, [line(19)])
+    finally:
+        journal.close()
+
+
 def test_it_is_bounded_and_says_where_it_begins(tmp_path: Path) -> None:
     limit = SEGMENTS * 1_000
     with opened(tmp_path, limit) as journal:
