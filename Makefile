@@ -74,7 +74,7 @@ soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
 	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \
-	  --plot runs/eval/reliability.png
+	  --meetings 3 --hours 3 --plot runs/eval/reliability.png --json runs/eval/eval.json
 
 # Without what they require: torch is here, and theirs would bring CUDA.
 runs/rivals/.installed: .venv/.test
