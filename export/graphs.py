@@ -11,16 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import (
-    CausalDepthwiseNorm,
-    Encoder,
-    FrameOutputs,
-    HeadGraph,
-    PointwiseNorm,
-    SpectralNorm,
-    sum_statistics,
-    with_past,
-)
+from train.encoder import Encoder, FrameOutputs, HeadGraph, sum_statistics, with_past
+from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
 
 OPSET = 17
 CHUNK = 20  # fbank frames that the runtime feeds at once: 200 ms

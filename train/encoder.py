@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ACTIVITIES = 2  # speech, overlapping speech
+from train.layers import ACTIVITIES, Activity, CausalBlock, PointwiseNorm, Spectral, rectified
 
 
 @dataclass(frozen=True)
@@ -45,127 +45,6 @@ class EncoderConfig:
     activity_dilation: int = 2
     head_hidden: int = 256
     embedding: int = 192
-
-
-def rectified(x: Tensor) -> Tensor:
-    """ReLU in place: nothing needs its argument again, and a training step is a sixth shorter."""
-    return functional.relu(x, inplace=True)
-
-
-class PointwiseNorm(nn.Module):
-    """A linear map of the channels of every frame, batch-normalised."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(inputs, outputs, bias=False)
-        self.norm = nn.BatchNorm1d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, time, inputs) to (batch, time, outputs)."""
-        y: Tensor = self.linear(x)
-        return self.norm(y.flatten(0, 1)).unflatten(0, y.shape[:2])  # type: ignore[no-any-return]
-
-
-class CausalDepthwiseNorm(nn.Module):
-    """A convolution over past frames, one filter a channel, batch-normalised."""
-
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
-        super().__init__()
-        self.history = (kernel - 1) * dilation
-        # Two-dimensional, because its channels-last layout is that of (batch, time, channels).
-        self.conv = nn.Conv2d(
-            channels, channels, (1, kernel), dilation=(1, dilation), groups=channels, bias=False
-        )
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (batch, time, channels); the state is the last `history` frames of input."""
-        x = torch.cat([state, x], dim=1)
-        y = self.norm(self.conv(x.transpose(1, 2).unsqueeze(2)))
-        return y.squeeze(2).transpose(1, 2), x[:, -self.history :]
-
-
-class SpectralNorm(nn.Module):
-    """A convolution over three frames, the past two and its own, and three mels; normalised."""
-
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
-        """`stride`: in time and in mels."""
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=(0, 1), bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inputs, time, mels); the result is two frames shorter, then strided."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
-
-
-class Spectral(nn.Module):
-    """What moves along the mels, such as formants and harmonics, is met by the same filters.
-
-    The rest of the trunk has a weight of its own for every mel. These few convolutions over mels
-    and time run before it, as in CAM++ (Wang et al., 2023), at the full rate of the fbank.
-    """
-
-    HISTORY = 11  # fbank frames before the first of those that an output is of
-
-    def __init__(self, mels: int, channels: int, outputs: int) -> None:
-        super().__init__()
-        self.enter = SpectralNorm(1, channels, (1, 2))
-        self.inner = SpectralNorm(channels, channels, (1, 1))
-        self.outer = SpectralNorm(channels, channels, (1, 1))
-        self.halve = SpectralNorm(channels, 2 * channels, (2, 2))
-        self.leave = SpectralNorm(2 * channels, 2 * channels, (1, 2))
-        self.project = PointwiseNorm(2 * channels * (mels // 8), outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, HISTORY + time, mels) to (batch, time / 2, outputs)."""
-        x = rectified(self.enter(x.unsqueeze(1)))
-        y = self.outer(rectified(self.inner(x)))
-        x = rectified(self.halve(rectified(x[:, :, 4:] + y)))
-        x = rectified(self.leave(x))
-        projected: Tensor = self.project(x.transpose(1, 2).flatten(2))
-        return projected
-
-
-class CausalBlock(nn.Module):
-    """Pointwise, causal depthwise, pointwise, around a residual connection."""
-
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
-        super().__init__()
-        self.expand = PointwiseNorm(channels, channels)
-        self.depthwise = CausalDepthwiseNorm(channels, kernel, dilation)
-        self.project = PointwiseNorm(channels, channels)
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance by frames `x` (batch, time, channels) from `state` (batch, history, channels)."""
-        y = rectified(self.expand(x))
-        y, state = self.depthwise(y, state)
-        y = self.project(rectified(y))
-        return rectified(x + y), state
-
-
-class Activity(nn.Module):
-    """Is anybody speaking, and is more than one? A second reading of the trunk.
-
-    What tells voices apart is not all of what tells speech from noise: the trunk's middle, where
-    less of that has been discarded, is read too.
-    """
-
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
-        super().__init__()
-        self.inner = nn.Linear(2 * channels, channels)
-        self.depthwise = CausalDepthwiseNorm(channels, kernel, dilation)
-        self.outer = nn.Linear(channels, ACTIVITIES)
-
-    def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, time, 2) from two depths of the trunk, each (batch, time, channels).
-
-        The state is the last frames of input of the convolution (batch, history, channels).
-        """
-        y = rectified(self.inner(torch.cat([middle, last], dim=-1)))
-        y, state = self.depthwise(y, state)
-        return self.outer(rectified(y)), state
 
 
 class FrameOutputs(NamedTuple):
