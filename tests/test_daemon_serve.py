@@ -92,11 +92,14 @@ def test_a_daemon_that_hears_nothing_can_be_stopped(endpoint: str, number: int) 
     ]
 
 
-def test_both_signals_at_once_still_end_cleanly(endpoint: str) -> None:
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)]
+)
+def test_both_signals_at_once_still_end_cleanly(endpoint: str, numbers: tuple[int, int]) -> None:
     with tiny_daemon(endpoint, "--then", "silence") as process, Subscriber(endpoint) as events:
         next_event(events)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
+        for number in numbers:
+            process.send_signal(number)
         until_end(events)
         assert process.wait(HANGING) == 0
 
