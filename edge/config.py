@@ -14,6 +14,8 @@ from edge.errors import EarmarkError
 from edge.log import Level, Style
 from edge.pipeline import PipelineConfig
 
+SOURCE_KINDS = ("mic", "file", "satellite")  # keys of a source, of which one at most is given
+
 
 @dataclass(frozen=True)
 class SourceConfig:
@@ -28,7 +30,7 @@ class SourceConfig:
     format: Literal["s16le", "f32le"] = "s16le"  # of raw PCM
 
     def __post_init__(self) -> None:
-        given = {"mic": self.mic, "file": self.file, "satellite": self.satellite}
+        given = {kind: getattr(self, kind) for kind in SOURCE_KINDS}
         kinds = [
             f"source.{kind} is '{value}'" for kind, value in given.items() if value is not None
         ]

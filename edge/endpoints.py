@@ -41,7 +41,7 @@ def bindable(endpoint: str, encrypted: bool) -> str:
     host = match[1] or match[2]
     if host == "localhost":
         return f"tcp://127.0.0.1:{match[3]}"
-    if not (encrypted or _is_loopback(host)):
+    if not (encrypted or is_loopback(host)):
         raise EarmarkError(
             f"refused to bind '{endpoint}': other machines could reach it, unencrypted",
             "Give keys with --curve (see 'earmark keys --help'), or use a loopback address "
@@ -95,7 +95,7 @@ def loopback_address(text: str) -> tuple[str, int]:
     host = "127.0.0.1" if host == "localhost" else host
     if not (port.isdecimal() and port.isascii() and int(port) <= MAX_PORT and host):
         raise EarmarkError(f"'{text}' is no address, expected ADDRESS:PORT", "Use 127.0.0.1:9107")
-    if ":" in host or not _is_loopback(host):
+    if ":" in host or not is_loopback(host):
         raise EarmarkError(
             f"refused to serve on '{text}', unencrypted: expected an address in 127.0.0.0/8",
             "Use 127.0.0.1, and bring it to other machines by a tunnel or a proxy with TLS",
@@ -103,7 +103,8 @@ def loopback_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what is bound to an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # the name of an interface, or "*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def evaluate_refusals(corpus: Path, model: Model) -> list[Refusals]:
     rows = []
     for way, spoil in track(WAYS.items(), description="enrolment", transient=True):
         random = np.random.default_rng(1)
-        reasons: dict[str, int] = {}
+        reasons: Counter[str] = Counter()
         refused = 0
         for audio, speaker in zip(audios, speakers, strict=True):
             other = audios[random.choice(np.flatnonzero(speakers != speaker))]
@@ -90,9 +91,7 @@ def evaluate_refusals(corpus: Path, model: Model) -> list[Refusals]:
             (recording,) = assess(model, speaker, [(way, quality)], [])
             found = [finding.what for finding in recording.findings if finding.refused]
             refused += bool(found)
-            for what in found:
-                reason = what.partition(" is ")[0]
-                reasons[reason] = reasons.get(reason, 0) + 1
-        commonest = sorted(reasons, key=lambda reason: -reasons[reason])
+            reasons.update(what.partition(" is ")[0] for what in found)
+        commonest = [reason for reason, _ in reasons.most_common()]
         rows.append(Refusals(way, len(audios), 100 * refused / len(audios), commonest))
     return rows

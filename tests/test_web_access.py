@@ -95,13 +95,7 @@ def test_without_the_token_nothing_is_told(closed: Web, secret: Path) -> None:
 
 
 def test_the_cookie_stays_with_this_page_and_is_not_the_token(closed: Web, secret: Path) -> None:
-    response, _ = closed.ask(
-        "POST",
-        "/",
-        f"token={token(secret)}",
-        Origin=closed.url.rstrip("/"),
-        Content_Type="application/x-www-form-urlencoded",
-    )
+    response = closed.log_in(token(secret))
     cookie = response.getheader("Set-Cookie") or ""
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie

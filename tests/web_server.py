@@ -59,8 +59,8 @@ class Web(NamedTuple):
         response, text = self.ask("POST", "/command", body, Origin=origin, Cookie=cookie)
         return response.status, json.loads(text) if text.startswith("{") else text
 
-    def enter(self, token: str) -> str:
-        """The cookie that the token gives, empty if it is the wrong one."""
+    def log_in(self, token: str) -> http.client.HTTPResponse:
+        """The answer to who sends a token."""
         response, _ = self.ask(
             "POST",
             "/",
@@ -68,6 +68,11 @@ class Web(NamedTuple):
             Origin=self.url.rstrip("/"),
             Content_Type="application/x-www-form-urlencoded",
         )
+        return response
+
+    def enter(self, token: str) -> str:
+        """The cookie that the token gives, empty if it is the wrong one."""
+        response = self.log_in(token)
         assert response.status == 303
         return (response.getheader("Set-Cookie") or "").partition(";")[0]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import log
-from edge.config import Config, SourceConfig, load
+from edge.config import SOURCE_KINDS, Config, SourceConfig, load
 from edge.control import Controller
 from edge.daemon import Stream, serve
 from edge.encoder import Model
@@ -256,7 +256,7 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
 
 def _instead(source: SourceConfig, **given: str) -> SourceConfig:
     """A source of another kind, with the other settings of this one."""
-    kinds: dict[str, Any] = dict.fromkeys(("mic", "file", "satellite"))
+    kinds: dict[str, Any] = dict.fromkeys(SOURCE_KINDS)
     return dataclasses.replace(source, **(kinds | given))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.commands.keys import add_keys, client_keys
-from edge.endpoints import DEFAULT_ENDPOINT, MAX_PORT
+from edge.endpoints import DEFAULT_ENDPOINT, MAX_PORT, is_loopback
 from edge.errors import EarmarkError
 
 BACKLOG = 64
@@ -74,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
         EarmarkError: an endpoint or address that is none or in use, or open to others without
             token and certificate; or a file that cannot be read.
     """
-    from edge.web.access import is_loopback
     from edge.web.token import read_token
 
     address = parse_address(args.bind)

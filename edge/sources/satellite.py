@@ -45,8 +45,9 @@ class SatelliteSource(Source):
     rate, channels = SAMPLE_RATE, 1
 
     def __init__(self, endpoint: str, keys: Path | None = None) -> None:
-        encrypted = keys is not None and not endpoint.startswith("ipc://")
-        endpoint = bindable(endpoint, encrypted)
+        if endpoint.startswith("ipc://"):
+            keys = None
+        endpoint = bindable(endpoint, encrypted=keys is not None)
         self.foreign = 0  # messages that were no packet of the satellite being heard
         self._closed = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -57,7 +58,7 @@ class SatelliteSource(Source):
         self._clock = SampleClock(SAMPLE_RATE)
         self._waiting: Packet | None = None  # what ended the wait for it
         try:
-            if keys is not None and encrypted:
+            if keys is not None:
                 from edge.curve import Guard  # noqa: PLC0415 (asyncio is loaded with it)
 
                 self._guard = Guard(self._context, keys)

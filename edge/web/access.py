@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
+
+from edge.endpoints import is_loopback
 
 LOGIN = "/"  # a link from elsewhere may lead here
 
@@ -66,20 +67,12 @@ class Access:
         return hmac.compare_digest(value.encode(), self.pass_for(self._token).encode())
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what is bound to an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_own(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         return False
-    return name is not None and is_loopback(name)
+    return name is not None and (name == "localhost" or is_loopback(name))
 
 
 def _seal(token: str) -> bytes:
