@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tiny_corpus import batches_of, conversation, open_corpus
 
+from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
-from train.augment import _through_opus
+from train.augment import AugmentConfig, _through_opus
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.memory import Place, TeacherMemory
@@ -169,6 +170,64 @@ def test_remembered_targets_are_those_of_the_changed_voice(
     for _ in range(2):  # asked, and then remembered
         torch.testing.assert_close(kept[0].targets, fresh[0].targets, rtol=0, atol=5e-3)
         assert torch.equal(kept[0].fbank, fresh[0].fbank)
+
+
+class Listening(OnlineTarget):
+    """Online targets that note what their teachers heard."""
+
+    heard: list[Audio]
+
+    def __call__(self, audio: Audio, place: Place | None = None) -> Audio:
+        assert place is None, "no crop is heard twice"
+        self.heard.append(audio)
+        return super().__call__(audio, place)
+
+
+def test_teachers_of_crops_hear_the_very_crop(
+    opened: tuple[TrainConfig, Corpus], tmp_path: Path
+) -> None:
+    config, corpus = opened
+    teacher = OnnxTeacher(teacher_graph(tmp_path / "a.onnx", 9, 9))
+    count = len(corpus.waveforms)
+    known = [np.stack([teacher(corpus.waveforms[i]) for i in range(count)])]
+    targets = np.random.default_rng(0).standard_normal((count, 8)).astype(np.float32)
+    online = Listening([teacher], known, targets)
+    online.heard = []
+    changed = replace(
+        config,
+        data=replace(config.data, online_teachers_hear="crop", splice_probability=0.0),
+        augment=AugmentConfig(
+            ramp_steps=0,
+            voices=VoiceConfig(speed_probability=0.5, shift_probability=0.5),
+            rooms=config.augment.rooms,
+            room_probability=0.0,
+            noise_probability=0.0,
+            babble_probability=0.0,
+            telephone_probability=0.0,
+            clipping_probability=0.0,
+            equaliser_db=0.0,
+            mel_mask=0,
+            time_mask=0,
+        ),
+    )
+    batch = batches_of(changed, corpus, online)[0]
+    for audio, fbank, target in zip(list(online.heard), batch.fbank, batch.targets, strict=True):
+        shape = Fbank(FbankOptions()).push(audio)
+        student = fbank.numpy()
+        assert shape.shape == student.shape, "the teacher heard more, or less"
+        # The level is the encoder's own: what is left is the shape of the spectrum.
+        loud = shape > shape.max() - 8
+        assert np.corrcoef(shape[loud], student[loud])[0, 1] > 0.9
+        assert float(np.asarray(target) @ online(audio)) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("keeps_tempo", [True, False])
+@pytest.mark.parametrize("ratio", [0.793, 0.84, 1.0, 1.059, 1.2])
+@pytest.mark.parametrize("count", [400, 16000, 33041])
+def test_a_changed_voice_fills_the_crop(keeps_tempo: bool, ratio: float, count: int) -> None:
+    voice = Voice(ratio, keeps_tempo=keeps_tempo, family=None)
+    audio = conversation()[16000 : 16000 + voice.needs(count)]
+    assert count <= len(voice.change(audio)) <= count + 4
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:

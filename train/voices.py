@@ -34,14 +34,22 @@ class Voice:
     keeps_tempo: bool
     family: int | None  # number of the new speakers that it makes of the old; None: of no label
 
+    @property
+    def _rate(self) -> int:
+        """The rate at which the samples are read out; a coarse ratio has a short filter."""
+        return round(SAMPLE_RATE * self.ratio / 160) * 160
+
     def change(self, audio: Audio) -> Audio:
         """The samples in the changed voice; as long as before where the tempo is kept."""
         wave = torch.from_numpy(audio)
         if self.keeps_tempo:
-            wave = _stretched(wave, self.ratio)
-        orig = round(SAMPLE_RATE * self.ratio / 160) * 160  # a coarse ratio: a short filter
-        changed: Audio = functional.resample(wave, orig, SAMPLE_RATE).numpy()
+            wave = _stretched(wave, self._rate / SAMPLE_RATE)
+        changed: Audio = functional.resample(wave, self._rate, SAMPLE_RATE).numpy()
         return changed[: len(audio)] if self.keeps_tempo else changed
+
+    def needs(self, count: int) -> int:
+        """Of how many samples `change` makes at least `count`."""
+        return count if self.keeps_tempo else -(-count * self._rate // SAMPLE_RATE)
 
 
 def draw_voice(config: VoiceConfig, random: Generator, strength: float) -> Voice | None:
