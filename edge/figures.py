@@ -34,15 +34,16 @@ class Histogram:
 class Figures:
     """Written by the daemon's thread alone; any thread may read single values.
 
-    `samples` is the position, `lag` that of the latest block in seconds, `lost` counts samples by
-    kind (overflow, gap), `events` by family, `segments` those that are final, and `hops` the
-    seconds that blocks took.
+    `samples` is the position, `lag` that of the latest block in seconds, `refused` counts messages
+    of no known satellite, `lost` samples by kind (overflow, gap), `events` those of each family,
+    `segments` those that are final, and `hops` the seconds that blocks took.
     """
 
     hears: bool = False
     samples: int = 0
     lag: float = 0.0
     drift: float | None = None
+    refused: int = 0
     shedding: int = 0
     speakers: int = 0
     queued: int = 0

@@ -102,6 +102,7 @@ class _Figures(Collector):
         yield self._gauge("shedding_level", "What is left undone, 0 to 2", lambda f: f.shedding)
         yield self._gauge("speakers", "Voices known at present", lambda f: f.speakers)
         yield self._count("segments", "Final ones", lambda f: f.segments)
+        yield self._count("refused_messages", "Of no known satellite", lambda f: f.refused)
         lost = CounterMetricFamily(
             "earmark_stream_lost_samples", "Never heard", labels=["stream", "kind"]
         )

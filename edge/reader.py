@@ -24,11 +24,12 @@ class Opened(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A block; `drift` of the source as it is now."""
+    """A block; `drift` and `refused` of the source as they are now."""
 
     block: Block
     read_at: float  # edge.clock.now()
     drift: float | None
+    refused: int = 0
 
 
 class Broken(NamedTuple):
@@ -120,7 +121,7 @@ class Reader:
                     if is_lost:
                         self._put(Opened(source.name, source.rate, source.channels))
                         is_lost = False
-                    self._put(Heard(block, now(), source.drift))
+                    self._put(Heard(block, now(), source.drift, source.refused))
                 return
             except EarmarkError as failure:
                 if not is_lost:

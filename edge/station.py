@@ -128,7 +128,8 @@ class Station:
         lag = now() - (item.read_at if item.block.at is None else item.block.at)
         self._interval.hear(item.block.samples, lag)
         self._figures.hops.add(time.perf_counter() - began)
-        self._figures.lag, self._figures.drift = lag, item.drift
+        self._figures.lag = lag
+        self._figures.drift, self._figures.refused = item.drift, item.refused
         if item.block.at is not None:  # other sources wait with us
             self._shed(lag)
 

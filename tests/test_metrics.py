@@ -88,10 +88,12 @@ def test_one_who_connects_and_says_nothing_does_not_stay_for_ever(
 ) -> None:
     monkeypatch.setattr("edge.metrics._Handler.timeout", 0.2)
     address = f"127.0.0.1:{free_port()}"
-    with MetricsServer(address, {"mic": Figures(samples=1 << 40)}, lambda: NOTHING):
+    with MetricsServer(address, {"mic": Figures(samples=1 << 40, refused=3)}, lambda: NOTHING):
         host, port = address.split(":")
         with socket.create_connection((host, int(port))):
-            assert scraped(address)["earmark_stream_samples_total mic"] == 1 << 40
+            found = scraped(address)
+    assert found["earmark_stream_samples_total mic"] == 1 << 40
+    assert found["earmark_stream_refused_messages_total mic"] == 3
 
 
 def test_figures_of_an_interval_are_what_they_say() -> None:

@@ -25,7 +25,8 @@ SPREAD = 3.0  # of true llrs, which for normal scores have variance twice their 
 
 def true_llrs(mean: float, count: int) -> np.ndarray:
     """Evenly spaced quantiles, so that no luck of a draw blurs what must be found."""
-    return norm.ppf((np.arange(count) + 0.5) / count, loc=mean, scale=SPREAD)
+    shares = (np.arange(count) + 0.5) / count
+    return np.asarray(norm.ppf(shares, loc=mean, scale=SPREAD))
 
 
 @settings(max_examples=20, deadline=None)

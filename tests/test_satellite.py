@@ -112,7 +112,7 @@ def test_what_comes_twice_or_from_another_is_dropped() -> None:
             sender.send(sent)
         blocks = heard(source, 2)
         np.testing.assert_array_equal(blocks[1].samples, packet(STEP).samples)
-        assert source.foreign == 2  # type: ignore[attr-defined]
+        assert source.refused == 2
 
 
 def test_a_stranger_who_talks_nonsense_is_harmless() -> None:

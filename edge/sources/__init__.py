@@ -48,6 +48,11 @@ class Source(Protocol):
         """Of the input's clock, ppm; positive where it runs fast; None while unknown."""
         return None
 
+    @property
+    def refused(self) -> int:
+        """Messages dropped so far that were no audio of the one being heard."""
+        return 0
+
     def blocks(self) -> Iterator[Block]:
         """The audio until the source ends or is closed, in blocks of at most about 100 ms.
 

@@ -48,7 +48,7 @@ class SatelliteSource(Source):
         if endpoint.startswith("ipc://"):
             keys = None
         endpoint = bindable(endpoint, encrypted=keys is not None)
-        self.foreign = 0  # messages that were no packet of the satellite being heard
+        self._refused = 0
         self._closed = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard: Guard | None = None
@@ -73,6 +73,11 @@ class SatelliteSource(Source):
     def drift(self) -> float | None:
         """Of the satellite's clock, ppm; positive where it runs fast; None while unknown."""
         return self._clock.drift
+
+    @property
+    def refused(self) -> int:
+        """Messages so far that were no packet of the satellite being heard."""
+        return self._refused
 
     def blocks(self) -> Iterator[Block]:
         """What it hears; what it lost, or the way lost, is a `gap`.
@@ -151,7 +156,7 @@ class SatelliteSource(Source):
             return None
 
     def _refuse(self, why: str) -> None:
-        self.foreign += 1
+        self._refused += 1
         log.warning("audio.refused", f"{self.name}: {why}; dropped")
 
     def _listen(self, endpoint: str) -> zmq.Socket[bytes]:
