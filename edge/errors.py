@@ -1,5 +1,7 @@
 """The one exception that a user sees as a message instead of a traceback."""
 
+FAILED = 1  # exit status of a command that it ends
+
 
 class EarmarkError(Exception):
     """Something outside the program is wrong: an input, a device, a model, a configuration.

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from export.calibrate import fit_calibration, shared_channels
 from export.card import write_card
 from export.gate import measure
@@ -70,10 +70,10 @@ def main(argv: list[str] | None = None) -> int:
         )
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     for reason in failures:
         print(f"earmark-export: refused: {reason}", file=sys.stderr)
-    return 1 if failures else 0
+    return FAILED if failures else 0
 
 
 def export(

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from export.conditions import in_babble
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         figures = evaluate(args)
     except EarmarkError as error:
         print(f"eval: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         return 130
     if args.json:

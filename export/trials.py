@@ -23,7 +23,7 @@ from edge.audio import stream_audio
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from edge.gate import GateConfig
 from edge.sources.file import FileSource
 from edge.statistics import Sums
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _measure(parser.parse_args(argv))
     except EarmarkError as error:
         print(f"earmark-trials: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         return 130
     return 0

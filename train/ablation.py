@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.config_file import merged, parse_config
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
             Console().print(table(rows[-1:], args.steps))
     except EarmarkError as error:
         print(f"train.ablation: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ except ModuleNotFoundError:
     sys.exit("earmark-train: torch is not installed. Run: pip install 'earmark[train]'")
 
 from edge.config_file import load_config
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from train.activity import measure_activity, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{name:18} {value:.3f}")
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return 130

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.answers import FAILED, REFUSED
+from edge.commands.answers import REFUSED
 from edge.commands.options import (
     add_calibration,
     add_condition,
@@ -19,7 +19,7 @@ from edge.commands.options import (
     existing_store,
     load_calibrated_model,
 )
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 
 if TYPE_CHECKING:
     from edge.enrolment import Recording

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands.options import add_calibration, add_key, add_model, add_store
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 
 if TYPE_CHECKING:
     from edge.encoder import Model
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.statistics import Sums
     from edge.verification import Result
 
-FAILED, REFUSED, UNDECIDED = 1, 3, 4  # exit statuses; 1 is that of every EarmarkError
+REFUSED, UNDECIDED = 3, 4  # exit statuses
 
 
 def add_answers(parser: argparse.ArgumentParser) -> None:

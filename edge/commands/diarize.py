@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from edge.outputs import KINDS, STANDARD_OUTPUT, Outputs, totals
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
                 _print_table(result)
     if failures < len(paths):
         outputs.finish()
-    return 1 if failures else 0
+    return FAILED if failures else 0
 
 
 def _truth(truth: Path | None, paths: Sequence[Path]) -> dict[Path, list[Turn]]:

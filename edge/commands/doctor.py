@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import __version__
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 
 if TYPE_CHECKING:
     from edge.publisher import Publisher
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{'':20}{remedy}")
     if failed:
         print(f"\n{failed} of {len(CHECKS)} parts fail", file=sys.stderr)
-    return 1 if failed else 0
+    return FAILED if failed else 0
 
 
 def diagnose(check: Check) -> tuple[str, str, str]:

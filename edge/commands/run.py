@@ -16,7 +16,7 @@ from edge.config import SOURCE_KINDS, Config, SourceConfig, load
 from edge.control import Controller
 from edge.daemon import Stream, serve
 from edge.encoder import Model
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from edge.journal import default_journal
 from edge.keeper import Keeper
 from edge.pipeline import Pipeline
@@ -46,7 +46,6 @@ examples:
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
 it; SIGHUP has it read its settings and who is enrolled anew."""
-FAILED = 1
 STORE_PATIENCE = 1.0  # seconds; audio waits meanwhile, and a microphone's ring holds five
 WAIT_SECONDS = 0.1  # within which a signal is noticed before anybody listens
 

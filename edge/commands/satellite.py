@@ -7,7 +7,7 @@ from typing import Any
 
 from edge import log
 from edge.commands.keys import add_keys, client_keys
-from edge.errors import EarmarkError
+from edge.errors import FAILED, EarmarkError
 from edge.satellite import Sender, relay
 from edge.signals import stop_on_signals
 from edge.sources import Source
@@ -26,7 +26,6 @@ It only captures: 16 kHz, 16 bits, 32 kB a second. What cannot be sent waits for
 is dropped then; the daemon is told exactly what is missing, and publishes it as source.gap. A
 satellite of which it hears nothing for a second is source.lost, and source.restored when it is
 back. Several take an endpoint each, under 'sources' in the daemon's configuration."""
-FAILED = 1
 
 
 def add_parser(subparsers: Any) -> None:
