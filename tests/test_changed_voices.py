@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tiny_corpus import batches_of, conversation, open_corpus
@@ -18,7 +17,6 @@ from edge.errors import EarmarkError
 from train.augment import AugmentConfig, _through_opus
 from train.config import TrainConfig
 from train.corpus import Corpus
-from train.memory import Place, TeacherMemory
 from train.rooms import RoomConfig, simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher
 from train.voices import Voice, VoiceConfig, draw_voice
@@ -136,51 +134,14 @@ def test_changed_voices_have_the_targets_of_teachers_that_are_run(
         OnlineTarget(teachers[:1], known[1:], targets.astype(np.float32))
 
 
-def test_a_teacher_is_asked_once_of_each_utterance_at_each_speed(tmp_path: Path) -> None:
-    asked = []
-
-    def ask() -> Audio:
-        asked.append(1)
-        return np.array([0.1, 0.2, 0.3], dtype=np.float32)
-
-    path = tmp_path / "cache" / "campplus.npy"
-    place = Place(change=1, utterance=4)
-    first = TeacherMemory(path, 2, 5, 3).row(place, ask)
-    again = TeacherMemory(path, 2, 5, 3).row(place, ask)  # as another loader, or the run resumed
-    assert len(asked) == 1
-    assert first.tobytes() == again.tobytes(), "a resumed run would differ"
-    np.testing.assert_allclose(first, ask(), rtol=1e-3)
-    TeacherMemory(path, 2, 5, 3).row(Place(change=0, utterance=4), ask)
-    assert len(asked) == 3, "another speed is another voice"
-
-
-def test_remembered_targets_are_those_of_the_changed_voice(
-    opened: tuple[TrainConfig, Corpus], tmp_path: Path
-) -> None:
-    config, corpus = opened
-    teacher = OnnxTeacher(teacher_graph(tmp_path / "a.onnx", 9, 9))
-    count = len(corpus.waveforms)
-    known = [np.stack([teacher(corpus.waveforms[i]) for i in range(count)])]
-    targets = np.random.default_rng(0).standard_normal((count, 8)).astype(np.float32)
-    voices = VoiceConfig(speed_probability=1.0)
-    changed = replace(config, augment=replace(config.augment, voices=voices, ramp_steps=0))
-    memory = TeacherMemory(tmp_path / "a.npy", 2, count, 9)
-    fresh = batches_of(changed, corpus, OnlineTarget([teacher], known, targets))
-    kept = batches_of(changed, corpus, OnlineTarget([teacher], known, targets, [memory]))
-    for _ in range(2):  # asked, and then remembered
-        torch.testing.assert_close(kept[0].targets, fresh[0].targets, rtol=0, atol=5e-3)
-        assert torch.equal(kept[0].fbank, fresh[0].fbank)
-
-
 class Listening(OnlineTarget):
     """Online targets that note what their teachers heard."""
 
     heard: list[Audio]
 
-    def __call__(self, audio: Audio, place: Place | None = None) -> Audio:
-        assert place is None, "no crop is heard twice"
+    def __call__(self, audio: Audio) -> Audio:
         self.heard.append(audio)
-        return super().__call__(audio, place)
+        return super().__call__(audio)
 
 
 def test_teachers_of_crops_hear_the_very_crop(
@@ -195,7 +156,7 @@ def test_teachers_of_crops_hear_the_very_crop(
     online.heard = []
     changed = replace(
         config,
-        data=replace(config.data, online_teachers_hear="crop", splice_probability=0.0),
+        data=replace(config.data, splice_probability=0.0),
         augment=AugmentConfig(
             ramp_steps=0,
             voices=VoiceConfig(speed_probability=0.5, shift_probability=0.5),

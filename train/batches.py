@@ -15,13 +15,11 @@ from edge._native import Fbank, FbankOptions
 from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
-from train.memory import Place
 from train.teacher import OnlineTarget
 from train.voices import Voice, draw_voice
-from train.waveforms import SAMPLE_RATE, Waveforms
+from train.waveforms import Waveforms
 
 Frames = NDArray[np.float32]
-TEACHER_SAMPLES = 5 * SAMPLE_RATE  # of an utterance that its teachers hear
 
 
 @dataclass
@@ -130,7 +128,9 @@ class Batches(Dataset[Batch]):
             audio = self._waveforms.random_crop(index, count, random)
         else:
             label = self._label_of(voice, label)
-            audio, target = self._in_voice(voice, index, count, random)
+            audio = self._waveforms.random_crop(index, voice.needs(count), random)
+            audio = voice.change(audio)[:count]
+            target = self._online(audio) if self._online else np.full_like(target, np.nan)
         audio = self._augmenter.waveform(audio, random, strength)
         self._fbank.reset()
         fbank = self._augmenter.features(self._fbank.push(audio), random, strength)
@@ -140,26 +140,6 @@ class Batches(Dataset[Batch]):
         if label < 0 or voice.family is None:
             return -1
         return label + voice.family * self._speakers
-
-    def _in_voice(
-        self, voice: Voice, index: int, count: int, random: Generator
-    ) -> tuple[NDArray[np.float32], Frames]:
-        """A crop (count,) of an utterance in a changed voice, and its target."""
-        if self.config.data.online_teachers_hear == "crop":
-            audio = self._waveforms.random_crop(index, voice.needs(count), random)
-            audio = voice.change(audio)[:count]
-            return audio, self._target(audio, None)
-        whole = voice.change(self._waveforms.middle(index, TEACHER_SAMPLES))
-        place = None if voice.family is None else Place(voice.family - 1, index)
-        target = self._target(whole, place)
-        whole = np.resize(whole, max(len(whole), count))
-        start = int(random.integers(len(whole) - count + 1))
-        return whole[start : start + count], target
-
-    def _target(self, audio: NDArray[np.float32], place: Place | None) -> Frames:
-        if self._online is None:
-            return np.full(self._targets.shape[1], np.nan, dtype=np.float32)
-        return self._online(audio, place)
 
 
 def _sampling_probability(utterances: list[Utterance]) -> NDArray[np.float64]:

@@ -18,8 +18,7 @@ class DataConfig:
     lists: tuple[str, ...] = ("train", "unlabelled")
     teachers: tuple[str, ...] = ("campplus", "resnet34")
     whitened_targets: bool = False
-    online_teachers: tuple[str, ...] = ()  # NAME.onnx of teachers that are run on changed voices
-    online_teachers_hear: Literal["utterance", "crop"] = "utterance"  # asked once, or each time
+    online_teachers: tuple[str, ...] = ()  # NAME.onnx of teachers that hear the changed voices
     views: Annotated[int, Meta(ge=1)] = 1  # crops of each utterance in a batch
     crop_seconds: tuple[float, float] = (1.0, 2.2)
     splice_probability: float = 0.2  # crops that begin in another voice, which is not pooled

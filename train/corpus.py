@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
 from train.augment import AugmentConfig, Augmenter
-from train.config import TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
-from train.memory import TeacherMemory
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
 from train.waveforms import Waveforms
@@ -75,7 +73,7 @@ class Corpus:
         taught = np.isfinite(targets[:, 0])
         train = [u for u in readable if u.speaker or taught[index[u.path]]]
         held_out = [u for u in held_out if waveforms.length(index[u.path])]
-        online = _online_target(folder / "teachers", config, targets, waveforms, cache)
+        online = _online_target(folder / "teachers", data, targets)
         if config.augment.voices.shift_probability and online is None:
             raise EarmarkError(
                 "augment.voices.shift_probability needs teachers that are run on shifted voices",
@@ -121,14 +119,9 @@ class Corpus:
 
 
 def _online_target(
-    folder: Path,
-    config: TrainConfig,
-    targets: NDArray[np.float32],
-    waveforms: Waveforms,
-    cache: Path,
+    folder: Path, data: DataConfig, targets: NDArray[np.float32]
 ) -> OnlineTarget | None:
     """Targets for changed voices, where teachers are given that can be run."""
-    data, speeds = config.data, config.augment.voices.speeds
     if not data.online_teachers:
         return None
     teachers = [OnnxTeacher(Path(path)) for path in data.online_teachers]
@@ -139,13 +132,7 @@ def _online_target(
                 "Name the file after the teacher whose embeddings are in the corpus",
             )
     known = [teacher_rows(folder, teacher.name, data.lists) for teacher in teachers]
-    memories = []
-    for teacher in teachers:
-        asked = f"{teacher.fingerprint} {waveforms.fingerprint} {speeds}"
-        key = sha256(asked.encode()).hexdigest()[:16]
-        path = cache / f"{teacher.name}-{key}.npy"
-        memories.append(TeacherMemory(path, len(speeds), len(waveforms), teacher.size))
-    return OnlineTarget(teachers, known, targets, memories)
+    return OnlineTarget(teachers, known, targets)
 
 
 def _folder(folder: Path, cache: Path) -> Waveforms:

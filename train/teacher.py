@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
-from train.memory import Place, TeacherMemory
 from train.whitening import whitening
 
 TARGET_RIDGE = 0.3
@@ -48,11 +45,6 @@ class OnnxTeacher:
                 f"{path} does not work as a teacher: {error}",
                 "Give an ONNX graph from log-mel frames (1, time, 80) to an embedding (1, size)",
             ) from error
-
-    @property
-    def fingerprint(self) -> str:
-        """What changes when the graph does."""
-        return sha256(self._path.read_bytes()).hexdigest()
 
     def __call__(self, audio: Audio) -> NDArray[np.float32]:
         """The embedding (size,) of samples at 16 kHz."""
@@ -84,11 +76,8 @@ class OnlineTarget:
         teachers: Sequence[OnnxTeacher],
         known: Sequence[Matrix],
         targets: Matrix,
-        memories: Sequence[TeacherMemory] = (),
     ) -> None:
         """`known`: each teacher's embeddings of the utterances that `targets` are the targets of.
-
-        `memories`, one a teacher, keep what is asked with a `place`.
 
         Raises:
             EarmarkError: a teacher is not the one that made its embeddings, by their size.
@@ -101,25 +90,15 @@ class OnlineTarget:
                     "Give the encoder that made the array",
                 )
         self._teachers = teachers
-        self._memories = memories
         self._means = [np.nanmean(_unit(rows), axis=0) for rows in known]
         views = [_unit(_unit(rows) - mean) for rows, mean in zip(known, self._means, strict=True)]
         features = np.concatenate(views, axis=1)
         usable = np.isfinite(features).all(axis=1) & np.isfinite(targets).all(axis=1)
         self._map = np.linalg.lstsq(features[usable], targets[usable], rcond=1e-6)[0]
 
-    def __call__(self, audio: Audio, place: Place | None = None) -> NDArray[np.float32]:
-        """The unit-length target (size,) of samples at 16 kHz.
-
-        `place`: of audio that is the same whenever it is asked for, where it is remembered.
-        """
-        if place is not None and self._memories:
-            said = [
-                memory.row(place, partial(teacher, audio))
-                for teacher, memory in zip(self._teachers, self._memories, strict=True)
-            ]
-        else:
-            said = [teacher(audio) for teacher in self._teachers]
+    def __call__(self, audio: Audio) -> NDArray[np.float32]:
+        """The unit-length target (size,) of samples at 16 kHz."""
+        said = [teacher(audio) for teacher in self._teachers]
         rows = [_unit(_unit(row) - mean) for row, mean in zip(said, self._means, strict=True)]
         target: NDArray[np.float32] = _unit(np.concatenate(rows) @ self._map).astype(np.float32)
         return target

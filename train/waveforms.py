@@ -42,23 +42,12 @@ class Waveforms:
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    @property
-    def fingerprint(self) -> str:
-        """What changes when files come, go, or change their length."""
-        return sha256(self._offsets.tobytes()).hexdigest()
-
     def length(self, index: int) -> int:
         """Samples of one file; none where it could not be read."""
         return int(self._offsets[index + 1] - self._offsets[index])
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
         return self.crop(index, 0, self.length(index))
-
-    def middle(self, index: int, count: int) -> NDArray[np.float32]:
-        """The middle `count` samples of one file at most."""
-        length = self.length(index)
-        count = min(count, length)
-        return self.crop(index, (length - count) // 2, count)
 
     def crop(self, index: int, start: int, count: int) -> NDArray[np.float32]:
         """`count` samples (float32 in [-1, 1)) of one file, repeated from its start when short."""
