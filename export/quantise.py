@@ -80,6 +80,9 @@ def quantise_frames(
             weight_type=QuantType.QInt8,
             per_channel=True,
         )
+    model = onnx.load(target)
+    model.graph.ClearField("value_info")  # shapes that onnxruntime infers anew: 15 kB
+    onnx.save(model, target)
 
 
 def shrink_head(source: Path, target: Path) -> None:
