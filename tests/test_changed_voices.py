@@ -176,7 +176,7 @@ def test_teachers_of_crops_hear_the_very_crop(
         shape = Fbank(FbankOptions()).push(audio)
         student = fbank.numpy()
         assert shape.shape == student.shape, "the teacher heard more, or less"
-        # The level is the encoder's own: what is left is the shape of the spectrum.
+        # The level is drawn anew for the encoder: what is left is the shape of the spectrum.
         loud = shape > shape.max() - 8
         assert np.corrcoef(shape[loud], student[loud])[0, 1] > 0.9
         assert float(np.asarray(target) @ online(audio)) == pytest.approx(1.0, abs=1e-5)
