@@ -66,7 +66,7 @@ class VirtualMicrophone:
         # Not pytest's folder: a socket's path may have 107 characters at most.
         self._folder = Path(tempfile.mkdtemp(prefix="vmic-"))
         self.config = self._folder / "asound.conf"
-        self.config.write_text(_DEVICE.format(name=name, folder=self._folder))
+        self.config.write_text(self.device(str(self._folder)))
         self.environment = alsa_environment(self.config)
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -83,6 +83,16 @@ class VirtualMicrophone:
             self._server.kill()  # also ends a stopped process
             self._server.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def device(self, folder: str) -> str:
+        """ALSA's configuration of it where its folder is seen as `folder`."""
+        return _DEVICE.format(name=self.name, folder=folder)
+
+    def shared(self) -> Path:
+        """Its folder, from now on open to all users."""
+        self._folder.chmod(0o755)
+        (self._folder / "socket").chmod(0o777)
+        return self._folder
 
     @contextlib.contextmanager
     def record(self, program: str) -> Iterator[subprocess.Popen[bytes]]:
