@@ -11,8 +11,9 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -140,11 +141,13 @@ class Journal:
         holder = segments[len(segments) - len(later) - 1 : len(segments) - len(later)]
         for segment in [*holder, *later]:
             begin = max(start, segment.first)
+            skipped = begin - segment.first
             try:
-                lines = segment.path.read_bytes().split(b"\n")[begin - segment.first : -1]
+                with segment.path.open("rb") as file:  # never whole in memory
+                    lines = islice(file, skipped, skipped + max(0, min(count, end - begin)))
+                    found = list(_first((x[:-1] for x in lines if x.endswith(b"\n")), size))
             except FileNotFoundError:  # dropped in the meantime
                 continue
-            found = list(_first(lines[: max(0, min(count, end - begin))], size))
             if found:
                 return begin, found
         return end, []
@@ -267,7 +270,7 @@ def _sync(path: Path) -> None:
         os.close(file)
 
 
-def _first(lines: list[bytes], size: int) -> Iterator[bytes]:
+def _first(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
     """Those of the lines, but one at least, that together have no more bytes than `size`."""
     for k, line in enumerate(lines):
         size -= len(line)

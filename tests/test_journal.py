@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,12 +83,27 @@ def test_who_has_everything_costs_no_reading(
     try:
         for n in range(20):
             journal.append(line(n))
-        monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("a file was read"))
+        monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was read"))
         assert journal.read(20, *EVERYTHING) == (20, [])
         monkeypatch.undo()
         assert journal.read(19, *EVERYTHING) == (19, [line(19)])
     finally:
         journal.close()
+
+
+def test_a_few_events_are_read_without_the_rest_of_their_file(tmp_path: Path) -> None:
+    """Who follows live asks twice a second; a daemon's memory must not grow with the file."""
+    with opened(tmp_path, limit=SEGMENTS << 20) as journal:
+        append(journal, 20_000)
+        assert sum(path.stat().st_size for path in tmp_path.glob("*.jsonl")) > 500_000
+        tracemalloc.start()
+        try:
+            first, lines = journal.read(19_990, 5, 1 << 20)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert (first, lines) == (19_990, [line(number) for number in range(19_990, 19_995)])
+    assert most < 200_000
 
 
 def test_it_is_bounded_and_says_where_it_begins(tmp_path: Path) -> None:
