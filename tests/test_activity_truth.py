@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -113,10 +114,12 @@ def test_two_voices_at_once_are_overlap_and_none_is_silence(
     assert speech > overlap > 0.4
 
 
+@pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_training_changes_the_activity_outputs_and_nothing_else(
-    opened: tuple[TrainConfig, Corpus],
+    opened: tuple[TrainConfig, Corpus], precision: Literal["no", "bf16"]
 ) -> None:
     config, corpus = opened
+    config = replace(config, optimiser=replace(config.optimiser, precision=precision))
     torch.manual_seed(0)
     encoder = Encoder(config.encoder)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}

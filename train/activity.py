@@ -38,7 +38,7 @@ def train_activity(
     encoder.eval()  # the normalisations of the trunk keep their statistics
     encoder.activity.train()
     torch.manual_seed(config.seed)
-    settings = config.activity
+    settings, device = config.activity, encoder.input_mean.device.type
     optimiser = torch.optim.AdamW(encoder.activity.parameters(), lr=settings.learning_rate)
     loader = DataLoader(
         mixtures(config, corpus, held_out=False),
@@ -50,9 +50,9 @@ def train_activity(
     for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * half_cosine(step / settings.steps)
-        loss = functional.binary_cross_entropy_with_logits(
-            log_odds(encoder, mixture), mixture.truth
-        )
+        with torch.autocast(device, torch.bfloat16, enabled=config.optimiser.precision == "bf16"):
+            odds = log_odds(encoder, mixture)
+        loss = functional.binary_cross_entropy_with_logits(odds.float(), mixture.truth)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
