@@ -21,7 +21,7 @@ import edge
 
 BOOT = Path(__file__).with_name("service_machine.sh")
 UNIT = Path(edge.__file__).with_name("earmark.service")
-NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")
+NAMESPACES = ("--pid", "--mount", "--uts", "--ipc")
 
 # What a machine has that is not this one: where Earmark is installed, and a short patience.
 _HERE = """\
@@ -42,7 +42,8 @@ def require() -> None:
         pytest.skip("needs root, util-linux and systemd")
     with tempfile.TemporaryDirectory() as base:
         probe = f"mount --make-rprivate / && mount -t tmpfs x {base} && mkdir {base}/u {base}/w &&"
-        probe += f" mount -t overlay -o lowerdir=/,upperdir={base}/u,workdir={base}/w x {base}/w/.."
+        probe += f" mount -t overlay -o lowerdir=/,upperdir={base}/u,workdir={base}/w x {base} &&"
+        probe += f" mount -t cgroup2 x {base} && mkdir {base}/probe && rmdir {base}/probe"
         allowed = subprocess.run(
             ["unshare", "--fork", *NAMESPACES, "sh", "-c", probe], capture_output=True, check=False
         )
@@ -69,8 +70,9 @@ class ServiceMachine:
 
     def __enter__(self) -> Self:
         (self._folder / "base").mkdir()
-        arguments = [self._folder / "base", sys.base_prefix, sysconfig.get_path("purelib")]
-        arguments += [UNIT.parent, self._folder / "etc", self._microphone.shared()]
+        arguments = [self._folder / "base", self._folder.name]
+        arguments += [sys.base_prefix, sysconfig.get_path("purelib"), UNIT.parent]
+        arguments += [self._folder / "etc", self._microphone.shared()]
         self._process = subprocess.Popen(
             ["unshare", "--fork", "--kill-child", *NAMESPACES, str(BOOT), *map(str, arguments)],
             stdout=subprocess.DEVNULL,
@@ -86,6 +88,7 @@ class ServiceMachine:
         if self._process is not None:
             self._process.kill()  # and with it process 1, and with that all others
             self._process.wait()
+            self._remove_group()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
@@ -128,6 +131,17 @@ class ServiceMachine:
         """Send a signal to the daemon, and to no other of its processes."""
         self.systemctl("kill", f"--signal={signal}", "--kill-whom=main", "earmark")
 
+    def _remove_group(self) -> None:
+        """Remove its control groups, which outlive those who were in them."""
+        base = self._folder / "base"
+        end = time.monotonic() + HANGING
+        name = self._folder.name
+        script = f"mount -t cgroup2 x {base}; cd {base}; "
+        script += f"find -depth -path './{name}*' -type d -exec rmdir {{}} + ; test ! -e {name}"
+        while subprocess.run(["unshare", "--mount", "sh", "-c", script], check=False).returncode:
+            assert time.monotonic() < end, "processes of the machine do not end"
+            time.sleep(0.1)
+
     def _await_boot(self) -> None:
         end = time.monotonic() + HANGING
         while time.monotonic() < end:
@@ -145,6 +159,7 @@ class ServiceMachine:
         return int(children.read_text().split()[0])
 
     def _inside(self, *command: str) -> str:
-        enter = ["nsenter", f"--target={self._init()}", *NAMESPACES, "--root", "--wd=/"]
+        enter = ["nsenter", f"--target={self._init()}", *NAMESPACES, "--cgroup"]
+        enter += ["--root", "--wd=/"]
         done = subprocess.run([*enter, *command], check=True, capture_output=True, text=True)
         return done.stdout

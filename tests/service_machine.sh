@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Boots the real systemd, alone, over a copy of this system that is thrown away:
-#   unshare --pid --fork --mount --uts --ipc --cgroup service_machine.sh BASE PYTHON PACKAGES EDGE FILES SOUND
+#   unshare --pid --fork --mount --uts --ipc service_machine.sh BASE GROUP PYTHON PACKAGES EDGE \
+#     FILES SOUND
 #
-# BASE is an empty folder. Whatever is written goes to memory over it: nothing of the host changes.
+# BASE is an empty folder; GROUP, a control group that is made, is all that is left. Whatever is written goes to memory over it: nothing of the host changes.
 # PYTHON (a prefix), PACKAGES, EDGE and SOUND, the folder of a virtual microphone, are seen in /opt,
 # since the unit hides all homes; FILES is laid over /etc.
 set -euo pipefail
-base=$1 python=$2 packages=$3 edge=$4 files=$5 sound=$6
+base=$1 group=$2 python=$3 packages=$4 edge=$5 files=$6 sound=$7
 root=$base/root
 
 mount --make-rprivate /
@@ -28,8 +29,10 @@ mkdir "$root/dev/shm"
 mount -t tmpfs -o mode=1777 machine "$root/dev/shm"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
-mount -t tmpfs machine "$root/sys/fs/cgroup"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mkdir "$root/sys/fs/cgroup/$group"
+echo 0 >"$root/sys/fs/cgroup/$group/cgroup.procs"
+umount "$root/sys/fs/cgroup"
 
 rm -rf "$root"/{usr/,}lib/systemd/system/*.wants
 mkdir -p "$root"/opt/{python,packages,earmark,microphone}
@@ -43,4 +46,6 @@ cp -r "$files/." "$root/etc/"
 
 cd "$root"
 export container=earmark
-exec chroot "$root" /lib/systemd/systemd --system --unit=systemd-journald.socket
+# In a namespace of control groups, of which its own is the root.
+exec unshare --cgroup sh -c "mount -t cgroup2 cgroup2 sys/fs/cgroup &&
+  exec chroot . /lib/systemd/systemd --system --unit=systemd-journald.socket"

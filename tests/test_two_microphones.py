@@ -28,7 +28,7 @@ from edge.sources.microphone import MicrophoneSource
 def capture(name, folder):
     heard, loud = [], 0
     with MicrophoneSource(name) as source:
-        print("recording", flush=True)
+        print("recording\\n", end="", flush=True)  # in one piece: the other thread prints as well
         for block in source.blocks():
             assert (block.lost, block.gap) == (0, 0)
             heard.append(block.samples)
@@ -57,12 +57,15 @@ def test_each_is_captured_bit_by_bit(tmp_path: Path) -> None:
         environment = os.environ | alsa_environment(left.config, right.config)
         command = [sys.executable, "-c", CAPTURE, str(tmp_path)]
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as capture:
-            assert capture.stdout is not None
-            assert [capture.stdout.readline() for _ in names] == [b"recording\n"] * 2
-            with ThreadPoolExecutor() as pool:
-                microphones = zip((left, right), names, strict=True)
-                list(pool.map(lambda m: m[0].play(tmp_path / f"{m[1]}.wav"), microphones))
-            assert capture.wait(HANGING) == 0
+            try:
+                assert capture.stdout is not None
+                assert [capture.stdout.readline() for _ in names] == [b"recording\n"] * 2
+                with ThreadPoolExecutor() as pool:
+                    microphones = zip((left, right), names, strict=True)
+                    list(pool.map(lambda m: m[0].play(tmp_path / f"{m[1]}.wav"), microphones))
+                assert capture.wait(HANGING) == 0
+            finally:
+                capture.kill()  # it ends by itself only where it heard everything
     for name, noise in played.items():
         samples = np.load(tmp_path / f"{name}.npy")
         heard = samples[np.flatnonzero(samples)[0] :][: len(noise)]
