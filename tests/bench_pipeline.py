@@ -8,7 +8,6 @@ The figures stand in a table at the end, next to the aims, and in `extra_info` o
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Note
+from costs import hear, resident_bytes
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -55,16 +55,6 @@ def one_minute() -> NDArray[np.float32]:
 
 def fresh_pipeline() -> Pipeline:
     return Pipeline(Model.load(), [], PipelineConfig())
-
-
-def hear(pipeline: Pipeline, samples: NDArray[np.float32], size: int) -> list[float]:
-    """Push samples in blocks of a size; CPU seconds of this thread for each."""
-    costs = []
-    for start in range(0, len(samples), size):
-        begin = time.thread_time()
-        pipeline.push(samples[start : start + size])
-        costs.append(time.thread_time() - begin)
-    return costs
 
 
 @pytest.mark.benchmark(group="pipeline", timer=time.process_time)
@@ -107,11 +97,6 @@ def hear_an_hour() -> tuple[float, float, int, int]:
     last = hear(pipeline, minute, HOP)
     growth = resident_bytes() - resident
     return float(np.median(first)), float(np.median(last)), growth, pipeline.speakers
-
-
-def resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_memory_of_the_daemon(benchmark: BenchmarkFixture, note: Note, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ microphone through the daemon to a subscriber.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
+from costs import hear, resident_bytes
 from microphone_faults import await_event, microphone_daemon
 from numpy.typing import NDArray
 from vmic import VirtualMicrophone, require
@@ -96,16 +96,12 @@ def cost_beside_a_young_one(old: Pipeline, minute: NDArray[np.float32]) -> float
     """CPU of a minute over that of a pipeline minutes old, in turns: others use the machine too."""
     young = pipeline()
     for _ in range(YOUNG_MINUTES):
-        hear(young, minute)
-    return float(np.median([hear(old, minute) / hear(young, minute) for _ in range(YOUNG_MINUTES)]))
-
-
-def hear(stream: Pipeline, samples: NDArray[np.float32]) -> float:
-    """Seconds of CPU that it takes."""
-    begin = time.thread_time()
-    for start in range(0, len(samples), BLOCK):
-        stream.push(samples[start : start + BLOCK])
-    return time.thread_time() - begin
+        hear(young, minute, BLOCK)
+    ratios = [
+        sum(hear(old, minute, BLOCK)) / sum(hear(young, minute, BLOCK))
+        for _ in range(YOUNG_MINUTES)
+    ]
+    return float(np.median(ratios))
 
 
 def soak_daemon(minutes: float, table: Table) -> None:
@@ -151,11 +147,6 @@ def await_health(events: Subscriber) -> Health:
     health = await_event(events, Health).event
     assert isinstance(health, Health)
     return health
-
-
-def resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main() -> int:

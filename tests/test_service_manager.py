@@ -17,18 +17,16 @@ import pytest
 from daemons import HANGING
 from numpy.typing import NDArray
 from running import running
+from service_machine import UNIT
 from test_daemon_streams import Endless, Takes, second
 from tiny_daemon import SECOND, TinyPipeline
 
-import edge
 from edge.daemon import Stream, serve
 from edge.events import Event
 from edge.publisher import Publisher
 from edge.signals import Stop
 from edge.sources import Source
 from edge.systemd import Notifier
-
-UNIT = Path(edge.__file__).with_name("earmark.service")
 
 
 class Manager:
