@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from tiny_corpus import batches_of, conversation, open_corpus
 
-from train.augment import AugmentConfig, Augmenter, _convolve, mix, telephone
+from train.augment import AugmentConfig, Augmenter, _convolve, band_limited, mix, telephone
 from train.batches import Batch
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -22,6 +22,7 @@ ALWAYS = AugmentConfig(
     noise_probability=0.5,
     babble_probability=0.5,
     telephone_probability=1.0,
+    band_probability=1.0,
     clipping_probability=1.0,
 )
 
@@ -152,3 +153,12 @@ def test_a_telephone_line_passes_nothing_over_4_khz() -> None:
         np.sqrt(0.5), rel=0.02
     )
     assert np.sqrt(np.mean(telephone(high, 50.0, 3800.0, companded=True)[400:-400] ** 2)) < 0.01
+
+
+@pytest.mark.parametrize(("hertz", "gain_db"), [(60.0, -40.0), (1000.0, 0.0), (7000.0, -40.0)])
+def test_outside_its_band_a_microphone_hears_the_floor_alone(hertz: float, gain_db: float) -> None:
+    tone = np.sin(2 * np.pi * hertz * np.arange(16000) / 16000).astype(np.float32)
+    heard = band_limited(tone, 240.0, 6000.0, -40.0)
+    assert heard.shape == tone.shape and heard.dtype == np.float32
+    rms_db = 20 * np.log10(np.sqrt(2 * np.mean(heard**2)))
+    assert rms_db == pytest.approx(gain_db, abs=3.0)

@@ -11,6 +11,7 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
+from torch import Tensor
 
 from train import torchaudio_functional as functional
 from train.rooms import RoomConfig
@@ -40,6 +41,10 @@ class AugmentConfig:
     telephone_probability: float = 0.12
     telephone_low_hz: tuple[float, float] = (50.0, 350.0)
     telephone_high_hz: tuple[float, float] = (2800.0, 4000.0)
+    band_probability: float = 0.0
+    band_low_hz: tuple[float, float] = (20.0, 250.0)
+    band_high_hz: tuple[float, float] = (3500.0, 7800.0)
+    band_floor_db: tuple[float, float] = (-70.0, -30.0)  # what passes outside the band
     opus_probability: float = 0.0
     opus_compression: tuple[float, float] = (0.7, 1.0)  # libsndfile's level; 1: the fewest bits
     clipping_probability: float = 0.03
@@ -81,6 +86,10 @@ class Augmenter:
             low = random.uniform(*config.telephone_low_hz)
             high = random.uniform(*config.telephone_high_hz)
             audio = telephone(audio, low, high, companded=random.random() < 0.5)
+        if random.random() < strength * config.band_probability:
+            low = random.uniform(*config.band_low_hz)
+            high = random.uniform(*config.band_high_hz)
+            audio = band_limited(audio, low, high, random.uniform(*config.band_floor_db))
         if random.random() < strength * config.opus_probability:
             audio = _through_opus(audio, random.uniform(*config.opus_compression))
         audio = audio * (from_db(random.uniform(*config.level_db)) / rms(audio))
@@ -138,17 +147,31 @@ def _convolve(audio: Audio, response: Audio) -> Audio:
 
 def telephone(audio: Audio, low_hz: float, high_hz: float, *, companded: bool) -> Audio:
     """A line of 8 kHz with slopes at the edges of its band; companded as by ITU-T G.711."""
-    spectrum = torch.fft.rfft(functional.resample(torch.from_numpy(audio), SAMPLE_RATE, 8000))
-    hertz = torch.linspace(0.0, 4000.0, len(spectrum))
-    spectrum = spectrum * torch.sigmoid((hertz - low_hz) / 30.0)
-    spectrum = spectrum * torch.sigmoid((high_hz - hertz) / 60.0)
-    narrow = torch.fft.irfft(spectrum, n=-(-len(audio) // 2))
+    resampled = functional.resample(torch.from_numpy(audio), SAMPLE_RATE, 8000)
+    spectrum = torch.fft.rfft(resampled)
+    narrow = torch.fft.irfft(
+        spectrum * _band(len(spectrum), 8000, low_hz, high_hz), n=len(resampled)
+    )
     if companded:
         peak = 2.0 * narrow.abs().max() + 1e-5
         codes = functional.mu_law_encoding(narrow / peak, 256)
         narrow = functional.mu_law_decoding(codes, 256) * peak
     wide = functional.resample(narrow, 8000, SAMPLE_RATE).numpy()
     return wide[: len(audio)]  # type: ignore[no-any-return]
+
+
+def band_limited(audio: Audio, low_hz: float, high_hz: float, floor_db: float) -> Audio:
+    """What a microphone or a codec of a narrower band leaves; `floor_db` passes outside of it."""
+    spectrum = torch.fft.rfft(torch.from_numpy(audio))
+    floor = float(from_db(floor_db))
+    gains = floor + (1.0 - floor) * _band(len(spectrum), SAMPLE_RATE, low_hz, high_hz)
+    return torch.fft.irfft(spectrum * gains, n=len(audio)).numpy()  # type: ignore[no-any-return]
+
+
+def _band(bins: int, rate: int, low_hz: float, high_hz: float) -> Tensor:
+    """Gains of the bins of a spectrum (bins,), from nothing to 1 in the band, with slopes."""
+    hertz = torch.linspace(0.0, rate / 2, bins)
+    return torch.sigmoid((hertz - low_hz) / 30.0) * torch.sigmoid((high_hz - hertz) / 60.0)
 
 
 def _through_opus(audio: Audio, compression: float) -> Audio:
