@@ -36,6 +36,7 @@ _CHANNEL = AugmentConfig(
     noise_snr_db=(8.0, 25.0),
     babble_probability=0.0,
     telephone_probability=0.3,
+    band_probability=0.3,
     clipping_probability=0.0,
     level_db=(-45.0, -20.0),
 )
