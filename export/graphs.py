@@ -162,7 +162,11 @@ class ConvolutionalFrames(nn.Module):
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:
-    """Write `frames.onnx` and `head.onnx` in float32 into the folder."""
+    """Write `frames.onnx` and `head.onnx` in float32 into the folder.
+
+    The frames graph takes chunks of `CHUNK` frames and no others: where every shape is known, what
+    would have to be computed of them at each call is computed once, when the graph is loaded.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     encoder = folded(encoder)
     fbank = torch.zeros(1, CHUNK, encoder.config.num_mels)
@@ -174,7 +178,6 @@ def export_graphs(encoder: Encoder, folder: Path) -> None:
             folder / "frames.onnx",
             input_names=["fbank", "state"],
             output_names=["records", "next_state"],
-            dynamic_axes={"fbank": {1: "time"}, "records": {1: "count"}},
             opset_version=OPSET,
             dynamo=False,
         )
