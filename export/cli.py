@@ -24,6 +24,7 @@ from export.calibrate import fit_calibration, shared_channels
 from export.card import write_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
+from export.levelling import levelled
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_head
 from train.config import TrainConfig
@@ -84,7 +85,7 @@ def export(
     A model that is refused stays in a folder beside `output`, whose content is left as it was.
     """
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch's own exporter
-    encoder = load_encoder(encoder_path)
+    encoder = levelled(load_encoder(encoder_path))
     corpus = Corpus.open(corpus_folder, cache, TrainConfig(encoder=encoder.config))
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
