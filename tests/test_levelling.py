@@ -14,9 +14,8 @@ from train.encoder import Encoder
 
 @pytest.fixture
 def frames() -> torch.Tensor:
-    return torch.from_numpy(Fbank(FbankOptions()).push(conversation())[:4000]).unflatten(
-        0, (10, -1)
-    )
+    frames: torch.Tensor = torch.from_numpy(Fbank(FbankOptions()).push(conversation())[:4000])
+    return frames.reshape(10, 400, -1)
 
 
 def of_unlike_range(seed: int) -> Encoder:
