@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from train.augment import mix, rms, telephone
+from train.augment import band_limited, mix, rms, telephone
 
 Audio = NDArray[np.float32]
 LINE_HZ = (300.0, 3400.0)
+BAND_LOW_HZ, BAND_HIGH_HZ = (20.0, 250.0), (3500.0, 7800.0)
+BAND_FLOOR_DB = -50.0
 
 
 def in_babble(audios: Sequence[Audio], speakers: Sequence[str], snr_db: float) -> list[Audio]:
@@ -29,3 +31,14 @@ def in_babble(audios: Sequence[Audio], speakers: Sequence[str], snr_db: float) -
 def over_telephone(audios: Sequence[Audio]) -> list[Audio]:
     """Each recording over a line of 8 kHz, companded as by G.711."""
     return [telephone(audio, *LINE_HZ, companded=True) for audio in audios]
+
+
+def in_bands(audios: Sequence[Audio]) -> list[Audio]:
+    """Each recording by a microphone with a band of its own."""
+    random = np.random.default_rng(1)
+    return [
+        band_limited(
+            audio, random.uniform(*BAND_LOW_HZ), random.uniform(*BAND_HIGH_HZ), BAND_FLOOR_DB
+        )
+        for audio in audios
+    ]

@@ -20,7 +20,7 @@ from rich.progress import track
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import FAILED, EarmarkError
-from export.conditions import in_babble
+from export.conditions import in_babble, in_bands
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
 from export.graphs import export_graphs
@@ -145,6 +145,7 @@ def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verific
         speakers = [u.speaker for u in chosen]
         crops = {length: [centre_crop(a, LENGTHS[length]) for a in audios] for length in LENGTHS}
         crops[f"3 s, babble {BABBLE_DB:g} dB"] = in_babble(crops["3 s"], speakers, BABBLE_DB)
+        crops["3 s, each its own band"] = in_bands(crops["3 s"])
         cells = [(crop, form) for crop in crops for form in forms]
         for crop, form in track(cells, description=name, transient=True):
             eer, cost = verification_errors(crops[crop], speakers, forms[form], None)

@@ -12,7 +12,7 @@ from tiny_corpus import conversation
 
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.rttm import Turn
-from export.conditions import in_babble
+from export.conditions import in_babble, in_bands
 from export.detection import DetectionRow
 from export.diarization import judge
 from export.evaluate import BABBLE_DB
@@ -75,6 +75,19 @@ def test_babble_is_of_strangers_at_the_level_that_is_said() -> None:
     spectrum = np.abs(np.fft.rfft(added))
     assert spectrum[300] < 1e-2 * spectrum[400], "the same speaker's other recording is not babble"
     np.testing.assert_array_equal(noisy[3], in_babble(tones, speakers, BABBLE_DB)[3])
+
+
+def test_every_recording_gets_a_band_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    noises = [random.standard_normal(16000).astype(np.float32) for _ in range(8)]
+    heard = in_bands(noises)
+    spectra = [np.abs(np.fft.rfft(audio)) for audio in heard]
+    ends = {
+        int(np.flatnonzero(spectrum > 0.1 * np.median(spectrum[1000:3000]))[-1])
+        for spectrum in spectra
+    }
+    assert len(ends) == 8 and all(3300 <= end <= 8000 for end in ends)
+    np.testing.assert_array_equal(heard[5], in_bands(noises)[5])
 
 
 def test_the_tables_show_every_row() -> None:
