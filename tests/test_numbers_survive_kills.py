@@ -47,11 +47,11 @@ class Witness:
 
 
 def heard(stream: Pipeline, path: Path) -> tuple[list[Event], State]:
-    """What a station says of the first 40 s of the conversation, and what it leaves at the end."""
+    """What a station says of the first 70 s of the conversation, and what it leaves at the end."""
     witness = Witness(path)
     station = Station("mic", stream, cast(Publisher, witness), Keeper(path, stream))
     station.take(Opened("a.flac", RATE, 1))
-    for start in range(0, 40 * RATE, RATE):
+    for start in range(0, 70 * RATE, RATE):
         station.take(Heard(Block(conversation()[start : start + RATE]), 0.0, None))
     station.take(Ended(None))
     left = read_state(path, model())
