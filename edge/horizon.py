@@ -29,6 +29,7 @@ from edge.speakers import (
     rank,
     ranking,
     standing,
+    twins,
 )
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
@@ -41,9 +42,9 @@ SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 class HorizonConfig:
     """Speech in seconds, thresholds in llr (nats)."""
 
-    seconds: float = 60.0  # how far back a stretch may still change its speaker
-    stretches: int = 96  # at most so many are kept open, whatever their age
-    seed_speech: float = 0.8  # shorter stretches take a speaker, but do not make one
+    seconds: float = 120.0  # how far back a stretch may still change its speaker
+    stretches: int = 192  # at most so many are kept open, whatever their age
+    seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
     new_speech: float = 4.0  # least speech of a new speaker
     merge_llr: float = 0.0  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
@@ -291,7 +292,11 @@ class Horizon:
 
     def _fuse(self, settled: Stretch) -> list[Event]:
         """Voices known by numbers that turn out to be one, now that one of them has grown."""
-        pair = self._book.twin(settled.speaker, self.config.merge_llr)
+        # All that either has said counts, lately too: the first stretch alone of a new voice may
+        # begin in another's.
+        names = {voice.name for voice in self._book.voices if not voice.enrolled}
+        voices = [voice for voice in self.voices if voice.name in names]
+        pair = twins(self._model, voices, settled.speaker, self.config.merge_llr)
         if pair is None:
             return []
         older, newer = pair

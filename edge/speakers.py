@@ -94,6 +94,24 @@ def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:
     return [Score(voices[i].name, float(llrs[i])) for i in order]
 
 
+def twins(
+    model: Model, voices: Sequence[Voice], name: str, threshold: float
+) -> tuple[str, str] | None:
+    """The voice of that name and the one most like it, in their order, if they match so well.
+
+    `threshold`: the least llr.
+    """
+    grown = next((voice for voice in voices if voice.name == name), None)
+    others = [voice for voice in voices if voice.name != name]
+    if grown is None or not others:
+        return None
+    best = rank(model, others, grown.statistics)[0]
+    if best.llr < threshold:
+        return None
+    older, newer = (voice.name for voice in voices if voice.name in (name, best.speaker))
+    return older, newer
+
+
 class SpeakerBook:
     """The voices whose speech is settled, each kept as one record of statistics."""
 
@@ -136,22 +154,6 @@ class SpeakerBook:
         voice = self[name]
         voice.statistics = voice.statistics + statistics
         voice.embedding = self._model.embed(voice.statistics[None])[0]
-
-    def twin(self, name: str, threshold: float) -> tuple[str, str] | None:
-        """A voice without a name and the one most like it, older first, if they match so well.
-
-        `threshold`: the least llr.
-        """
-        voices = [voice for voice in self.voices if not voice.enrolled]
-        grown = next((voice for voice in voices if voice.name == name), None)
-        others = [voice for voice in voices if voice.name != name]
-        if grown is None or not others:
-            return None
-        best = rank(self._model, others, grown.statistics)[0]
-        if best.llr < threshold:
-            return None
-        older, newer = (n for n in self.names if n in (name, best.speaker))
-        return older, newer
 
     def merge(self, gone: str, into: str) -> None:
         """Two voices are one: what `gone` said is `into`'s."""

@@ -21,7 +21,7 @@ from edge.horizon import Horizon, HorizonConfig
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
-from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, rank, standing
+from edge.speakers import Score, SpeakerBook, Voice, rank, standing
 from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
@@ -37,11 +37,11 @@ class TrackerConfig:
     max_segment: int = 120  # longer segments are cut: their parts may turn out to be two voices
     max_unknown: int = 40  # the same while nobody is recognised, so that a new voice is soon made
     min_segment: int = 3  # shorter ones are taken for noise
-    first_label: int = 4  # speech before a segment is first shown
+    first_label: int = 2  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 60  # most speech behind a change when it is found
-    change_llr: float = -1.0  # a change is cut where the two sides match worse than this
-    recent: int = 8  # speech by which another voice that is known is noticed
+    change_llr: float = -2.0  # a change is cut where the two sides match worse than this
+    recent: int = 6  # speech by which another voice that is known is noticed
     switch_llr: float = 3.0  # by so much it has to match better than the one before
     guess_llr: float = -2.0  # from here on a voice without a name is shown, before it is sure
     overlap_probability: float = 0.6  # of the encoder's, from which two voices are reported
@@ -136,7 +136,9 @@ class Tracker:
         """Advance by one record."""
         if not record.speech:
             self._gap += 1
-            return self._close() if self._gap == self.config.max_gap else []
+            if self._gap == self.config.max_gap:
+                return self._close()
+            return self._pause() if self._gap == 1 else []
         self._gap = 0
         self._append(record)
         if len(self._records) % STEP:
@@ -215,7 +217,13 @@ class Tracker:
         self._records.append(record)
         self._totals.append(total)
 
-    def _show(self) -> list[Event]:
+    def _pause(self) -> list[Event]:
+        """How far the open segment has come, where speech breaks off: it may be over."""
+        if self._shown is None or self._shown.end == self._records[-1].end:
+            return []
+        return self._show(due=True)
+
+    def _show(self, due: bool = False) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say."""
         count = len(self._records)
         if count < self.config.first_label or self.shedding >= 2:
@@ -223,7 +231,7 @@ class Tracker:
         ranked = rank(self._model, self.voices, self._totals[-1])
         speaker = self._likeliest(ranked)
         verdict = self._verdict(ranked)
-        due = count % 10 == 0
+        due = due or count % 10 == 0
         if self._shown is not None and self._shown.speaker == speaker and not due:
             return verdict
         own = standing(speaker, ranked)
@@ -251,8 +259,7 @@ class Tracker:
             named = score.speaker in enrolled
             if score.llr >= (self.config.horizon.known_llr if named else self.config.guess_llr):
                 return score.speaker
-        speech = float(self._model.seconds(self._totals[-1]))
-        return self._horizon.next_name if speech >= self.config.horizon.seed_speech else UNKNOWN
+        return self._horizon.next_name
 
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""

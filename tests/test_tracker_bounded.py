@@ -21,7 +21,7 @@ from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Record, all_records
 from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
-from edge.speakers import SpeakerBook
+from edge.speakers import SpeakerBook, twins
 from edge.statistics import Sums
 from edge.stretch import Stretch
 from edge.tracker import Tracker, TrackerConfig, _lengths
@@ -32,6 +32,21 @@ STEP = 1600  # samples of a record
 @cache
 def recorded() -> list[Record]:
     return all_records(model(), GateConfig(), conversation())
+
+
+@cache
+def spoken() -> dict[str, list[Sums]]:
+    """Statistics of each voice's longer turns in the bundled conversation."""
+    turns: dict[str, list[Sums]] = {}
+    for turn in read_rttm(TRUTH):
+        inside = [
+            r.statistics
+            for r in recorded()
+            if r.speech and r.start >= turn.start * RATE and r.end <= turn.end * RATE
+        ]
+        if turn.end - turn.start > 3.0:
+            turns.setdefault(turn.speaker, []).append(np.sum(inside, axis=0))
+    return turns
 
 
 def without_end(records: list[Record], count: int) -> Iterator[Record]:
@@ -92,27 +107,56 @@ def test_more_enrolled_than_there_is_room_for() -> None:
 
 def test_one_voice_under_two_numbers_becomes_one() -> None:
     """Two settled numbers for one voice are merged, once; another voice keeps its own."""
-    turns = [turn for turn in read_rttm(TRUTH) if turn.end - turn.start > 3.0]
-    spoken: dict[str, list[Sums]] = {}
-    for turn in turns:
-        inside = [
-            r.statistics
-            for r in recorded()
-            if r.speech and r.start >= turn.start * RATE and r.end <= turn.end * RATE
-        ]
-        spoken.setdefault(turn.speaker, []).append(np.sum(inside, axis=0))
-    (first, second, *_), other = spoken.pop("ada"), next(iter(spoken.values()))[0]
+    (first, second, *_), other = spoken()["ada"], spoken()["callum"][0]
     book = SpeakerBook(model(), [])
     for statistics in (other, first, second):
         book.learn(book.new_name(), statistics)
     horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
-    assert book.twin("speaker1", 0.0) is None
-    assert book.twin("speaker3", 0.0) == ("speaker2", "speaker3")
+    assert twins(model(), book.voices, "speaker1", 0.0) is None
+    assert twins(model(), book.voices, "speaker3", 0.0) == ("speaker2", "speaker3")
     horizon._stretches = [Stretch(1, 0, 0, 3 * RATE, second, speaker="speaker3")]
     events = horizon._fuse(Stretch(0, 1, 0, 3 * RATE, second, speaker="speaker3"))
     assert events[0] == SpeakerMerged(3 * RATE, "speaker3", "speaker2")
     assert [(e.speaker, e.rev) for e in events[1:] if isinstance(e, Segment)] == [("speaker2", 1)]
     assert book.names == ["speaker1", "speaker2"]
+
+
+def test_a_new_voice_is_known_by_all_it_says() -> None:
+    """Its first stretch, half another's, must not make it that other one for good."""
+    ada_says, other_says = (spoken()[name] for name in ("ada", "callum"))
+    mixed = ada_says[1] + other_says[0]
+    book = SpeakerBook(model(), [])
+    for statistics in (ada_says[0], mixed):
+        book.learn(book.new_name(), statistics)
+    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+    horizon.voices = list(book.voices)
+    settled = Stretch(0, 1, 0, 3 * RATE, mixed, speaker="speaker2")
+    assert horizon._fuse(settled)[0] == SpeakerMerged(3 * RATE, "speaker2", "speaker1")
+
+    book = SpeakerBook(model(), [])
+    for statistics in (ada_says[0], mixed):
+        book.learn(book.new_name(), statistics)
+    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+    lately = np.sum(other_says[1:], axis=0)
+    horizon._stretches = [Stretch(1, 0, 3 * RATE, 9 * RATE, lately, speaker="speaker2")]
+    horizon._sum_voices()
+    assert horizon._fuse(settled) == []
+    assert book.names == ["speaker1", "speaker2"]
+
+
+def test_a_pause_tells_how_far_a_segment_has_come() -> None:
+    """At once, not when the pause has lasted so long that the segment is closed."""
+    live = tracker(TrackerConfig())
+    spoken_to, told = 0, 0
+    for record in recorded():
+        segments = [e for e in live.push(record) if isinstance(e, Segment)]
+        shown = live._shown is not None
+        if record.speech:
+            spoken_to = record.end
+        elif shown:
+            assert live._shown is not None and live._shown.end == spoken_to
+            told += len(segments) == 1 and segments[0].state == "provisional"
+    assert told >= 3
 
 
 def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
