@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import Encoder, FrameOutputs, HeadGraph, sum_statistics, with_past
+from train.encoder import Encoder, FrameOutputs, HeadGraph, sum_statistics
 from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
 
 OPSET = 17
@@ -131,14 +131,13 @@ class ConvolutionalFrames(nn.Module):
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         encoder, config = self.encoder, self.encoder.config
-        inputs = encoder.inputs(fbank)
+        *rows, past_rows = encoder.histories
+        state, past = state.split([sum(rows), past_rows], 1)
+        inputs, shapes, past = encoder.inputs(fbank, past)
         batch, time, width = inputs.shape
         x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
         x = self.stem(x)
-        *rows, past_rows = encoder.histories
-        state, past = state.split([sum(rows), past_rows], 1)
         if config.spectral:
-            shapes, past = with_past(inputs[:, :, :-1], past)
             x = x + self.spectral(shapes)
         x = functional.relu(x)
         *histories, activity_history = state.transpose(1, 2).split(rows, 2)

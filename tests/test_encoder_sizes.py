@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from edge.config_file import load_config
+from export.graphs import ConvolutionalFrames, folded
 from train.config import TrainConfig
-from train.encoder import Encoder, FramesGraph
+from train.encoder import Encoder, EncoderConfig, FramesGraph
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -32,3 +33,28 @@ def test_each_size_streams_and_has_the_weight_it_says(size: str, least: float, m
         torch.testing.assert_close(state, last)
         assert whole.shape == (1, 4, encoder.statistics_size)
         assert encoder.head(whole[0]).shape == (4, encoder.config.embedding)
+
+
+def test_a_running_mean_streams_and_exports() -> None:
+    torch.manual_seed(3)
+    encoder = Encoder(EncoderConfig(channels=32, features=16, mean_frames=50)).eval()
+    fbank = torch.randn(1, 60, 80) + torch.linspace(-3.0, 3.0, 80)
+    graph, exported = FramesGraph(encoder), ConvolutionalFrames(folded(encoder))
+    with torch.inference_mode():
+        whole, last = graph(fbank, encoder.initial_state(1))
+        parts, state = [], encoder.initial_state(1)
+        for chunk in fbank.split(20, dim=1):
+            records, state = exported(chunk, state)
+            parts.append(records)
+        torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(state, last, rtol=1e-4, atol=1e-4)
+
+
+def test_a_running_mean_takes_the_colour_of_a_line_away() -> None:
+    encoder = Encoder(EncoderConfig(channels=32, features=16, mean_frames=50)).eval()
+    past = encoder.initial_state(1)[:, -encoder.histories[-1] :]
+    fbank = torch.randn(1, 400, 80, generator=torch.Generator().manual_seed(3))
+    plain = encoder.inputs(fbank, past)[0]
+    coloured = encoder.inputs(fbank + torch.linspace(-1.0, 1.0, 80), past)[0]
+    difference = (plain - coloured).abs().mean(dim=(0, 2))
+    assert difference[-1] < 0.01 * difference[0]

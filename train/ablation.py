@@ -43,6 +43,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     NO_ATTENTION: {},  # no setting of the recipe
     "no convolutions over mels": {"encoder": {"spectral": 0}},
     "the same, a frame each 10 ms": {"encoder": {"spectral": 0, "stride": 1}},
+    "causal mean normalisation": {"encoder": {"mean_frames": 250}},
     "CAM++ as the only teacher": {"data": {"teachers": ["campplus"]}},
     "ResNet34 as the only teacher": {"data": {"teachers": ["resnet34"]}},
     "targets not whitened": {"data": {"whitened_targets": False}},

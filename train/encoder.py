@@ -35,6 +35,7 @@ class EncoderConfig:
     stride: int = 2  # fbank frames per encoder frame
     frames_per_record: int = 10  # fbank frames summed into one record of statistics
     look_ahead: int = 6  # fbank frames that an output may wait for; shifts its time stamp
+    mean_frames: int = 0  # fbank frames in which the running mean fades; 0: none is taken away
     spectral: int = 16  # channels of the convolutions over mels and time; 0: there are none
     channels: int = 320
     kernel: int = 5
@@ -91,13 +92,19 @@ class Encoder(nn.Module):
     @property
     def histories(self) -> list[int]:
         """Rows of state: encoder frames for each block and for the activity outputs, and, last,
-        what the past fbank frames fill of the spectral convolutions.
+        what the past fbank frames and their sums fill.
         """
         config = self.config
         blocks = [(config.kernel - 1) * dilation for dilation in config.dilations]
         activity = (config.activity_kernel - 1) * config.activity_dilation
-        past = Spectral.HISTORY * config.num_mels if config.spectral else 0
-        return [*blocks, activity, -(-past // config.channels)]
+        return [*blocks, activity, -(-sum(self._past) // config.channels)]
+
+    @property
+    def _past(self) -> list[int]:
+        """Values kept of fbank frames: the last, for the spectral convolutions, and their sums."""
+        config = self.config
+        frames = Spectral.HISTORY * config.num_mels if config.spectral else 0
+        return [frames, config.num_mels if config.mean_frames else 0]
 
     def initial_state(self, batch: int) -> Tensor:
         """State of a stream that has heard nothing: zeros (batch, sum of histories, channels)."""
@@ -129,20 +136,36 @@ class Encoder(nn.Module):
         )
         return outputs, torch.cat([*states, activity_state, past], dim=1)
 
-    def inputs(self, fbank: Tensor) -> Tensor:
-        """Normalised spectral shape and, last, level (batch, time, mels + 1) of log-mel frames."""
-        return ((split_level(fbank) - self.input_mean) / self.input_std).clamp(-4.0, 4.0)
-
     def entry(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """What the first block reads (batch, time / stride, channels), and the new past frames."""
         config = self.config
-        inputs = self.inputs(fbank)
+        inputs, shapes, past = self.inputs(fbank, past)
         batch, time, width = inputs.shape
         x = self.stem(inputs.reshape(batch, time // config.stride, width * config.stride))
         if config.spectral:
-            shapes, past = with_past(inputs[:, :, :-1], past)
             x = x + self.spectral(shapes)
         return rectified(x), past
+
+    def inputs(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network sees of log-mel frames.
+
+        Returns:
+            Normalised spectral shape and, last, level (batch, time, mels + 1); the shapes behind
+            those kept of the frames before; the new past.
+        """
+        kept = past.flatten(1)
+        frames, sums = kept[:, : sum(self._past)].split(self._past, 1)
+        normal = (split_level(fbank) - self.input_mean) / self.input_std
+        shape, level = normal[:, :, :-1], normal[:, :, -1:]
+        if self.config.mean_frames:  # before anything was heard, the mean of all training data
+            sums = fading_sums(shape, sums, self.config.mean_frames)
+            shape, sums = shape - sums / self.config.mean_frames, sums[:, -1]
+        shape, level = shape.clamp(-4.0, 4.0), level.clamp(-4.0, 4.0)
+        shapes = torch.cat([frames.unflatten(1, (-1, shape.shape[2])), shape], dim=1)
+        last = shapes[:, shapes.shape[1] - frames.shape[1] // shape.shape[2] :].flatten(1)
+        new = torch.cat([last, sums], dim=1)
+        new = functional.pad(new, (0, kept.shape[1] - new.shape[1])).reshape(past.shape)
+        return torch.cat([shape, level], dim=2), shapes, new
 
     def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
@@ -179,18 +202,15 @@ class Encoder(nn.Module):
         return self.head(sum_statistics(outputs, dim=1))
 
 
-def with_past(shapes: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames (batch, time, mels) behind those before them, and the frames to be kept of both.
+def fading_sums(values: Tensor, before: Tensor, frames: int) -> Tensor:
+    """Sums (batch, time, size) up to each frame, in which what is `frames` old counts 1 / e.
 
-    `past` (batch, rows, channels) holds the last frames, one after the other, filled with zeros.
+    `before` (batch, size) is the last sum of what came earlier.
     """
-    batch, _, mels = shapes.shape
-    frames = Spectral.HISTORY * mels
-    earlier = past.reshape(batch, -1)[:, :frames].reshape(batch, Spectral.HISTORY, mels)
-    shapes = torch.cat([earlier, shapes], dim=1)
-    kept = shapes[:, -Spectral.HISTORY :].reshape(batch, frames)
-    room = past.shape[1] * past.shape[2] - frames
-    return shapes, functional.pad(kept, (0, room)).reshape(past.shape)
+    place = torch.arange(values.shape[1], device=values.device)
+    weights = torch.exp((place[None] - place[:, None]) / frames).tril()
+    with torch.autocast(values.device.type, enabled=False):  # sums outlive what they are of
+        return weights @ values + torch.exp(-(place + 1) / frames)[:, None] * before[:, None]
 
 
 def split_level(fbank: Tensor) -> Tensor:
