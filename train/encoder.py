@@ -153,19 +153,25 @@ class Encoder(nn.Module):
             Normalised spectral shape and, last, level (batch, time, mels + 1); the shapes behind
             those kept of the frames before; the new past.
         """
-        kept = past.flatten(1)
-        frames, sums = kept[:, : sum(self._past)].split(self._past, 1)
+        batch, mels = len(fbank), self.config.num_mels
+        frames, sums = self._past
+        before = past.reshape(batch, -1)
         normal = (split_level(fbank) - self.input_mean) / self.input_std
         shape, level = normal[:, :, :-1], normal[:, :, -1:]
-        if self.config.mean_frames:  # before anything was heard, the mean of all training data
-            sums = fading_sums(shape, sums, self.config.mean_frames)
-            shape, sums = shape - sums / self.config.mean_frames, sums[:, -1]
-        shape, level = shape.clamp(-4.0, 4.0), level.clamp(-4.0, 4.0)
-        shapes = torch.cat([frames.unflatten(1, (-1, shape.shape[2])), shape], dim=1)
-        last = shapes[:, shapes.shape[1] - frames.shape[1] // shape.shape[2] :].flatten(1)
-        new = torch.cat([last, sums], dim=1)
-        new = functional.pad(new, (0, kept.shape[1] - new.shape[1])).reshape(past.shape)
-        return torch.cat([shape, level], dim=2), shapes, new
+        kept = []
+        if sums:  # before anything was heard, the mean is that of all training data
+            fading = fading_sums(shape, before[:, frames : frames + sums], self.config.mean_frames)
+            shape = shape - fading / self.config.mean_frames
+            kept = [fading[:, -1]]
+        shape = shapes = shape.clamp(-4.0, 4.0)
+        if frames:
+            earlier = before[:, :frames].reshape(batch, Spectral.HISTORY, mels)
+            shapes = torch.cat([earlier, shape], dim=1)
+            kept = [shapes[:, -Spectral.HISTORY :].reshape(batch, frames), *kept]
+        if kept:
+            room = past.shape[1] * past.shape[2] - frames - sums
+            past = functional.pad(torch.cat(kept, dim=1), (0, room)).reshape(past.shape)
+        return torch.cat([shape, level.clamp(-4.0, 4.0)], dim=2), shapes, past
 
     def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
