@@ -171,7 +171,11 @@ def test_teachers_of_crops_hear_the_very_crop(
             time_mask=0,
         ),
     )
-    batch = batches_of(changed, corpus, online)[0]
+    batches = batches_of(changed, corpus, online)
+    batch = batches[0]
+    heard = len(online.heard)
+    assert bool((batches.untaught()[0].fbank == batch.fbank).all())
+    assert len(online.heard) == heard > 0, "a teacher was asked in vain"
     for audio, fbank, target in zip(list(online.heard), batch.fbank, batch.targets, strict=True):
         shape = Fbank(FbankOptions()).push(audio)
         student = fbank.numpy()

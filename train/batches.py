@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -106,6 +107,12 @@ class Batches(Dataset[Batch]):
             labels=torch.tensor([crop.label for crop in crops]),
             targets=torch.from_numpy(np.stack([crop.target for crop in crops])),
         )
+
+    def untaught(self) -> Batches:
+        """The same batches, but for the targets of changed voices: they take longest to make."""
+        batches = copy(self)
+        batches._online = None
+        return batches
 
     def class_centres(self) -> Tensor:
         """Sum of the targets of each labelled speaker's utterances (classes, embedding).

@@ -183,11 +183,11 @@ class Trainer:
 
     def _embeddings(self, encoder: Encoder) -> NDArray[np.float32]:
         """What the encoder says of training crops, (count, embedding)."""
-        count = min(WHITENING_BATCHES, len(self.batches))
+        crops = self.batches.untaught()
+        count = min(WHITENING_BATCHES, len(crops))
         with torch.inference_mode():
             batches = (
-                self.batches[i].to(self.accelerator.device)
-                for i in track(range(count), "whitening")
+                crops[i].to(self.accelerator.device) for i in track(range(count), "whitening")
             )
             rows = [encoder(batch.fbank, batch.mask) for batch in batches]
         return torch.cat(rows).cpu().numpy()
