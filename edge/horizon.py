@@ -45,7 +45,7 @@ class HorizonConfig:
     seconds: float = 120.0  # how far back a stretch may still change its speaker
     stretches: int = 192  # at most so many are kept open, whatever their age
     seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
-    new_speech: float = 4.0  # least speech of a new speaker
+    new_speech: float = 3.0  # least speech of a new speaker
     merge_llr: float = 0.0  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
