@@ -205,3 +205,9 @@ def test_the_curves_are_drawn_from_as_much_as_there_is(tmp_path: Path) -> None:
     plot_curves(tmp_path)
     assert (tmp_path / "curves.png").read_bytes() != empty
     assert sorted(p.name for p in tmp_path.glob("*.png")) == ["curves.png"]
+
+
+def test_a_term_without_weight_has_no_curve(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("step,loss,distillation\n50,1.0,1.0\n100,0.9,0.9\n")
+    plot_curves(tmp_path)
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -18,7 +18,8 @@ def plot_curves(run: Path) -> None:
     figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     losses, errors = _columns(run / "train.csv"), _columns(run / "validation.csv")
     for axis, name in zip(axes, ("distillation", "classification"), strict=False):
-        steps, values = losses.get("step", []), losses.get(name, [])
+        values = losses.get(name, [])  # none where the term has no weight
+        steps = losses["step"] if values else []
         axis.plot(steps, values, color="0.8", linewidth=0.8)
         axis.plot(steps, _running_mean(values))
         axis.set(title=f"{name} loss", xlabel="step")
