@@ -153,7 +153,7 @@ class Encoder(nn.Module):
             Normalised spectral shape and, last, level (batch, time, mels + 1); the shapes behind
             those kept of the frames before; the new past.
         """
-        batch, mels = len(fbank), self.config.num_mels
+        batch, mels = fbank.shape[0], self.config.num_mels
         frames, sums = self._past
         before = past.reshape(batch, -1)
         normal = (split_level(fbank) - self.input_mean) / self.input_std
