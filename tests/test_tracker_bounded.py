@@ -49,6 +49,14 @@ def spoken() -> dict[str, list[Sums]]:
     return turns
 
 
+def after_settling(*voices: Sums) -> tuple[SpeakerBook, Horizon]:
+    """A horizon behind which each of these was settled as a voice, speaker1 and so on."""
+    book = SpeakerBook(model(), [])
+    for statistics in voices:
+        book.learn(book.new_name(), statistics)
+    return book, Horizon(model(), book, HorizonConfig(), OperatingPoint())
+
+
 def without_end(records: list[Record], count: int) -> Iterator[Record]:
     """`count` records, the given ones over and over, each behind the one before."""
     for k in range(count):
@@ -108,10 +116,7 @@ def test_more_enrolled_than_there_is_room_for() -> None:
 def test_one_voice_under_two_numbers_becomes_one() -> None:
     """Two settled numbers for one voice are merged, once; another voice keeps its own."""
     (first, second, *_), other = spoken()["ada"], spoken()["callum"][0]
-    book = SpeakerBook(model(), [])
-    for statistics in (other, first, second):
-        book.learn(book.new_name(), statistics)
-    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+    book, horizon = after_settling(other, first, second)
     assert twins(model(), book.voices, "speaker1", 0.0) is None
     assert twins(model(), book.voices, "speaker3", 0.0) == ("speaker2", "speaker3")
     horizon._stretches = [Stretch(1, 0, 0, 3 * RATE, second, speaker="speaker3")]
@@ -125,18 +130,11 @@ def test_a_new_voice_is_known_by_all_it_says() -> None:
     """Its first stretch, half another's, must not make it that other one for good."""
     ada_says, other_says = (spoken()[name] for name in ("ada", "callum"))
     mixed = ada_says[1] + other_says[0]
-    book = SpeakerBook(model(), [])
-    for statistics in (ada_says[0], mixed):
-        book.learn(book.new_name(), statistics)
-    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
-    horizon.voices = list(book.voices)
+    _, horizon = after_settling(ada_says[0], mixed)
     settled = Stretch(0, 1, 0, 3 * RATE, mixed, speaker="speaker2")
     assert horizon._fuse(settled)[0] == SpeakerMerged(3 * RATE, "speaker2", "speaker1")
 
-    book = SpeakerBook(model(), [])
-    for statistics in (ada_says[0], mixed):
-        book.learn(book.new_name(), statistics)
-    horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+    book, horizon = after_settling(ada_says[0], mixed)
     lately = np.sum(other_says[1:], axis=0)
     horizon._stretches = [Stretch(1, 0, 3 * RATE, 9 * RATE, lately, speaker="speaker2")]
     horizon._sum_voices()
@@ -150,11 +148,10 @@ def test_a_pause_tells_how_far_a_segment_has_come() -> None:
     spoken_to, told = 0, 0
     for record in recorded():
         segments = [e for e in live.push(record) if isinstance(e, Segment)]
-        shown = live._shown is not None
         if record.speech:
             spoken_to = record.end
-        elif shown:
-            assert live._shown is not None and live._shown.end == spoken_to
+        elif live._shown is not None:
+            assert live._shown.end == spoken_to
             told += len(segments) == 1 and segments[0].state == "provisional"
     assert told >= 3
 
