@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,18 +54,21 @@ def both_speak(model: Model, records: Sequence[Record], probability: float) -> l
 def second_voices(
     model: Model, voices: Sequence[Voice], both: Sequence[Both], speaker: str
 ) -> tuple[Overlap, ...]:
-    """Who talks besides `speaker`: the likeliest other voice, where there is one.
+    """Who talks besides `speaker`: the likeliest other voice, or `unknown` where there is none.
 
     Somebody enrolled is named only where the odds are for them.
     """
-    others = [voice for voice in voices if voice.name != speaker]
-    if not others or speaker == UNKNOWN:
+    if speaker == UNKNOWN:
         return ()
+    others = [voice for voice in voices if voice.name != speaker]
     enrolled = {voice.name for voice in others if voice.enrolled}
-    found = []
-    for part in both:
-        for score in rank(model, others, part.statistics):
-            if score.speaker not in enrolled or score.llr >= 0.0:
-                found.append(Overlap(part.start, part.end, score.speaker))
-                break
-    return tuple(found)
+    return tuple(
+        Overlap(part.start, part.end, _likeliest(model, others, enrolled, part)) for part in both
+    )
+
+
+def _likeliest(model: Model, others: Sequence[Voice], enrolled: Set[str], part: Both) -> str:
+    for score in rank(model, others, part.statistics):
+        if score.speaker not in enrolled or score.llr >= 0.0:
+            return score.speaker
+    return UNKNOWN

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from train.encoder import Encoder, FrameOutputs, HeadGraph, sum_statistics
-from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
+from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm, packed, unpacked
 
 OPSET = 17
 CHUNK = 20  # fbank frames that the runtime feeds at once: 200 ms
@@ -98,15 +98,20 @@ class ConvolutionalActivity(nn.Module):
 
     def __init__(self, activity: Any) -> None:
         super().__init__()
+        self.histories = activity.histories
         self.inner = _of_one_frame(activity.inner)
-        self.depthwise = _over_time(activity.depthwise)
+        self.blocks = nn.ModuleList(ConvolutionalBlock(block) for block in activity.blocks)
         self.outer = _of_one_frame(activity.outer)
 
-    def forward(self, middle: Tensor, last: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, 2, time), and the new history."""
+    def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-odds (batch, 2, time), and the new state, packed like the old."""
         y = functional.relu(self.inner(torch.cat([middle, last], dim=1)))
-        y = torch.cat([history, y], dim=2)
-        return self.outer(functional.relu(self.depthwise(y))), _last(y, history)
+        states = []
+        histories = unpacked(state, self.histories, self.inner.out_channels)
+        for block, history in zip(self.blocks, histories, strict=True):
+            y, new_history = block(y, history.transpose(1, 2))
+            states.append(new_history.transpose(1, 2))
+        return self.outer(y), packed(states, state)
 
 
 class ConvolutionalFrames(nn.Module):
@@ -131,8 +136,8 @@ class ConvolutionalFrames(nn.Module):
     def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         encoder, config = self.encoder, self.encoder.config
-        *rows, past_rows = encoder.histories
-        state, past = state.split([sum(rows), past_rows], 1)
+        *rows, activity_rows, past_rows = encoder.histories
+        state, activity_state, past = state.split([sum(rows), activity_rows, past_rows], 1)
         inputs, shapes, past = encoder.inputs(fbank, past)
         batch, time, width = inputs.shape
         x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
@@ -140,15 +145,14 @@ class ConvolutionalFrames(nn.Module):
         if config.spectral:
             x = x + self.spectral(shapes)
         x = functional.relu(x)
-        *histories, activity_history = state.transpose(1, 2).split(rows, 2)
+        histories = state.transpose(1, 2).split(rows, 2)
         states, depths = [], [x]
         for block, history in zip(self.blocks, histories, strict=True):
             x, new_history = block(x, history)
             states.append(new_history)
             depths.append(x)
         middle = depths[encoder.middle]
-        activity, new_history = self.activity(middle, x, activity_history)
-        states.append(new_history)
+        activity, activity_state = self.activity(middle, x, activity_state)
         outputs = FrameOutputs(
             weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x)))),
             features=self.feature(torch.cat([x, middle], dim=1)),
@@ -156,7 +160,8 @@ class ConvolutionalFrames(nn.Module):
         )
         shape = (batch, -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
-        state = torch.cat([torch.cat(states, dim=2).transpose(1, 2), past], dim=1)
+        trunk = torch.cat(states, dim=2).transpose(1, 2)
+        state = torch.cat([trunk, activity_state, past], dim=1)
         return sum_statistics(outputs, dim=2), state
 
 

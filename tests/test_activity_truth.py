@@ -16,7 +16,7 @@ from train.activity import log_odds, measure_activity, mixtures, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
-from train.mixtures import FRAME, Mixture, speech_marks
+from train.mixtures import FRAME, Mixture, rustle, speech_marks
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,10 @@ def clean(config: TrainConfig, **settings: object) -> TrainConfig:
     activity = replace(
         config.activity,
         room_probability=0.0,
+        talk_probability=0.0,
         background_db=(-70.0, -70.0),
-        **settings,  # type: ignore[arg-type]
     )
+    activity = replace(activity, **settings)  # type: ignore[arg-type]
     return replace(config, augment=augment, activity=activity)
 
 
@@ -111,7 +112,22 @@ def test_two_voices_at_once_are_overlap_and_none_is_silence(
     assert speech > 0.5
     assert overlap == 0.0
     speech, overlap = shares(nobody_probability=0.0, two_voices_probability=1.0, **whole)
-    assert speech > overlap > 0.4
+    assert speech >= overlap > 0.4
+
+
+def test_turns_are_taken_as_in_a_real_meeting(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    config = clean(
+        config, nobody_probability=0.0, talk_probability=1.0, batch=32, seconds=(6.0, 8.0)
+    )
+    made = mixtures(config, corpus, held_out=False)
+    mixture = made[0]
+    speech, overlap = mixture.truth.mean(dim=(0, 1)).tolist()
+    assert speech > 0.5
+    assert 0.01 < overlap < 0.4, "people interrupt, but mostly one speaks at a time"
+    level = mixture.fbank.mean(dim=2).unflatten(1, (-1, config.encoder.stride)).mean(dim=2)
+    heard = mixture.truth[..., 0] > 0
+    assert level[heard].mean() > level[~heard].mean() + 3.0
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
@@ -153,3 +169,14 @@ def test_marks_are_of_the_samples_they_stand_for() -> None:
     assert FRAME == 320
     audio = conversation()[: 4 * 16000 + 17]
     assert len(speech_marks(audio)) == len(audio) // FRAME
+
+
+def test_what_rustles_is_finite_and_no_speech() -> None:
+    random = np.random.default_rng(4)
+    for count in (16000, 70001):
+        for _ in range(20):
+            noise = rustle(count, random)
+            assert noise.shape == (count,)
+            assert noise.dtype == np.float32
+            assert np.isfinite(noise).all()
+            assert np.abs(noise).max() > 0.0

@@ -24,9 +24,6 @@ from train.turn_taking import LONGEST_SILENCE, _closed_up, read_timings, turn_ta
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Utterance], Path]:
     """The held-out voices of the tiny corpus, and the timing of the bundled conversation."""
     folder = build_corpus(tmp_path_factory.mktemp("meetings") / "corpus")
-    (folder / "turns" / "ami").mkdir(parents=True)
-    truth = (ASSETS / "conversation.rttm").read_text()
-    (folder / "turns" / "ami" / "conversation.rttm").write_text(truth)
     return held_out(folder), folder
 
 

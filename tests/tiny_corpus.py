@@ -32,14 +32,15 @@ SHAPE = EncoderConfig(
     dilations=(1, 2),
     features=16,
     attention=8,
-    activity_kernel=3,
+    activity=6,
+    activity_dilations=(1, 2),
     head_hidden=12,
     embedding=8,
 )
 YAML = """
 encoder:
   {spectral: 2, channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
-   activity_kernel: 3, head_hidden: 12, embedding: 8}
+   activity: 6, activity_dilations: [1, 2], head_hidden: 12, embedding: 8}
 data: {crop_seconds: [1.0, 1.3]}
 augment: {rooms: {count: 2}}
 optimiser: {steps: 6, batch: 4, warmup: 2}
@@ -92,6 +93,10 @@ def build_corpus(folder: Path) -> Path:
             np.save(folder / "teachers" / f"{stem}.{teacher}.npy", rows.astype(np.float16))
     (folder / "noise").mkdir()
     (folder / "rir").mkdir()
+    (folder / "turns" / "ami").mkdir(parents=True)
+    (folder / "turns" / "ami" / "conversation.rttm").write_text(
+        (ASSETS / "conversation.rttm").read_text()
+    )
     for name, seconds in (("noise/hiss", 2.0), ("noise/click", 0.02), ("rir/room", 0.2)):
         samples = random.standard_normal(int(seconds * RATE))
         samples *= np.exp(-np.arange(len(samples)) / (seconds * RATE / 8)) * 0.3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from rich.progress import track
@@ -21,13 +21,15 @@ MEASURED = 40  # mixtures of a batch each
 
 def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures:
     """Mixtures of the training speakers, or of those held out from them."""
+    augment = replace(config.augment, babble_snr_db=config.activity.babble_snr_db)
     return Mixtures(
         config,
         utterances=corpus.held_out if held_out else corpus.train,
         indices=corpus.held_out_indices if held_out else corpus.train_indices,
         waveforms=corpus.waveforms,
         noises=corpus.noises,
-        augmenter=corpus.augmenter(config.augment),
+        timings=corpus.timings if config.activity.talk_probability else [],
+        augmenter=corpus.augmenter(augment),
     )
 
 

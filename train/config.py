@@ -64,11 +64,13 @@ class ActivityConfig:
     batch: int = 24
     seconds: tuple[float, float] = (2.0, 4.0)
     nobody_probability: float = 0.15
-    two_voices_probability: float = 0.6
-    part_probability: float = 0.4  # that a voice is heard in a part of the span alone
+    talk_probability: float = 0.5  # that somebody's speech is timed like a real meeting
+    two_voices_probability: float = 0.75  # elsewhere
+    part_probability: float = 0.4  # that a voice is heard there in a part of the span alone
     room_probability: float = 0.4
     voice_db: tuple[float, float] = (-10.0, 10.0)  # level of the second voice beside the first
     background_db: tuple[float, float] = (-50.0, -8.0)  # beside the first voice
+    babble_snr_db: tuple[float, float] = (10.0, 25.0)  # below any voice that counts
     learning_rate: float = 3.0e-3
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
+from edge.rttm import Turn
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
+from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
@@ -26,6 +28,7 @@ HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: senten
 class Corpus:
     """Row i of `waveforms` and `targets` belongs to row i of the lists joined in order."""
 
+    folder: Path
     waveforms: Waveforms
     targets: NDArray[np.float32]
     online: OnlineTarget | None
@@ -86,6 +89,7 @@ class Corpus:
                 "Check the lists",
             )
         return cls(
+            folder=folder,
             waveforms=waveforms,
             targets=targets,
             online=online,
@@ -102,6 +106,11 @@ class Corpus:
     def rooms(self) -> Waveforms:
         """Responses, measured and simulated; built when first asked for, by training alone."""
         return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
+
+    @cached_property
+    def timings(self) -> list[list[Turn]]:
+        """Who spoke when in real meetings; read when first asked for."""
+        return read_timings(self.folder / "turns" / "ami")
 
     def augmenter(self, config: AugmentConfig) -> Augmenter:
         """Augmentation with this corpus's noises, rooms and voices."""

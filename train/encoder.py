@@ -18,13 +18,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.layers import ACTIVITIES, Activity, CausalBlock, PointwiseNorm, Spectral, rectified
+from train.layers import (
+    ACTIVITIES,
+    Activity,
+    CausalBlock,
+    PointwiseNorm,
+    Spectral,
+    packed,
+    rectified,
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,8 @@ class EncoderConfig:
     dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
     features: int = 384
     attention: int = 64
-    activity_kernel: int = 9
-    activity_dilation: int = 2
+    activity: int = 128
+    activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
     head_hidden: int = 256
     embedding: int = 192
 
@@ -78,7 +87,9 @@ class Encoder(nn.Module):
         self.feature = PointwiseNorm(2 * channels, features)
         self.attend_in = nn.Linear(channels, config.attention)
         self.attend_out = nn.Linear(config.attention, features)
-        self.activity = Activity(channels, config.activity_kernel, config.activity_dilation)
+        self.activity = Activity(
+            channels, config.activity, config.kernel, config.activity_dilations
+        )
         self.head_norm = nn.BatchNorm1d(2 * features)
         self.head_linear = nn.Linear(2 * features, config.embedding)
         self.head_in = nn.Linear(2 * features, config.head_hidden)
@@ -91,13 +102,13 @@ class Encoder(nn.Module):
 
     @property
     def histories(self) -> list[int]:
-        """Rows of state: encoder frames for each block and for the activity outputs, and, last,
-        what the past fbank frames and their sums fill.
+        """Rows of state: encoder frames for each block and, last, what the activity outputs' own
+        blocks fill, and the past fbank frames and their sums.
         """
         config = self.config
         blocks = [(config.kernel - 1) * dilation for dilation in config.dilations]
-        activity = (config.activity_kernel - 1) * config.activity_dilation
-        return [*blocks, activity, -(-sum(self._past) // config.channels)]
+        values = (sum(self.activity.histories) * config.activity, sum(self._past))
+        return [*blocks, *(ceil(count / config.channels) for count in values)]
 
     @property
     def _past(self) -> list[int]:
@@ -167,10 +178,9 @@ class Encoder(nn.Module):
         if frames:
             earlier = before[:, :frames].reshape(batch, Spectral.HISTORY, mels)
             shapes = torch.cat([earlier, shape], dim=1)
-            kept = [shapes[:, -Spectral.HISTORY :].reshape(batch, frames), *kept]
+            kept = [shapes[:, -Spectral.HISTORY :], *kept]
         if kept:
-            room = past.shape[1] * past.shape[2] - frames - sums
-            past = functional.pad(torch.cat(kept, dim=1), (0, room)).reshape(past.shape)
+            past = packed(kept, past)
         return torch.cat([shape, level.clamp(-4.0, 4.0)], dim=2), shapes, past
 
     def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -111,20 +113,41 @@ class Activity(nn.Module):
     """Is anybody speaking, and is more than one? A second reading of the trunk.
 
     What tells voices apart is not all of what tells speech from noise: the trunk's middle, where
-    less of that has been discarded, is read too.
+    less of that has been discarded, is read too. Whether a pause is the end of a turn, and whether
+    a voice is another's, is told by seconds, not by the tenths that the trunk looks back on.
     """
 
-    def __init__(self, channels: int, kernel: int, dilation: int) -> None:
+    def __init__(self, inputs: int, channels: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
-        self.inner = nn.Linear(2 * channels, channels)
-        self.depthwise = CausalDepthwiseNorm(channels, kernel, dilation)
+        self.histories = [(kernel - 1) * dilation for dilation in dilations]
+        self.inner = nn.Linear(2 * inputs, channels)
+        self.blocks = nn.ModuleList(CausalBlock(channels, kernel, d) for d in dilations)
         self.outer = nn.Linear(channels, ACTIVITIES)
 
     def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, time, 2) from two depths of the trunk, each (batch, time, channels).
+        """Log-odds (batch, time, 2) from two depths of the trunk, each (batch, time, inputs).
 
-        The state is the last frames of input of the convolution (batch, history, channels).
+        The state holds those of the blocks, packed.
         """
         y = rectified(self.inner(torch.cat([middle, last], dim=-1)))
-        y, state = self.depthwise(y, state)
-        return self.outer(rectified(y)), state
+        new_states = []
+        histories = unpacked(state, self.histories, y.shape[2])
+        for block, history in zip(self.blocks, histories, strict=True):
+            y, new_state = block(y, history)
+            new_states.append(new_state)
+        return self.outer(y), packed(new_states, state)
+
+
+def packed(states: Sequence[Tensor], like: Tensor) -> Tensor:
+    """States (batch, ...) one after another in rows of the shape of `like`, zeros behind them."""
+    batch = like.shape[0]
+    values = torch.cat([state.reshape(batch, -1) for state in states], dim=1)
+    room = like.shape[1] * like.shape[2] - values.shape[1]
+    return functional.pad(values, (0, room)).reshape(like.shape)
+
+
+def unpacked(rows: Tensor, histories: Sequence[int], width: int) -> list[Tensor]:
+    """The states (batch, history, width) that were packed into rows of another width."""
+    batch, frames = rows.shape[0], sum(histories)
+    values = rows.reshape(batch, -1)[:, : frames * width].reshape(batch, frames, width)
+    return list(values.split(list(histories), 1))

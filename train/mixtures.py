@@ -14,18 +14,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge._native import Fbank, FbankOptions
+from edge.rttm import Turn
 from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
+from train.turn_taking import SEATS, excerpt, with_overlap
 from train.waveforms import SAMPLE_RATE, Waveforms
 
 Audio = NDArray[np.float32]
 Marks = NDArray[np.bool_]
+Span = tuple[int, int]  # frames of marks [first, last)
 
 FRAME = 320  # samples of a mark
 MIN_SECONDS = 1.5  # of utterances used: single words are hardly speech to a detector
 QUIET_DB = 32.0  # frames so far below the utterance's loud ones are pauses
-LONGEST_HOLE = 7  # frames within speech, 140 ms, that are not pauses
+RUSTLE = 0.3  # share of backgrounds that are no recording
+COLOUR_DB = 20.0  # deviation of the first of the cosines, over octaves, that colour it
+LONGEST_HOLE = 25  # frames, half a second: a shorter pause is part of a turn, as in transcripts
 
 
 @dataclass
@@ -48,6 +53,7 @@ class Mixtures(Dataset[Mixture]):
         indices: NDArray[np.int64],
         waveforms: Waveforms,
         noises: Waveforms,
+        timings: list[list[Turn]],
         augmenter: Augmenter,
     ) -> None:
         """`indices[i]` is the place of utterance i in `waveforms`."""
@@ -56,6 +62,7 @@ class Mixtures(Dataset[Mixture]):
         self._indices = indices[long]
         self._waveforms = waveforms
         self._noises = noises
+        self._timings = timings
         self._augmenter = augmenter
         self._fbank = Fbank(FbankOptions())
 
@@ -74,13 +81,10 @@ class Mixtures(Dataset[Mixture]):
     def _one(self, frames: int, random: Generator) -> tuple[Audio, NDArray[np.float32]]:
         config = self.config.activity
         count = 160 * (frames - 1) + 400
-        voices = 0
-        if random.random() >= config.nobody_probability:
-            voices = 2 if random.random() < config.two_voices_probability else 1
         audio = np.zeros(count, dtype=np.float32)
         heard = np.zeros(count // FRAME, dtype=np.int64)
-        for i in range(voices):
-            voice, marks = self._voice(count, random)
+        for i, spans in enumerate(self._turns(count // FRAME, random)):
+            voice, marks = self._voice(spans, count, random)
             level = random.uniform(*config.voice_db) if i else 0.0
             audio += voice * np.float32(0.1 * 10.0 ** (level / 20.0))
             heard += marks
@@ -92,6 +96,27 @@ class Mixtures(Dataset[Mixture]):
         truth = np.stack([heard >= 1, heard >= 2], axis=1)
         return fbank, self._delayed(truth, frames).astype(np.float32)
 
+    def _turns(self, count: int, random: Generator) -> list[list[Span]]:
+        """When each voice of a mixture of `count` frames has its turns."""
+        config = self.config.activity
+        if random.random() < config.nobody_probability:
+            return []
+        if random.random() < config.talk_probability:
+            seconds, seats = count * FRAME / SAMPLE_RATE, int(random.integers(2, SEATS + 1))
+            talk = with_overlap(excerpt(self._timings, seats, seconds, random), random)
+            spans: dict[str, list[Span]] = {}
+            for turn in talk:
+                start, end = (round(t * SAMPLE_RATE / FRAME) for t in (turn.start, turn.end))
+                spans.setdefault(turn.speaker, []).append((start, min(end, count)))
+            return list(spans.values())
+        voices = 2 if random.random() < config.two_voices_probability else 1
+        parts = [(0, count)] * voices
+        for i in range(voices):
+            if random.random() < config.part_probability:
+                first, last = np.sort(random.integers(count + 1, size=2)).tolist()
+                parts[i] = (first, last)
+        return [[part] for part in parts]
+
     def _delayed(self, truth: Marks, frames: int) -> Marks:
         """Truth of each encoder frame, which tells of what is a look-ahead before its input."""
         shape = self.config.encoder
@@ -100,33 +125,50 @@ class Mixtures(Dataset[Mixture]):
         delayed: Marks = np.where(marks[:, None] >= 0, truth[np.maximum(marks, 0)], False)
         return delayed
 
-    def _voice(self, count: int, random: Generator) -> tuple[Audio, Marks]:
-        """A voice of unit level within a random part of the span, and where it speaks."""
-        index = int(random.choice(self._indices))
-        audio = self._waveforms.random_crop(index, count, random)
-        marks = speech_marks(audio)
-        config = self.config.activity
-        first, last = 0, len(marks)
-        if random.random() < config.part_probability:
-            first, last = np.sort(random.integers(len(marks) + 1, size=2))
-        marks[:first] = False
-        marks[last:] = False
-        audio = audio.copy()
-        audio[: first * FRAME] = 0.0
-        audio[last * FRAME :] = 0.0
-        if random.random() < config.room_probability:
+    def _voice(self, spans: list[Span], count: int, random: Generator) -> tuple[Audio, Marks]:
+        """A voice of unit level that has these turns, and where it speaks."""
+        source = self._waveforms[int(random.choice(self._indices))]
+        speech = speech_marks(source)
+        source = source[: len(speech) * FRAME].reshape(-1, FRAME)
+        audio = np.zeros(count, dtype=np.float32)
+        marks = np.zeros(count // FRAME, dtype=bool)
+        next_frame = int(random.integers(len(speech)))
+        for start, end in spans:
+            frames = (next_frame + np.arange(end - start)) % len(speech)
+            next_frame += end - start
+            audio[start * FRAME : end * FRAME] = source[frames].ravel()
+            marks[start:end] = speech[frames]
+        if random.random() < self.config.activity.room_probability:
             audio = self._augmenter.in_room(audio, random)
         power = np.mean(audio**2) * len(marks) / max(1, marks.sum())  # of its speech alone
         return audio / np.float32(np.sqrt(power + 1e-8)), marks
 
     def _background(self, count: int, random: Generator) -> Audio:
-        """Noise of unit level: a recording, or a microphone's own."""
-        if random.random() < 0.3:
-            return random.standard_normal(count).astype(np.float32)
-        index = int(random.integers(len(self._noises)))
-        noise = self._noises.random_crop(index, count, random)
+        """Noise of unit level: a recording, or what paper, chairs, breath and microphones make."""
+        if random.random() < RUSTLE:
+            noise = rustle(count, random)
+        else:
+            index = int(random.integers(len(self._noises)))
+            noise = self._noises.random_crop(index, count, random)
         unit: Audio = noise / np.sqrt(np.mean(noise**2) + np.float32(1e-8))
         return unit
+
+
+def rustle(count: int, random: Generator) -> Audio:
+    """Noise of a random colour; in half of the draws, in bursts of 10 ms to a second."""
+    spectrum = np.fft.rfft(random.standard_normal(count))
+    octaves = np.log2(1.0 + np.arange(len(spectrum))) / np.log2(len(spectrum))
+    order = np.arange(1, 5)
+    decibels = random.normal(0.0, COLOUR_DB / order) @ np.cos(np.pi * np.outer(order, octaves))
+    noise = np.fft.irfft(spectrum * 10.0 ** (decibels / 20.0), count)
+    if random.random() < 0.5:
+        envelope = np.zeros(count)
+        for start in random.integers(count, size=1 + random.poisson(2 * count / SAMPLE_RATE)):
+            decay = SAMPLE_RATE * 10.0 ** random.uniform(-2.0, 0.0)
+            gain = 10.0 ** random.uniform(-1.0, 0.0)
+            envelope[start:] += gain * np.exp(-np.arange(count - start) / decay)
+        noise *= envelope
+    return noise.astype(np.float32)
 
 
 def speech_marks(audio: Audio) -> Marks:

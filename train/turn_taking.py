@@ -51,11 +51,29 @@ def turn_taking(
     turns = []
     for part in range(parts):
         seated = [(2 * part + seat) % speakers for seat in range(min(speakers, SEATS))]
-        draws = [_excerpt(timings, len(seated), length, random) for _ in range(DRAWS)]
+        draws = [excerpt(timings, len(seated), length, random) for _ in range(DRAWS)]
         for turn in max(draws, key=partial(_least, seats=len(seated))):
             start, end = (part * length + time for time in (turn.start, turn.end))
             turns.append(Turn(start, end, str(seated[int(turn.speaker)])))
     return sorted(turns)
+
+
+def excerpt(
+    timings: Sequence[list[Turn]], seats: int, seconds: float, random: Generator
+) -> list[Turn]:
+    """A random stretch of what those who speak most in a random meeting say, named by seat."""
+    turns = timings[int(random.integers(len(timings)))]
+    spoken: Counter[str] = Counter()
+    for turn in turns:
+        spoken[turn.speaker] += round(1000 * (turn.end - turn.start))
+    names = [name for name, _ in spoken.most_common(seats)]
+    kept = _closed_up([turn for turn in turns if turn.speaker in names])
+    begin = random.uniform(0.0, max(0.0, max(turn.end for turn in kept) - seconds))
+    seat = {name: str(i) for i, name in enumerate(random.permutation(names).tolist())}
+    inside = (
+        Turn(max(t.start - begin, 0.0), min(t.end - begin, seconds), seat[t.speaker]) for t in kept
+    )
+    return [turn for turn in inside if turn.end - turn.start >= SHORTEST_TURN]
 
 
 def with_overlap(turns: Sequence[Turn], random: Generator) -> list[Turn]:
@@ -84,24 +102,6 @@ def with_overlap(turns: Sequence[Turn], random: Generator) -> list[Turn]:
                 talk.append(Turn(begin, begin + length, other))
                 free[other] = begin + length
     return sorted(talk)
-
-
-def _excerpt(
-    timings: Sequence[list[Turn]], seats: int, seconds: float, random: Generator
-) -> list[Turn]:
-    """A random stretch of what those who speak most in a random meeting say, named by seat."""
-    turns = timings[int(random.integers(len(timings)))]
-    spoken: Counter[str] = Counter()
-    for turn in turns:
-        spoken[turn.speaker] += round(1000 * (turn.end - turn.start))
-    names = [name for name, _ in spoken.most_common(seats)]
-    kept = _closed_up([turn for turn in turns if turn.speaker in names])
-    begin = random.uniform(0.0, max(0.0, max(turn.end for turn in kept) - seconds))
-    seat = {name: str(i) for i, name in enumerate(random.permutation(names).tolist())}
-    inside = (
-        Turn(max(t.start - begin, 0.0), min(t.end - begin, seconds), seat[t.speaker]) for t in kept
-    )
-    return [turn for turn in inside if turn.end - turn.start >= SHORTEST_TURN]
 
 
 def _closed_up(turns: Sequence[Turn]) -> list[Turn]:
