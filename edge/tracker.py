@@ -40,7 +40,7 @@ class TrackerConfig:
     first_label: int = 2  # speech before a segment is first shown
     min_side: int = 10  # least speech on either side of a change of voice
     look_back: int = 60  # most speech behind a change when it is found
-    change_llr: float = -2.5  # a change is cut where the two sides match worse than this
+    change_llr: float = -2.0  # a change is cut where the two sides match worse than this
     recent: int = 6  # speech by which another voice that is known is noticed
     switch_llr: float = 3.0  # by so much it has to match better than the one before
     guess_llr: float = -2.0  # from here on a voice without a name is shown, before it is sure
