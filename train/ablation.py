@@ -31,7 +31,13 @@ SECONDS = (8.0, 3.0, 1.5)
 STEPS = 600
 BASE: dict[str, Any] = {
     "seed": 5,
-    "encoder": {"channels": 128, "features": 192, "attention": 32, "head_hidden": 64},
+    "encoder": {
+        "channels": 128,
+        "features": 192,
+        "attention": 32,
+        "head_hidden": 64,
+        "activity": 64,
+    },
     "data": {"whitened_targets": True, "crop_seconds": [1.0, 2.6]},
     "augment": {"ramp_steps": 0, "room_probability": 0.1, "noise_probability": 0.2},
     "loss": {"relational": 3.0, "classification": 0.04},

@@ -51,7 +51,7 @@ class EncoderConfig:
     dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
     features: int = 384
     attention: int = 64
-    activity: int = 128
+    activity: int = 128  # channels of the blocks that tell speech and overlap
     activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
     head_hidden: int = 256
     embedding: int = 192
