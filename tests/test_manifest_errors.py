@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,12 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
     for path in (folder / "noise").iterdir():
         path.unlink()
     refused("no audio in .*noise")
+
+    folder = build_corpus(tmp_path / "third")
+    shutil.rmtree(folder / "turns")
+    refused("needs the timings of real meetings, and .*ami is missing")
+    config = replace(config, activity=replace(config.activity, talk_probability=0.0))
+    assert Corpus.open(folder, tmp_path / "cache", config).timings == []
 
 
 def test_an_utterance_without_teachers_needs_a_label(tmp_path: Path) -> None:

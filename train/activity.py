@@ -28,7 +28,7 @@ def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures
         indices=corpus.held_out_indices if held_out else corpus.train_indices,
         waveforms=corpus.waveforms,
         noises=corpus.noises,
-        timings=corpus.timings if config.activity.talk_probability else [],
+        timings=corpus.timings,
         augmenter=corpus.augmenter(augment),
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import AugmentConfig, Augmenter
-from train.config import DataConfig, TrainConfig
+from train.config import ActivityConfig, DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
 from train.rooms import simulate_rooms
@@ -28,13 +28,13 @@ HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: senten
 class Corpus:
     """Row i of `waveforms` and `targets` belongs to row i of the lists joined in order."""
 
-    folder: Path
     waveforms: Waveforms
     targets: NDArray[np.float32]
     online: OnlineTarget | None
     noises: Waveforms
     measured_rooms: Waveforms
     simulated_rooms: Callable[[], Waveforms]
+    timings: list[list[Turn]]
     train: list[Utterance]
     train_indices: NDArray[np.int64]
     held_out: list[Utterance]
@@ -89,13 +89,13 @@ class Corpus:
                 "Check the lists",
             )
         return cls(
-            folder=folder,
             waveforms=waveforms,
             targets=targets,
             online=online,
             noises=_folder(folder / "noise", cache),
             measured_rooms=_folder(folder / "rir", cache),
             simulated_rooms=partial(simulate_rooms, config.augment.rooms, cache),
+            timings=_timings(folder / "turns" / "ami", config.activity),
             train=train,
             train_indices=np.array([index[u.path] for u in train]),
             held_out=held_out,
@@ -106,11 +106,6 @@ class Corpus:
     def rooms(self) -> Waveforms:
         """Responses, measured and simulated; built when first asked for, by training alone."""
         return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
-
-    @cached_property
-    def timings(self) -> list[list[Turn]]:
-        """Who spoke when in real meetings; read when first asked for."""
-        return read_timings(self.folder / "turns" / "ami")
 
     def augmenter(self, config: AugmentConfig) -> Augmenter:
         """Augmentation with this corpus's noises, rooms and voices."""
@@ -142,6 +137,18 @@ def _online_target(
             )
     known = [teacher_rows(folder, teacher.name, data.lists) for teacher in teachers]
     return OnlineTarget(teachers, known, targets)
+
+
+def _timings(folder: Path, config: ActivityConfig) -> list[list[Turn]]:
+    """Who spoke when in real meetings, if mixtures will ask for it."""
+    if not config.steps or not config.talk_probability:
+        return []
+    if not folder.is_dir():
+        raise EarmarkError(
+            f"talk_probability needs the timings of real meetings, and {folder} is missing",
+            "Put RTTM files there, or set activity.talk_probability to 0",
+        )
+    return read_timings(folder)
 
 
 def _folder(folder: Path, cache: Path) -> Waveforms:
