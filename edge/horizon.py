@@ -21,10 +21,10 @@ from edge.overlap import second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import (
     UNKNOWN,
-    Score,
     SpeakerBook,
     Standing,
     Voice,
+    likeliest,
     numbered,
     rank,
     ranking,
@@ -253,19 +253,11 @@ class Horizon:
         for stretch, row in zip(self._stretches, llrs, strict=True):
             ranked = ranking(self.voices, row)
             if stretch.speaker == UNKNOWN:
-                stretch.speaker = self._likeliest(ranked)
+                stretch.speaker = likeliest(self.voices, ranked, self.config.known_llr)
             stretch.standing = standing(stretch.speaker, ranked)
             stretch.overlaps = second_voices(
                 self._model, self.voices, stretch.both, stretch.speaker
             )
-
-    def _likeliest(self, ranked: list[Score]) -> str:
-        """Whom a stretch too short to stand alone is given to: never a person without evidence."""
-        enrolled = {voice.name for voice in self.voices if voice.enrolled}
-        for score in ranked:
-            if score.speaker not in enrolled or score.llr >= self.config.known_llr:
-                return score.speaker
-        return UNKNOWN
 
     def _merges(self, before: dict[int, str], sample: int) -> list[Event]:
         """Names that no stretch bears any more, and who took over their speech."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from edge.encoder import Model
 from edge.events import Overlap
 from edge.records import Record
-from edge.speakers import UNKNOWN, Voice, rank
+from edge.speakers import UNKNOWN, Voice, likeliest, rank
 from edge.statistics import Sums
 
 SMOOTHED = 5  # records whose probabilities are averaged: one alone says little
@@ -61,14 +61,7 @@ def second_voices(
     if speaker == UNKNOWN:
         return ()
     others = [voice for voice in voices if voice.name != speaker]
-    enrolled = {voice.name for voice in others if voice.enrolled}
+    ranked = [(part, rank(model, others, part.statistics)) for part in both]
     return tuple(
-        Overlap(part.start, part.end, _likeliest(model, others, enrolled, part)) for part in both
+        Overlap(part.start, part.end, likeliest(others, scores, 0.0)) for part, scores in ranked
     )
-
-
-def _likeliest(model: Model, others: Sequence[Voice], enrolled: Set[str], part: Both) -> str:
-    for score in rank(model, others, part.statistics):
-        if score.speaker not in enrolled or score.llr >= 0.0:
-            return score.speaker
-    return UNKNOWN

@@ -49,11 +49,6 @@ def _over_time(depthwise: Any) -> nn.Conv1d:
     return conv
 
 
-def _last(x: Tensor, history: Tensor) -> Tensor:
-    """As many of the last frames (batch, channels, time) as the history has."""
-    return x[:, :, -history.shape[2] :]
-
-
 class ConvolutionalBlock(nn.Module):
     """What a folded `CausalBlock` computes, on channels by time."""
 
@@ -67,7 +62,7 @@ class ConvolutionalBlock(nn.Module):
         """Advance by frames (batch, channels, time) from a history of the same layout."""
         y = torch.cat([history, functional.relu(self.expand(x))], dim=2)
         z = self.project(functional.relu(self.depthwise(y)))
-        return functional.relu(x + z), _last(y, history)
+        return functional.relu(x + z), y[:, :, -history.shape[2] :]
 
 
 class ConvolutionalSpectral(nn.Module):

@@ -194,8 +194,8 @@ def test_each_file_has_a_line_of_what_was_measured(
 ) -> None:
     assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
     line, _ = capsys.readouterr().out.splitlines()
-    assert float(line.split()[0]) == pytest.approx(7.0, abs=0.2), "seconds of speech"
     for word in (
+        "6.9 s",
         "-23 dBFS",
         "SNR",
         "clipped  0.0%",

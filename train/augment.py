@@ -19,6 +19,7 @@ from train.voices import VoiceConfig
 from train.waveforms import SAMPLE_RATE, Waveforms
 
 Audio = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ class Augmenter:
         time, mels = fbank.shape
         config = self.config
         angles = np.pi * (np.arange(mels) + 0.5) / mels
-        components = np.cos(np.outer(np.arange(1, 5), angles))
-        decibels = random.normal(0.0, strength * config.equaliser_db / np.arange(1, 5)) @ components
+        decibels = colour(angles, strength * config.equaliser_db, random)
         fbank = fbank + (decibels * np.log(10.0) / 10.0).astype(np.float32)
         floor = fbank.mean()
         width = int(random.integers(int(strength * config.mel_mask) + 1))
@@ -184,6 +184,13 @@ def _through_opus(audio: Audio, compression: float) -> Audio:
     coded.seek(0)
     heard: Audio = soundfile.read(coded, dtype="float32")[0] * peak
     return np.resize(heard, len(audio))
+
+
+def colour(angles: Floats, deviation: float, random: Generator) -> Floats:
+    """A smooth random curve in dB at angles from 0 to pi: four cosines, the nth `deviation` / n."""
+    order = np.arange(1, 5)
+    decibels: Floats = random.normal(0.0, deviation / order) @ np.cos(np.outer(order, angles))
+    return decibels
 
 
 def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:

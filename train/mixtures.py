@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from edge._native import Fbank, FbankOptions
 from edge.rttm import Turn
-from train.augment import Augmenter
+from train.augment import Augmenter, colour
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.turn_taking import SEATS, excerpt, with_overlap
@@ -158,8 +158,7 @@ def rustle(count: int, random: Generator) -> Audio:
     """Noise of a random colour; in half of the draws, in bursts of 10 ms to a second."""
     spectrum = np.fft.rfft(random.standard_normal(count))
     octaves = np.log2(1.0 + np.arange(len(spectrum))) / np.log2(len(spectrum))
-    order = np.arange(1, 5)
-    decibels = random.normal(0.0, COLOUR_DB / order) @ np.cos(np.pi * np.outer(order, octaves))
+    decibels = colour(np.pi * octaves, COLOUR_DB, random)
     noise = np.fft.irfft(spectrum * 10.0 ** (decibels / 20.0), count)
     if random.random() < 0.5:
         envelope = np.zeros(count)
