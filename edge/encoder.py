@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -40,12 +40,21 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames_per_chunk: Count
     frames_per_record: Count
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
+    afterthought: Annotated[int, msgspec.Meta(ge=1, le=10)]  # records back that `Activity` tells of
     embedding: int
     calibration_across: tuple[float, float, float, float]  # of scores between recordings
     calibration_within: tuple[float, float, float, float]  # of scores within one recording
     training_data: str
     licence: str
     precision: str
+
+
+class Activity(NamedTuple):
+    """Probabilities by a record: of speech in it; of speech and overlap `afterthought` before."""
+
+    speech: float
+    later_speech: float
+    later_overlap: float
 
 
 class Model:
@@ -113,10 +122,9 @@ class Model:
         count: NDArray[np.float64] = statistics[..., 0] / self.spec.frames_per_second
         return count
 
-    def activity(self, statistics: Sums) -> tuple[float, float]:
-        """Mean probabilities of speech, and of overlapping speech, over statistics (size,)."""
-        speech, overlap = statistics[-2:] / max(statistics[0], 1.0)
-        return float(speech), float(overlap)
+    def activity(self, statistics: Sums) -> Activity:
+        """Mean probabilities over statistics (size,)."""
+        return Activity(*(statistics[-len(Activity._fields) :] / max(statistics[0], 1.0)).tolist())
 
     def embed(self, statistics: Sums) -> NDArray[np.float64]:
         """Unit-length embeddings (rows, embedding) of statistics (rows, size)."""

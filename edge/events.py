@@ -76,6 +76,8 @@ class Overlap(msgspec.Struct, frozen=True):
 class Segment(msgspec.Struct, tag="segment", frozen=True):
     """A stretch of one voice. A later revision of the same `id` replaces the earlier ones.
 
+    Whoever it is, and where it begins and ends, may be put right until it is `final`.
+
     `llr` is the natural-log likelihood ratio that the stretch is `speaker`'s voice, against that of
     anybody else; it is absent for the first stretch of a new voice. `margin` is by how much
     it exceeds the `runner_up`'s. `overlaps` tell where another voice is heard at the same time.

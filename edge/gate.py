@@ -20,7 +20,7 @@ class GateConfig:
     """What is taken for speech, how willingly the gate opens, and how long it stays open."""
 
     detector: Literal["neural", "webrtc", "both"] = "neural"  # neural: the encoder's own
-    speech_probability: float = 0.55  # of the encoder's, from which it hears speech
+    speech_probability: float = 0.5  # of the encoder's, from which it hears speech
     aggressiveness: int = 2  # of WebRTC, 0 (opens readily) to 3
     open_frames: int = 3  # frames of speech in a row that open the gate
     hangover_frames: int = 10  # frames without speech before it closes
@@ -33,7 +33,7 @@ class GateConfig:
         if not 0.0 <= self.speech_probability <= 1.0:
             raise EarmarkError(
                 f"gate.speech_probability is {self.speech_probability}, expected 0 to 1",
-                "Choose 0.55",
+                "Choose 0.5",
             )
         for name in ("open_frames", "hangover_frames"):
             if getattr(self, name) < 1:

@@ -36,6 +36,8 @@ from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
+EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
+EARLY_SHARE = 2.0 / 3.0  # but this share of it always
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,8 @@ class Horizon:
         """Stretches by speaker: the settled speakers' in their order, then those of new ones."""
         config = self.config
         settled = self._book.voices
-        seeds = [s for s in self._stretches if self._speech(s) >= config.seed_speech]
+        share = self._share()
+        seeds = [s for s in self._stretches if self._speech(s) >= share * config.seed_speech]
         rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
         if not rows:
             return []
@@ -200,9 +203,15 @@ class Horizon:
         groups = agglomerate(self._model, np.stack(rows), elsewhere, config.merge_llr)
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
-        new = [c for c in new if sum(map(self._speech, c)) >= config.new_speech]
+        new = [c for c in new if sum(map(self._speech, c)) >= share * config.new_speech]
         new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
         return old + new[: max(0, config.max_speakers - len(old))]
+
+    def _share(self) -> float:
+        """Of the speech that a new speaker needs, how much they need by now."""
+        settled = sum(float(self._model.seconds(v.statistics)) for v in self._book.voices)
+        heard = settled + sum(map(self._speech, self._stretches))
+        return min(1.0, max(EARLY_SHARE, heard / EARLY_SECONDS))
 
     def _names(self, clusters: list[list[Stretch]]) -> list[str]:
         """Names of the clusters; a new cluster takes the name that most of its speech had."""

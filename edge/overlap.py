@@ -26,12 +26,14 @@ class Both:
     statistics: Sums
 
 
-def both_speak(model: Model, records: Sequence[Record], probability: float) -> list[Both]:
+def both_speak(records: Sequence[Record], heard: Sequence[float], probability: float) -> list[Both]:
     """Where two speak at once in the records of a stretch, by their start.
 
-    `probability`: the least mean over half a second that is taken for overlap.
+    Args:
+        records: those of the stretch.
+        heard: how probable it is, in the hindsight of each, that two spoke.
+        probability: the least mean over half a second that is taken for overlap.
     """
-    heard = [model.activity(record.statistics)[1] for record in records]
     if len(heard) < SHORTEST or max(heard) < probability:
         return []
     width = np.ones(min(SMOOTHED, len(heard)))

@@ -84,7 +84,7 @@ class QualityMeter:
             clipped=self._clipped / max(1, self._samples),
             snr=level - noise if noise is not None else None,
             second_voice=self._second_voice,
-            overlap=self._model.activity(self._statistics)[1],
+            overlap=self._model.activity(self._statistics).later_overlap,
         )
 
     def _add(self, records: list[Record]) -> None:

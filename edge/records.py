@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,28 @@ from edge.statistics import Sums
 
 
 @dataclass(frozen=True)
+class Hindsight:
+    """What is known by now of the record `afterthought` before: whether there was speech in it,
+    and how probable it is that two spoke at once.
+    """
+
+    speech: bool
+    overlap: float
+
+
+@dataclass(frozen=True)
 class Record:
     """Statistics of the samples [start, end), and whether there is speech in them.
 
-    Speech is what the gate and the encoder take for it, both or the one that is chosen.
+    Speech is what the gate and the encoder take for it, both or the one that is chosen: at once,
+    and in the hindsight of a later record.
     """
 
     start: int
     end: int
     speech: bool
     statistics: Sums
+    hindsight: Hindsight
 
 
 class RecordStream:
@@ -43,6 +56,7 @@ class RecordStream:
         self._marks = np.empty(0, dtype=bool)  # of the frames from `_marks_start` on
         self._marks_start = 0
         self._waiting: list[NDArray[np.float32]] = []
+        self._marked = deque([False], model.spec.afterthought + 1)  # by the gate, of late records
 
     def reconfigure(self, gate: GateConfig) -> None:
         """Other settings from the next record on, with the detector that there is."""
@@ -67,11 +81,7 @@ class RecordStream:
         silence = np.zeros(self._delay + 4 * self._length, dtype=np.float32)
         records = self.push(silence)
         self._pushed = total
-        return [
-            Record(r.start, min(r.end, end), r.speech, r.statistics)
-            for r in records
-            if r.start < end
-        ]
+        return [replace(r, end=min(r.end, end)) for r in records if r.start < end]
 
     @property
     def _end(self) -> int:
@@ -88,17 +98,19 @@ class RecordStream:
         first = max(0, begin // FRAME) - self._marks_start
         last = max(first + 1, self._end // FRAME - self._marks_start)
         statistics = self._waiting.pop(0).astype(np.float64)
-        speech = True
-        if self._config.detector != "neural":
-            speech = bool(self._marks[first:last].mean() >= 0.5)
-        if self._config.detector != "webrtc":
-            probability, _ = self._model.activity(statistics)
-            speech = speech and probability >= self._config.speech_probability
+        neural, gated = (self._config.detector != name for name in ("webrtc", "neural"))
+        self._marked.append(not gated or bool(self._marks[first:last].mean() >= 0.5))
+        speech, earlier = self._marked[-1], self._marked[0]
+        activity = self._model.activity(statistics)
+        if neural:
+            speech = speech and activity.speech >= self._config.speech_probability
+            earlier = earlier and activity.later_speech >= self._config.speech_probability
         record = Record(
             start=self._start + max(0, begin),
             end=self._start + max(0, self._end),
             speech=speech and self._end > 0,
             statistics=statistics,
+            hindsight=Hindsight(earlier, activity.later_overlap),
         )
         self._made += 1
         done = max(0, self._end - self._length) // FRAME - self._marks_start

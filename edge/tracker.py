@@ -8,6 +8,7 @@ settles.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
 from edge.horizon import Horizon, HorizonConfig
+from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
@@ -26,6 +28,7 @@ from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 
+SHOWN_AGAIN = 10  # records by which a segment has grown when it is shown anew, at the latest
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 
 
@@ -43,8 +46,8 @@ class TrackerConfig:
     change_llr: float = -2.0  # a change is cut where the two sides match worse than this
     recent: int = 6  # speech by which another voice that is known is noticed
     switch_llr: float = 3.0  # by so much it has to match better than the one before
-    guess_llr: float = -2.0  # from here on a voice without a name is shown, before it is sure
-    overlap_probability: float = 0.6  # of the encoder's, from which two voices are reported
+    guess_llr: float = -1.0  # from here on a voice without a name is shown, before it is sure
+    overlap_probability: float = 0.65  # of the encoder's, from which two voices are reported
     horizon: HorizonConfig = field(default_factory=HorizonConfig)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,7 @@ class TrackerConfig:
         if not 0.0 <= self.overlap_probability <= 1.0:
             raise EarmarkError(
                 f"tracker.overlap_probability is {self.overlap_probability}, expected 0 to 1",
-                "Choose 0.6",
+                "Choose 0.65",
             )
 
 
@@ -95,9 +98,10 @@ class Tracker:
         book = SpeakerBook(model, profiles)
         self._horizon = Horizon(model, book, config.horizon, operating_point)
         self._newer_sides = _lengths(config.min_side, config.look_back)
-        self._records: list[Record] = []  # speech of the open segment
-        self._totals: list[Sums] = []  # statistics from its start to each record
-        self._gap = 0
+        self._open = OpenSegment()
+        self._free = 0  # sample from which speech is of no closed segment
+        self._recent: deque[Record] = deque(maxlen=model.spec.afterthought)
+        self._pushed = 0  # records
         self._next_id = 0  # of the open segment
         self._shown: Segment | None = None  # last revision of the open segment
         self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
@@ -109,8 +113,8 @@ class Tracker:
 
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""
-        if segment == self._next_id and self._totals:
-            return self._totals[-1]
+        if segment == self._next_id and len(self._open):
+            return self._open.totals[-1]
         return self._horizon.speech_in(segment)
 
     def state(self) -> State:
@@ -134,31 +138,47 @@ class Tracker:
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
+        self._amend(record)
         if not record.speech:
-            self._gap += 1
-            if self._gap == self.config.max_gap:
-                return self._close()
-            return self._pause() if self._gap == 1 else []
-        self._gap = 0
-        self._append(record)
-        if len(self._records) % STEP:
-            return []
-        change = self._change() or self._switch()
-        if change is not None:
-            newer = self._records[change:]
-            del self._records[change:], self._totals[change:]
-            events = self._close()
-            for earlier in newer:
-                self._append(earlier)
-            return events + self._show()
-        events = self._show()
+            if not len(self._open):
+                return []
+            silence = record.end - self._open.end
+            over = silence >= self.config.max_gap * self._model.record_samples
+            return self._close() if over else self._pause()
+        self._open.append(record)
+        events = [] if self._pushed % STEP else self._look()
+        return events + self._close() if len(self._open) >= self._longest else events
+
+    @property
+    def _longest(self) -> int:
+        """Records that the open segment may have, by whether its voice is known."""
         known = {voice.name for voice in self.voices}
         unknown = self._shown is not None and self._shown.speaker not in known
-        most = self.config.max_unknown if unknown else self.config.max_segment
-        return events + self._close() if len(self._records) >= most else events
+        return self.config.max_unknown if unknown else self.config.max_segment
+
+    def _look(self) -> list[Event]:
+        """Whose the open segment is; where the voice has changed in it, another begins."""
+        change = self._change() or self._switch()
+        if change is None:
+            return self._show()
+        newer = self._open.split(change)
+        events = self._close()
+        self._open = newer
+        return events + self._show()
+
+    def _amend(self, record: Record) -> None:
+        """What `record` tells of an earlier one, unless that is in a segment that has closed."""
+        if len(self._recent) == self._model.spec.afterthought:
+            earlier = self._recent[0]
+            if earlier.start >= self._free:
+                self._open.amend(earlier, record.hindsight)
+        self._recent.append(record)
+        self._pushed += 1
 
     def finish(self) -> list[Event]:
         """The stream ended or broke off: close what is open, and make everything final."""
+        self._recent.clear()
+        self._pushed = 0
         return self._close() + self._horizon.finish()
 
     def reload(
@@ -169,7 +189,7 @@ class Tracker:
 
     def _change(self) -> int | None:
         """Where in the open segment the voice changes, if it does."""
-        places = len(self._records) - self._newer_sides
+        places = len(self._open) - self._newer_sides
         places = places[places >= self.config.min_side]
         if not len(places):
             return None
@@ -186,12 +206,12 @@ class Tracker:
     def _switch(self) -> int | None:
         """Where one known voice has taken over from another, sooner than by the sound alone."""
         recent = self.config.recent
-        count = len(self._records)
+        count = len(self._open)
         if count < recent + recent // 2 or len(self.voices) < 2:
             return None
-        older = self._totals[count - recent - 1]
+        older = self._open.totals[count - recent - 1]
         before = rank(self._model, self.voices, older)[0]
-        ranked = rank(self._model, self.voices, self._totals[-1] - older)
+        ranked = rank(self._model, self.voices, self._open.totals[-1] - older)
         now = ranked[0]
         if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
             return None
@@ -204,48 +224,46 @@ class Tracker:
 
     def _one_voice(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Llrs that the voice before each place in the open segment is the one behind it."""
-        older = np.stack([self._totals[place - 1] for place in places])
-        newer = self._totals[-1] - older
+        older = np.stack([self._open.totals[place - 1] for place in places])
+        newer = self._open.totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
         cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
         return self._model.within.llr(
             cosines, self._model.seconds(older), self._model.seconds(newer)
         )
 
-    def _append(self, record: Record) -> None:
-        total = record.statistics + self._totals[-1] if self._totals else record.statistics
-        self._records.append(record)
-        self._totals.append(total)
-
     def _pause(self) -> list[Event]:
         """How far the open segment has come, where speech breaks off: it may be over."""
-        if self._shown is None or self._shown.end == self._records[-1].end:
+        if self._shown is None or self._shown.end == self._open.end:
             return []
         return self._show(due=True)
 
     def _show(self, due: bool = False) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say."""
-        count = len(self._records)
+        count = len(self._open)
         if count < self.config.first_label or self.shedding >= 2:
             return []
-        ranked = rank(self._model, self.voices, self._totals[-1])
+        ranked = rank(self._model, self.voices, self._open.totals[-1])
         speaker = self._likeliest(ranked)
         verdict = self._verdict(ranked)
-        due = due or count % 10 == 0
-        if self._shown is not None and self._shown.speaker == speaker and not due:
-            return verdict
+        overlaps = second_voices(self._model, self.voices, self._both(), speaker)
+        shown = self._shown
+        if shown is not None and (shown.speaker, shown.overlaps) == (speaker, overlaps) and not due:
+            grown = self._open.end - shown.end
+            if grown < SHOWN_AGAIN * self._model.record_samples:
+                return verdict
         own = standing(speaker, ranked)
         self._shown = Segment(
             id=self._next_id,
             rev=self._revision(),
             state="provisional",
             speaker=speaker,
-            start=self._records[0].start,
-            end=self._records[-1].end,
+            start=self._open.start,
+            end=self._open.end,
             llr=own.llr,
             runner_up=own.runner_up,
             margin=own.margin,
-            overlaps=second_voices(self._model, self.voices, self._both(), speaker),
+            overlaps=overlaps,
         )
         return [self._shown, *verdict]
 
@@ -264,23 +282,29 @@ class Tracker:
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""
         events: list[Event] = []
-        if self._shown is not None or len(self._records) >= self.config.min_segment:
-            statistics = self._totals[-1]
+        if self._shown is not None or len(self._open) >= self.config.min_segment:
+            statistics = self._open.totals[-1]
             events += self._verdict(rank(self._model, self.voices, statistics))
-            start, end = self._records[0].start, self._records[-1].end
             stretch = Stretch(
-                self._next_id, self._revision(), start, end, statistics, both=self._both()
+                self._next_id,
+                self._revision(),
+                self._open.start,
+                self._open.end,
+                statistics,
+                both=self._both(),
             )
             events += self._horizon.add(stretch, sparing=self.shedding >= 1)
             self._next_id += 1
-        self._records = []
-        self._totals = []
+        if len(self._open):
+            self._free = self._open.end
+        self._open = OpenSegment()
         self._shown = None
         self._said = None
         return events
 
     def _both(self) -> list[Both]:
-        return both_speak(self._model, self._records, self.config.overlap_probability)
+        segment = self._open
+        return both_speak(segment.records, segment.overlap, self.config.overlap_probability)
 
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1
@@ -295,9 +319,5 @@ class Tracker:
         if (score.speaker, answer) == self._said:
             return []
         self._said = (score.speaker, answer)
-        evidence = float(self._model.seconds(self._totals[-1]))
-        return [
-            Verdict(
-                self._records[-1].end, self._next_id, score.speaker, answer, score.llr, evidence
-            )
-        ]
+        evidence = float(self._model.seconds(self._open.totals[-1]))
+        return [Verdict(self._open.end, self._next_id, score.speaker, answer, score.llr, evidence)]

@@ -22,6 +22,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 | files | frames.onnx {frames_kb} kB, head.onnx {head_kb} kB |
 | embedding | {embedding} values, unit length |
 | chunk, look-ahead | {chunk_ms} ms, {look_ahead_ms} ms |
+| overlap, and speech once more | {afterthought_ms} ms later |
 | front end | {front_end_hash}: {fbank} |
 | licence | {licence} |
 | training data | {training_data} |
@@ -67,6 +68,7 @@ def write_card(
         embedding=spec.embedding,
         chunk_ms=spec.frames_per_chunk * 10,
         look_ahead_ms=spec.look_ahead * 10,
+        afterthought_ms=spec.afterthought * spec.frames_per_record * 10,
         front_end_hash=spec.front_end_hash,
         fbank=", ".join(f"{key} {value}" for key, value in spec.fbank.items()),
         licence=spec.licence,

@@ -58,8 +58,10 @@ class DetectionRow:
 
 def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[DetectionRow]:
     """Speech and overlap over every tenth of a second of the conversations with RTTM truth."""
+    later = model.spec.afterthought * model.record_samples / SAMPLE_RATE
     speech: dict[str, Detector] = {
-        f"Earmark {model.spec.name}": lambda audio: activity(model, audio, 0),
+        f"Earmark {model.spec.name}, at once": lambda audio: activity(model, audio, 0),
+        f"Earmark {model.spec.name}, {later} s later": lambda audio: activity(model, audio, 1),
         "WebRTC": webrtc,
     }
     if rivals is not None:
@@ -68,7 +70,7 @@ def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[
         except ImportError as error:
             print(f"eval: silero is left out: {error}. 'make eval' installs it", file=sys.stderr)
     overlap: dict[str, Detector] = {
-        f"Earmark {model.spec.name}": lambda audio: activity(model, audio, 1)
+        f"Earmark {model.spec.name}, {later} s later": lambda audio: activity(model, audio, 2)
     }
     recordings = [
         (read_audio(path), read_rttm(path.with_suffix(".rttm")))
@@ -110,9 +112,10 @@ def voices_at(turns: list[Turn], times: Floats) -> NDArray[np.int64]:
 
 
 def activity(model: Model, audio: Audio, which: int) -> Curve:
-    """The encoder's own probability of speech (0) or of overlap (1)."""
+    """The encoder's own probability of speech (0), or later of speech (1) or of overlap (2)."""
     records = all_records(model, GateConfig(), audio)
-    times = np.array([(r.start + r.end) / 2 / SAMPLE_RATE for r in records])
+    back = model.spec.afterthought * model.record_samples if which else 0
+    times = np.array([((r.start + r.end) / 2 - back) / SAMPLE_RATE for r in records])
     return Curve(times, np.array([model.activity(r.statistics)[which] for r in records]))
 
 

@@ -99,7 +99,7 @@ class ConvolutionalActivity(nn.Module):
         self.outer = _of_one_frame(activity.outer)
 
     def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, 2, time), and the new state, packed like the old."""
+        """Log-odds (batch, 3, time), and the new state, packed like the old."""
         y = functional.relu(self.inner(torch.cat([middle, last], dim=1)))
         states = []
         histories = unpacked(state, self.histories, self.inner.out_channels)

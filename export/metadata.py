@@ -30,6 +30,7 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
         frames_per_chunk=CHUNK,
         frames_per_record=config.frames_per_record,
         look_ahead=config.look_ahead,
+        afterthought=config.afterthought,
         embedding=config.embedding,
         calibration_across=UNCALIBRATED,
         calibration_within=UNCALIBRATED,

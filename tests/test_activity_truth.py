@@ -42,6 +42,7 @@ def clean(config: TrainConfig, **settings: object) -> TrainConfig:
         config.activity,
         room_probability=0.0,
         talk_probability=0.0,
+        distant_probability=0.0,
         background_db=(-70.0, -70.0),
     )
     activity = replace(activity, **settings)  # type: ignore[arg-type]
@@ -59,9 +60,9 @@ def test_a_mixture_depends_on_seed_and_step_alone(opened: tuple[TrainConfig, Cor
             assert torch.equal(again, getattr(expected[i], field.name))
         size, time, mels = expected[i].fbank.shape
         assert (size, mels) == (config.activity.batch, 80)
-        assert expected[i].truth.shape == (size, time // config.encoder.stride, 2)
+        assert expected[i].truth.shape == (size, time // config.encoder.stride, 3)
         assert set(expected[i].truth.unique().tolist()) <= {0.0, 1.0}
-        assert (expected[i].truth[..., 1] <= expected[i].truth[..., 0]).all(), "overlap is speech"
+        assert (expected[i].truth[..., 2] <= expected[i].truth[..., 1]).all(), "overlap is speech"
 
 
 def test_speech_is_marked_where_people_speak() -> None:
@@ -74,7 +75,10 @@ def test_speech_is_marked_where_people_speak() -> None:
     assert not speech_marks(np.zeros(16000, dtype=np.float32)).any()
 
 
-def test_truth_is_as_late_as_the_encoder(opened: tuple[TrainConfig, Corpus]) -> None:
+@pytest.mark.parametrize(("output", "records"), [(0, 0), (1, 3)])
+def test_truth_is_as_late_as_the_output(
+    opened: tuple[TrainConfig, Corpus], output: int, records: int
+) -> None:
     config, corpus = opened
     config = clean(
         config, nobody_probability=0.0, two_voices_probability=0.0, part_probability=1.0, batch=24
@@ -82,16 +86,17 @@ def test_truth_is_as_late_as_the_encoder(opened: tuple[TrainConfig, Corpus]) -> 
     mixture = mixtures(config, corpus, held_out=False)[0]
     shape = config.encoder
     level = mixture.fbank.mean(dim=2).unflatten(1, (-1, shape.stride)).mean(dim=2).numpy()
-    truth = mixture.truth[..., 0].numpy()
-    agreement = {lag: correlation(level, truth, lag) for lag in range(-6, 13)}
+    truth = mixture.truth[..., output].numpy()
+    agreement = {lag: correlation(level, truth, lag) for lag in range(-6, 25)}
     best = max(agreement, key=agreement.__getitem__)
     # In encoder frames; the fbank's own window makes it 0.5 frame uncertain.
-    assert abs(best - shape.look_ahead / shape.stride) <= 1, agreement
+    late = shape.look_ahead + records * shape.frames_per_record
+    assert abs(best - late / shape.stride) <= 1, agreement
 
 
 def correlation(level: NDArray[np.float32], truth: NDArray[np.float32], lag: int) -> float:
     """Of level with the truth that comes `lag` frames later."""
-    keep = slice(6, level.shape[1] - 13)
+    keep = slice(6, level.shape[1] - 25)
     later = truth[:, keep.start + lag : keep.stop + lag]
     return float(np.corrcoef(level[:, keep].ravel(), later.ravel())[0, 1])
 
@@ -107,13 +112,24 @@ def test_two_voices_at_once_are_overlap_and_none_is_silence(
         return means
 
     whole = {"part_probability": 0.0}
-    assert shares(nobody_probability=1.0, **whole) == [0.0, 0.0]
-    speech, overlap = shares(nobody_probability=0.0, two_voices_probability=0.0, **whole)
+    assert shares(nobody_probability=1.0, **whole) == [0.0, 0.0, 0.0]
+    _, speech, overlap = shares(nobody_probability=0.0, two_voices_probability=0.0, **whole)
     assert speech > 0.5
     assert overlap == 0.0
     parts = {"part_probability": 0.3}
-    speech, overlap = shares(nobody_probability=0.0, two_voices_probability=1.0, **parts)
+    _, speech, overlap = shares(nobody_probability=0.0, two_voices_probability=1.0, **parts)
     assert speech > overlap > 0.4
+
+
+def test_who_is_far_away_is_heard_and_does_not_count(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    config = clean(config, nobody_probability=0.0, batch=1)
+    far = replace(config, activity=replace(config.activity, distant_probability=1.0))
+    alone, beside = (mixtures(c, corpus, held_out=False)[2] for c in (config, far))
+    assert torch.equal(alone.truth, beside.truth)
+    assert not torch.equal(alone.fbank, beside.fbank)
+    loud = alone.fbank.amax(dim=2) > alone.fbank.max() - np.log(10.0)
+    assert (alone.fbank - beside.fbank)[loud].abs().mean() < 0.1, "far below the voice that counts"
 
 
 def test_turns_are_taken_as_in_a_real_meeting(opened: tuple[TrainConfig, Corpus]) -> None:
@@ -122,7 +138,7 @@ def test_turns_are_taken_as_in_a_real_meeting(opened: tuple[TrainConfig, Corpus]
         config, nobody_probability=0.0, talk_probability=1.0, batch=32, seconds=(6.0, 8.0)
     )
     mixture = mixtures(config, corpus, held_out=False)[0]
-    speech, overlap = mixture.truth.mean(dim=(0, 1)).tolist()
+    _, speech, overlap = mixture.truth.mean(dim=(0, 1)).tolist()
     assert speech > 0.5
     assert 0.01 < overlap < 0.4, "people interrupt, but mostly one speaks at a time"
     level = mixture.fbank.mean(dim=2).unflatten(1, (-1, config.encoder.stride)).mean(dim=2)
@@ -158,7 +174,8 @@ def test_what_is_measured_tells_a_knowing_encoder_from_a_guessing_one(
 
     monkeypatch.setattr("train.activity.log_odds", knowing)
     figures = measure_activity(Encoder(config.encoder), config, corpus)
-    assert figures.speech_auc == figures.overlap_auc == figures.overlap_precision == 1.0
+    assert figures.speech_auc == figures.later_speech_auc == 1.0
+    assert figures.overlap_auc == figures.overlap_precision == 1.0
     assert 0.0 < figures.overlap_share < 0.5
     monkeypatch.setattr("train.activity.log_odds", log_odds)
     figures = measure_activity(Encoder(config.encoder), config, corpus)

@@ -11,9 +11,10 @@ from voices import RATE, TRUTH, ada, assert_consistent, conversation, events_of,
 
 from edge.events import VERSION, Envelope, Event, Overlap, Segment
 from edge.overlap import both_speak, second_voices
-from edge.records import Record
+from edge.records import Hindsight, Record
 from edge.rttm import read_rttm
 from edge.speakers import SpeakerBook
+from edge.statistics import Sums
 from edge.timeline import Timeline
 from edge.turns import turns_from_events
 
@@ -57,14 +58,14 @@ def test_a_subscriber_counts_both_voices() -> None:
         assert timeline.seconds(speaker) >= seconds - 1e-6
 
 
+def record(place: int, statistics: Sums) -> Record:
+    return Record(1600 * place, 1600 * (place + 1), True, statistics, Hindsight(True, 0.0))
+
+
 @given(marks=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=40))
 def test_overlaps_lie_in_order_within_what_was_heard(marks: list[float]) -> None:
-    records = []
-    for k, probability in enumerate(marks):
-        statistics = np.zeros(model().statistics_size)
-        statistics[0], statistics[-1] = 5.0, 5.0 * probability
-        records.append(Record(1600 * k, 1600 * (k + 1), True, statistics))
-    found = both_speak(model(), records, 0.6)
+    records = [record(k, np.zeros(model().statistics_size)) for k in range(len(marks))]
+    found = both_speak(records, marks, 0.6)
     edges = [edge for both in found for edge in (both.start, both.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= 1600 * len(marks) for edge in edges)
@@ -75,16 +76,14 @@ def test_overlaps_lie_in_order_within_what_was_heard(marks: list[float]) -> None
 
 
 def test_a_second_voice_is_never_the_first_nor_somebody_enrolled_without_evidence() -> None:
-    records = [Record(0, 1600, True, ada().statistics)] * 3
     statistics = np.zeros(model().statistics_size)
-    statistics[0], statistics[-1] = 50.0, 50.0
-    silence = [Record(r.start, r.end, True, statistics) for r in records]
-    both = both_speak(model(), silence, 0.6)
+    statistics[0] = 50.0
+    both = both_speak([record(k, statistics) for k in range(3)], [1.0] * 3, 0.6)
     assert len(both) == 1
     enrolled = SpeakerBook(model(), [ada()])
-    somebody = (Overlap(0, 1600, "unknown"),)
+    somebody = (Overlap(0, 4800, "unknown"),)
     assert second_voices(model(), enrolled.voices, both, "speaker1") == somebody
     assert second_voices(model(), enrolled.voices, both, "ada") == somebody
     assert second_voices(model(), enrolled.voices, both, "unknown") == ()
     enrolled.learn("speaker1", ada().statistics)
-    assert second_voices(model(), enrolled.voices, both, "ada") == (Overlap(0, 1600, "speaker1"),)
+    assert second_voices(model(), enrolled.voices, both, "ada") == (Overlap(0, 4800, "speaker1"),)

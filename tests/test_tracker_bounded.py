@@ -18,7 +18,7 @@ from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerM
 from edge.gate import GateConfig
 from edge.horizon import Horizon, HorizonConfig
 from edge.pipeline import Pipeline, PipelineConfig
-from edge.records import Record, all_records
+from edge.records import Hindsight, Record, all_records
 from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, twins
@@ -69,12 +69,13 @@ def tracker(config: TrackerConfig) -> Tracker:
 
 
 def test_a_voice_that_never_pauses_is_cut() -> None:
-    speech = [r for r in recorded() if r.speech]
+    told = Hindsight(speech=True, overlap=0.0)
+    speech = [dataclasses.replace(r, hindsight=told) for r in recorded() if r.speech]
     steady = tracker(TrackerConfig(max_segment=50, change_llr=-1e9))
     events: list[Event] = []
     for record in without_end(speech[:40], 400):
         events += steady.push(record)
-        assert len(steady._records) <= 50
+        assert len(steady._open.records) <= 50
     events += steady.finish()
     assert_consistent(events, 400 * STEP)
     finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
@@ -168,11 +169,11 @@ def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
                 assert len(records._waiting) <= 4
                 assert len(records._marks) <= 30
                 assert len(records._encoder._frames) < model().spec.frames_per_chunk
-                assert len(stream._tracker._records) <= stream.config.tracker.max_segment
+                assert len(stream._tracker._open.records) <= stream.config.tracker.max_segment
     events += stream.flush()
     assert_consistent(events, stream.position)
     assert stream.speakers <= stream.config.tracker.horizon.max_speakers
-    assert stream._tracker._records == []
+    assert stream._tracker._open.records == []
 
 
 @pytest.mark.parametrize("power", [31, 32, 53])

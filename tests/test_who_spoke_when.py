@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -24,7 +25,7 @@ from edge.comparison import Comparison, compare
 from edge.events import Event, Segment, SpeakerCreated
 from edge.gate import GateConfig
 from edge.pipeline import PipelineConfig
-from edge.records import Record, all_records
+from edge.records import Hindsight, Record, all_records
 from edge.rttm import read_rttm
 from edge.tracker import Tracker
 from edge.turns import turns_from_events
@@ -143,14 +144,19 @@ def test_an_hour_of_silence_changes_nobody() -> None:
     records = all_records(model(), GateConfig(), conversation())
     config = PipelineConfig()
     tracker = Tracker(model(), [], config.tracker, config.operating_point)
-    silent = Record(0, STEP, False, np.zeros(model().statistics_size))
+    end = records[-1].end
+    nothing = Hindsight(speech=False, overlap=0.0)
+    empty = np.zeros(model().statistics_size)
     events = [e for record in records for e in tracker.push(record)]
-    quiet = [tracker.push(silent) for _ in range(HOUR)]
+    quiet = [
+        tracker.push(Record(start, start + STEP, False, empty, nothing))
+        for start in range(end, end + HOUR * STEP, STEP)
+    ]
     assert not any(quiet[config.tracker.max_gap :]), "nothing is said of silence"
     before = {voice.name for voice in tracker.voices}
-    moved = records[-1].end + HOUR * STEP
+    moved = end + HOUR * STEP
     for record in records:
-        shifted = Record(record.start + moved, record.end + moved, record.speech, record.statistics)
+        shifted = replace(record, start=record.start + moved, end=record.end + moved)
         events += tracker.push(shifted)
     events += tracker.finish()
     assert {voice.name for voice in tracker.voices} == before

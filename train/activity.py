@@ -64,7 +64,7 @@ def train_activity(
 
 
 def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
-    """Of speech and of overlap in each encoder frame, (batch, time, 2)."""
+    """What the activity outputs say of each encoder frame, (batch, time, 3)."""
     device = encoder.input_mean.device
     fbank = mixture.fbank.to(device)
     with torch.no_grad():
@@ -80,7 +80,8 @@ def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
 class Detection:
     """Areas under the ROC curve, and average precision, over encoder frames."""
 
-    speech_auc: float
+    speech_auc: float  # at once
+    later_speech_auc: float
     overlap_auc: float
     overlap_precision: float
     overlap_share: float  # the precision of guessing
@@ -97,7 +98,8 @@ def measure_activity(encoder: Encoder, config: TrainConfig, corpus: Corpus) -> D
     odds, truth = (torch.cat(parts).numpy() for parts in zip(*pairs, strict=True))
     return Detection(
         speech_auc=roc_auc(odds[:, 0], truth[:, 0]),
-        overlap_auc=roc_auc(odds[:, 1], truth[:, 1]),
-        overlap_precision=average_precision(odds[:, 1], truth[:, 1]),
-        overlap_share=float(truth[:, 1].mean()),
+        later_speech_auc=roc_auc(odds[:, 1], truth[:, 1]),
+        overlap_auc=roc_auc(odds[:, 2], truth[:, 2]),
+        overlap_precision=average_precision(odds[:, 2], truth[:, 2]),
+        overlap_share=float(truth[:, 2].mean()),
     )

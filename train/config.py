@@ -69,6 +69,8 @@ class ActivityConfig:
     part_probability: float = 0.4  # that a voice is heard there in a part of the span alone
     room_probability: float = 0.4
     voice_db: tuple[float, float] = (-10.0, 10.0)  # level of the second voice beside the first
+    distant_probability: float = 0.3  # that somebody talks far away, who does not count
+    distant_db: tuple[float, float] = (-35.0, -18.0)  # beside the first voice
     background_db: tuple[float, float] = (-50.0, -8.0)  # beside the first voice
     babble_snr_db: tuple[float, float] = (10.0, 25.0)  # below any voice that counts
     learning_rate: float = 3.0e-3

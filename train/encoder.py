@@ -53,6 +53,7 @@ class EncoderConfig:
     attention: int = 64
     activity: int = 128  # channels of the blocks that tell speech and overlap
     activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
+    afterthought: int = 3  # records back, of which its later outputs tell
     head_hidden: int = 256
     embedding: int = 192
 
@@ -62,7 +63,7 @@ class FrameOutputs(NamedTuple):
 
     weights: Tensor  # (batch, time, features), in (0, 1)
     features: Tensor  # (batch, time, features)
-    activity: Tensor  # (batch, time, 2): log-odds of speech, and of overlapping speech
+    activity: Tensor  # (batch, time, 3): log-odds of speech; later, of speech and of overlap
 
 
 class Encoder(nn.Module):

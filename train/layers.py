@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ACTIVITIES = 2  # speech, overlapping speech
+ACTIVITIES = 3  # speech at once; speech, and overlapping speech, a little later
 
 
 def rectified(x: Tensor) -> Tensor:
@@ -112,6 +112,9 @@ class CausalBlock(nn.Module):
 class Activity(nn.Module):
     """Is anybody speaking, and is more than one? A second reading of the trunk.
 
+    Speech is told twice: at once, and when what followed has been heard too, which tells better.
+    Overlap is told only then: a second voice is hardly heard as such by its first sound.
+
     What tells voices apart is not all of what tells speech from noise: the trunk's middle, where
     less of that has been discarded, is read too. Whether a pause is the end of a turn, and whether
     a voice is another's, is told by seconds, not by the tenths that the trunk looks back on.
@@ -125,7 +128,7 @@ class Activity(nn.Module):
         self.outer = nn.Linear(channels, ACTIVITIES)
 
     def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, time, 2) from two depths of the trunk, each (batch, time, inputs).
+        """Log-odds (batch, time, 3) from two depths of the trunk, each (batch, time, inputs).
 
         The state holds those of the blocks, packed.
         """

@@ -35,8 +35,8 @@ LONGEST_HOLE = 25  # frames, half a second: a shorter pause is part of a turn, a
 
 @dataclass
 class Mixture:
-    """Log-mel frames (batch, time, mels), and whether (batch, time / stride, 2) anybody and more
-    than one voice is heard in each encoder frame."""
+    """Log-mel frames (batch, time, mels), and what the activity outputs should say of each encoder
+    frame (batch, time / stride, 3): 1 or 0."""
 
     fbank: Tensor
     truth: Tensor
@@ -83,18 +83,26 @@ class Mixtures(Dataset[Mixture]):
         count = 160 * (frames - 1) + 400
         audio = np.zeros(count, dtype=np.float32)
         heard = np.zeros(count // FRAME, dtype=np.int64)
-        for i, spans in enumerate(self._turns(count // FRAME, random)):
+        turns = self._turns(count // FRAME, random)
+        for i, spans in enumerate(turns):
             voice, marks = self._voice(spans, count, random)
             level = random.uniform(*config.voice_db) if i else 0.0
             audio += voice * np.float32(0.1 * 10.0 ** (level / 20.0))
             heard += marks
+        if turns and random.random() < config.distant_probability:
+            voice, _ = self._voice([self._part(count // FRAME, random)], count, random)
+            level = random.uniform(*config.distant_db)
+            audio += voice * np.float32(0.1 * 10.0 ** (level / 20.0))
         level = 0.1 * 10.0 ** (random.uniform(*config.background_db) / 20.0)
         audio += self._background(count, random) * np.float32(level)
         self._fbank.reset()
         fbank = self._fbank.push(self._augmenter.waveform(audio, random))
         fbank = self._augmenter.features(fbank, random)
-        truth = np.stack([heard >= 1, heard >= 2], axis=1)
-        return fbank, self._delayed(truth, frames).astype(np.float32)
+        shape = self.config.encoder
+        later = shape.afterthought * shape.frames_per_record
+        outputs = ((1, 0), (1, later), (2, later))
+        truth = [self._delayed(heard >= voices, frames, by) for voices, by in outputs]
+        return fbank, np.stack(truth, axis=1).astype(np.float32)
 
     def _turns(self, count: int, random: Generator) -> list[list[Span]]:
         """When each voice of a mixture of `count` frames has its turns."""
@@ -113,16 +121,21 @@ class Mixtures(Dataset[Mixture]):
         parts = [(0, count)] * voices
         for i in range(voices):
             if random.random() < config.part_probability:
-                first, last = np.sort(random.integers(count + 1, size=2)).tolist()
-                parts[i] = (first, last)
+                parts[i] = self._part(count, random)
         return [[part] for part in parts]
 
-    def _delayed(self, truth: Marks, frames: int) -> Marks:
-        """Truth of each encoder frame, which tells of what is a look-ahead before its input."""
+    def _part(self, count: int, random: Generator) -> Span:
+        first, last = np.sort(random.integers(count + 1, size=2)).tolist()
+        return first, last
+
+    def _delayed(self, truth: Marks, frames: int, afterthought: int) -> Marks:
+        """Truth of each encoder frame, which tells of what was so many fbank frames, and the
+        look-ahead, before its input. Before its first, nobody is heard.
+        """
         shape = self.config.encoder
-        centres = (np.arange(frames // shape.stride) + 0.5) * shape.stride - shape.look_ahead
-        marks = np.floor(centres * 160 / FRAME).astype(np.int64)
-        delayed: Marks = np.where(marks[:, None] >= 0, truth[np.maximum(marks, 0)], False)
+        told = (np.arange(frames // shape.stride) + 0.5) * shape.stride
+        marks = np.floor((told - shape.look_ahead - afterthought) * 160 / FRAME).astype(np.int64)
+        delayed: Marks = np.where(marks >= 0, truth[np.maximum(marks, 0)], False)
         return delayed
 
     def _voice(self, spans: list[Span], count: int, random: Generator) -> tuple[Audio, Marks]:
