@@ -56,7 +56,7 @@ class RecordStream:
         self._marks = np.empty(0, dtype=bool)  # of the frames from `_marks_start` on
         self._marks_start = 0
         self._waiting: list[NDArray[np.float32]] = []
-        self._marked = deque([False], model.spec.afterthought + 1)  # by the gate, of late records
+        self._marked = deque([False], model.spec.afterthought + 1)  # by the gate, of the latest
 
     def reconfigure(self, gate: GateConfig) -> None:
         """Other settings from the next record on, with the detector that there is."""
@@ -98,11 +98,11 @@ class RecordStream:
         first = max(0, begin // FRAME) - self._marks_start
         last = max(first + 1, self._end // FRAME - self._marks_start)
         statistics = self._waiting.pop(0).astype(np.float64)
-        neural, gated = (self._config.detector != name for name in ("webrtc", "neural"))
-        self._marked.append(not gated or bool(self._marks[first:last].mean() >= 0.5))
+        detector = self._config.detector
+        self._marked.append(detector == "neural" or bool(self._marks[first:last].mean() >= 0.5))
         speech, earlier = self._marked[-1], self._marked[0]
         activity = self._model.activity(statistics)
-        if neural:
+        if detector != "webrtc":
             speech = speech and activity.speech >= self._config.speech_probability
             earlier = earlier and activity.later_speech >= self._config.speech_probability
         record = Record(

@@ -94,11 +94,15 @@ def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:
     return [Score(voices[i].name, float(llrs[i])) for i in order]
 
 
-def likeliest(voices: Sequence[Voice], ranked: Sequence[Score], known_llr: float) -> str:
-    """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on."""
+def likeliest(
+    voices: Sequence[Voice], ranked: Sequence[Score], known_llr: float, guess_llr: float = -np.inf
+) -> str:
+    """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on, others from
+    `guess_llr` on.
+    """
     enrolled = {voice.name for voice in voices if voice.enrolled}
     for score in ranked:
-        if score.speaker not in enrolled or score.llr >= known_llr:
+        if score.llr >= (known_llr if score.speaker in enrolled else guess_llr):
             return score.speaker
     return UNKNOWN
 

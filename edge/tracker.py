@@ -23,7 +23,7 @@ from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
-from edge.speakers import Score, SpeakerBook, Voice, rank, standing
+from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, likeliest, rank, standing
 from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
@@ -138,6 +138,7 @@ class Tracker:
 
     def push(self, record: Record) -> list[Event]:
         """Advance by one record."""
+        self._pushed += 1
         self._amend(record)
         if not record.speech:
             if not len(self._open):
@@ -173,7 +174,6 @@ class Tracker:
             if earlier.start >= self._free:
                 self._open.amend(earlier, record.hindsight)
         self._recent.append(record)
-        self._pushed += 1
 
     def finish(self) -> list[Event]:
         """The stream ended or broke off: close what is open, and make everything final."""
@@ -272,12 +272,9 @@ class Tracker:
 
         What is like nobody known is shown as the voice that it will be, if it turns out to be one.
         """
-        enrolled = {voice.name for voice in self.voices if voice.enrolled}
-        for score in ranked:
-            named = score.speaker in enrolled
-            if score.llr >= (self.config.horizon.known_llr if named else self.config.guess_llr):
-                return score.speaker
-        return self._horizon.next_name
+        known_llr, guess_llr = self.config.horizon.known_llr, self.config.guess_llr
+        speaker = likeliest(self.voices, ranked, known_llr, guess_llr)
+        return self._horizon.next_name if speaker == UNKNOWN else speaker
 
     def _close(self) -> list[Event]:
         """End the open segment and hand it to the horizon."""

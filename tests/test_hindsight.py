@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voices import RATE, TRUTH, beginning, conversation, model
+from voices import RATE, beginning, conversation, model, two_voices
 
 from edge.events import Event, Segment
 from edge.gate import GateConfig
 from edge.open_segment import OpenSegment
 from edge.pipeline import PipelineConfig
 from edge.records import Hindsight, Record, all_records
-from edge.rttm import read_rttm
 from edge.tracker import Tracker
 from edge.turns import turns_from_events
 
@@ -33,10 +32,17 @@ def final(events: list[Event]) -> list[Segment]:
     return [e for e in events if isinstance(e, Segment) and e.state == "final"]
 
 
-def segments(records: list[Record]) -> list[Segment]:
+def fresh() -> Tracker:
     config = PipelineConfig()
-    tracker = Tracker(model(), [], config.tracker, config.operating_point)
-    return final([e for r in records for e in tracker.push(r)] + tracker.finish())
+    return Tracker(model(), [], config.tracker, config.operating_point)
+
+
+def heard_by(tracker: Tracker, records: list[Record]) -> list[Event]:
+    return [e for r in records for e in tracker.push(r)] + tracker.finish()
+
+
+def segments(records: list[Record]) -> list[Segment]:
+    return final(heard_by(fresh(), records))
 
 
 def spoken(speech: str, later: str = "") -> list[Record]:
@@ -149,25 +155,18 @@ def test_hindsight_is_of_the_record_that_it_is_taken_for(detector: str) -> None:
 
 
 def test_a_break_in_the_stream_takes_its_hindsight_along() -> None:
-    config = PipelineConfig()
-    tracker = Tracker(model(), [], config.tracker, config.operating_point)
-    records = spoken("#" * 20)
-    events = [e for r in records for e in tracker.push(r)] + tracker.finish()
+    tracker = fresh()
+    events = heard_by(tracker, spoken("#" * 20))
     moved = 100 * STEP
     shifted = [replace(r, start=r.start + moved, end=r.end + moved) for r in spoken("." * 30)]
     shifted = [replace(r, hindsight=Hindsight(k < AFTER, 1.0)) for k, r in enumerate(shifted)]
-    events += [e for r in shifted for e in tracker.push(r)] + tracker.finish()
+    events += heard_by(tracker, shifted)
     assert [(s.start // STEP, s.end // STEP) for s in final(events)] == [(0, 20)]
 
 
 def test_both_voices_are_told_of_the_time_at_which_they_speak() -> None:
     """Two voices at once from a second and a half on, over one that goes on."""
-    turns = sorted(read_rttm(TRUTH), key=lambda turn: turn.start - turn.end)
-    first = turns[0]
-    second = next(turn for turn in turns if turn.speaker != first.speaker)
-    one, other = (
-        conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in (first, second)
-    )
+    one, other = two_voices()
     one, begin, count = one.copy(), RATE * 3 // 2, RATE * 3 // 2
     one[begin:][:count] += other[:count]
     records = all_records(model(), GateConfig(), one)
@@ -185,9 +184,7 @@ def test_turns_do_not_depend_on_when_they_were_put_right() -> None:
         replace(r, hindsight=Hindsight(k >= AFTER and records[k - AFTER].speech, 0.0))
         for k, r in enumerate(records)
     ]
-    config = PipelineConfig()
-    tracker = Tracker(model(), [], config.tracker, config.operating_point)
-    events = [e for r in agreeing for e in tracker.push(r)] + tracker.finish()
+    events = heard_by(fresh(), agreeing)
     covered = np.zeros(len(records), dtype=bool)
     for turn in turns_from_events(events):
         covered[round(turn.start * 10) : round(turn.end * 10)] = True

@@ -7,12 +7,20 @@ from functools import cache
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from voices import RATE, TRUTH, ada, assert_consistent, conversation, events_of, model, pipeline
+from voices import (
+    RATE,
+    ada,
+    assert_consistent,
+    conversation,
+    events_of,
+    model,
+    pipeline,
+    two_voices,
+)
 
 from edge.events import VERSION, Envelope, Event, Overlap, Segment
 from edge.overlap import both_speak, second_voices
 from edge.records import Hindsight, Record
-from edge.rttm import read_rttm
 from edge.speakers import SpeakerBook
 from edge.statistics import Sums
 from edge.timeline import Timeline
@@ -22,12 +30,7 @@ from edge.turns import turns_from_events
 @cache
 def mixed() -> tuple[int, tuple[Event, ...]]:
     """The conversation, then two of its voices at once; where that begins, and the events."""
-    turns = sorted(read_rttm(TRUTH), key=lambda turn: turn.start - turn.end)
-    first = turns[0]
-    second = next(turn for turn in turns if turn.speaker != first.speaker)
-    one, other = (
-        conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in (first, second)
-    )
+    one, other = two_voices()
     count = min(len(one), len(other))
     audio = np.concatenate([conversation(), one[:count] + other[:count]])
     return len(conversation()), tuple(events_of([audio], pipeline()))

@@ -24,6 +24,7 @@ from edge.events import (
     Verdict,
 )
 from edge.pipeline import Pipeline, PipelineConfig
+from edge.rttm import read_rttm
 from edge.statistics import Profile
 
 ASSETS = Path(__file__).parents[1] / "edge" / "assets"
@@ -47,6 +48,17 @@ def conversation() -> Samples:
     samples = read_audio(CONVERSATION)
     samples.setflags(write=False)
     return samples
+
+
+def two_voices() -> tuple[Samples, Samples]:
+    """The longest turn of the conversation, and the longest of anybody else, read only."""
+    turns = sorted(read_rttm(TRUTH), key=lambda turn: turn.start - turn.end)
+    first = turns[0]
+    second = next(turn for turn in turns if turn.speaker != first.speaker)
+    one, other = (
+        conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in (first, second)
+    )
+    return one, other
 
 
 def beginning() -> Samples:

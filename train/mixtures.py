@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from edge._native import Fbank, FbankOptions
 from edge.rttm import Turn
-from train.augment import Augmenter, colour
+from train.augment import Augmenter, colour, from_db
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.turn_taking import SEATS, excerpt, with_overlap
@@ -26,6 +26,7 @@ Marks = NDArray[np.bool_]
 Span = tuple[int, int]  # frames of marks [first, last)
 
 FRAME = 320  # samples of a mark
+FIRST_RMS = 0.1  # of the first voice, before the whole is given a level
 MIN_SECONDS = 1.5  # of utterances used: single words are hardly speech to a detector
 QUIET_DB = 32.0  # frames so far below the utterance's loud ones are pauses
 RUSTLE = 0.3  # share of backgrounds that are no recording
@@ -87,14 +88,14 @@ class Mixtures(Dataset[Mixture]):
         for i, spans in enumerate(turns):
             voice, marks = self._voice(spans, count, random)
             level = random.uniform(*config.voice_db) if i else 0.0
-            audio += voice * np.float32(0.1 * 10.0 ** (level / 20.0))
+            audio += voice * (FIRST_RMS * from_db(level))
             heard += marks
         if turns and random.random() < config.distant_probability:
-            voice, _ = self._voice([self._part(count // FRAME, random)], count, random)
+            voice, _ = self._voice([_part(count // FRAME, random)], count, random)
             level = random.uniform(*config.distant_db)
-            audio += voice * np.float32(0.1 * 10.0 ** (level / 20.0))
-        level = 0.1 * 10.0 ** (random.uniform(*config.background_db) / 20.0)
-        audio += self._background(count, random) * np.float32(level)
+            audio += voice * (FIRST_RMS * from_db(level))
+        level = random.uniform(*config.background_db)
+        audio += self._background(count, random) * (FIRST_RMS * from_db(level))
         self._fbank.reset()
         fbank = self._fbank.push(self._augmenter.waveform(audio, random))
         fbank = self._augmenter.features(fbank, random)
@@ -121,20 +122,16 @@ class Mixtures(Dataset[Mixture]):
         parts = [(0, count)] * voices
         for i in range(voices):
             if random.random() < config.part_probability:
-                parts[i] = self._part(count, random)
+                parts[i] = _part(count, random)
         return [[part] for part in parts]
 
-    def _part(self, count: int, random: Generator) -> Span:
-        first, last = np.sort(random.integers(count + 1, size=2)).tolist()
-        return first, last
-
-    def _delayed(self, truth: Marks, frames: int, afterthought: int) -> Marks:
-        """Truth of each encoder frame, which tells of what was so many fbank frames, and the
+    def _delayed(self, truth: Marks, frames: int, later: int) -> Marks:
+        """Truth of each encoder frame, which tells of what was `later` fbank frames, and the
         look-ahead, before its input. Before its first, nobody is heard.
         """
         shape = self.config.encoder
         told = (np.arange(frames // shape.stride) + 0.5) * shape.stride
-        marks = np.floor((told - shape.look_ahead - afterthought) * 160 / FRAME).astype(np.int64)
+        marks = np.floor((told - shape.look_ahead - later) * 160 / FRAME).astype(np.int64)
         delayed: Marks = np.where(marks >= 0, truth[np.maximum(marks, 0)], False)
         return delayed
 
@@ -165,6 +162,12 @@ class Mixtures(Dataset[Mixture]):
             noise = self._noises.random_crop(index, count, random)
         unit: Audio = noise / np.sqrt(np.mean(noise**2) + np.float32(1e-8))
         return unit
+
+
+def _part(count: int, random: Generator) -> Span:
+    """Any part of `count` frames."""
+    first, last = np.sort(random.integers(count + 1, size=2)).tolist()
+    return first, last
 
 
 def rustle(count: int, random: Generator) -> Audio:
