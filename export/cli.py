@@ -14,7 +14,6 @@ except ModuleNotFoundError:
     sys.exit("earmark-export: torch is not installed. Run: pip install 'earmark[train]'")
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from edge._native import Fbank, FbankOptions
@@ -27,6 +26,7 @@ from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_head
+from train.augment import AugmentConfig, Augmenter
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder
@@ -100,9 +100,10 @@ def export(
     random = np.random.default_rng(1)
     count = min(RANGE_RECORDINGS, len(corpus.train_indices))
     chosen = random.choice(corpus.train_indices, count, replace=False)
-    streams = [
-        _log_mel(corpus.waveforms[int(i)], 10.0 ** random.uniform(-2.0, 0.3)) for i in chosen
-    ]
+    # As microphones give them: an activation beyond its range is cut.
+    augmenter = Augmenter(AugmentConfig(), corpus.noises, corpus.measured_rooms, corpus.waveforms)
+    heard = [augmenter.waveform(corpus.waveforms[int(i)], random) for i in chosen]
+    streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
     shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
     spec = model_spec(encoder.config, name, training_data, "int8")
     audios, speakers, corpora = corpus.held_out_trials()
@@ -141,7 +142,3 @@ def export(
         shutil.rmtree(output, ignore_errors=True)
         staging.rename(output)
     return failures
-
-
-def _log_mel(audio: NDArray[np.float32], gain: float) -> NDArray[np.float32]:
-    return Fbank(FbankOptions()).push((audio * gain).astype(np.float32))

@@ -1,5 +1,7 @@
 """Static int8 quantisation of the frames graph: uint8 activations, int8 weights per channel.
 
+The result is the same on every CPU: see `saturation`.
+
 The sums at the end stay in float32: they range over the length of speech. The head's arithmetic
 stays in float32 too, being 0.1 % of the work, but its weights are kept as int8.
 """
@@ -23,6 +25,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from export.saturation import fitting_scales
 
 # The trunk. Slices, sums and the split of the state carry values of mixed range: left in float.
 QUANTISED = ("Conv", "Add", "Relu")
@@ -69,16 +73,18 @@ def quantise_frames(
     with tempfile.TemporaryDirectory() as temporary:
         prepared = Path(temporary) / "prepared.onnx"
         quant_pre_process(source, prepared)
+        model = onnx.load(prepared)
         quantize_static(
             prepared,
             target,
             _StreamInputs(source, streams, chunk),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=_float_nodes(onnx.load(prepared), float_blocks),
+            nodes_to_exclude=_float_nodes(model, float_blocks),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            extra_options={"TensorQuantOverrides": _weight_scales(model)},
         )
     model = onnx.load(target)
     model.graph.ClearField("value_info")  # shapes that onnxruntime infers anew: 15 kB
@@ -140,6 +146,22 @@ def _blocks(model: Any) -> set[int]:
     """Numbers of the trunk's blocks, from the names that torch's exporter gives their nodes."""
     found = (re.match(r"/blocks\.(\d+)/", node.name) for node in model.graph.node)
     return {int(match[1]) for match in found if match}
+
+
+def _weight_scales(model: Any) -> dict[str, list[dict[str, Any]]]:
+    """What `quantize_static` is told of each weight of a dense convolution, filter by filter."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    overrides = {}
+    for node in model.graph.node:
+        groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
+        if node.op_type != "Conv" or groups not in ([], [1]):
+            continue
+        scales = fitting_scales(onnx.numpy_helper.to_array(tensors[node.input[1]]))
+        overrides[node.input[1]] = [
+            {"quant_type": QuantType.QInt8, "axis": 0, "scale": scale, "zero_point": np.int8(0)}
+            for scale in scales
+        ]
+    return overrides
 
 
 def _float_nodes(model: Any, float_blocks: Collection[int]) -> list[str]:

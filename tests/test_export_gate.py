@@ -13,6 +13,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from tiny_corpus import (
@@ -24,13 +27,14 @@ from tiny_corpus import (
 )
 
 from edge._native import Fbank, FbankOptions
-from edge.encoder import Model
+from edge.encoder import DEFAULT_MODEL, Model
 from edge.rttm import read_rttm
 from export.cli import main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_head
+from export.saturation import fitting_scales
 from train.encoder import Encoder
 from train.encoder_file import save_encoder
 
@@ -162,6 +166,47 @@ PASSING = Window(3.0, 0.999, 0.99, {"torch": 2.0, "int8": 2.05}, {})
 def test_figures_that_are_bad_or_not_numbers_are_refused(figures: GateFigures, reason: str) -> None:
     (said,) = figures.failures()
     assert reason in said
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    weights=arrays(
+        np.float32,
+        st.tuples(st.integers(1, 5), st.integers(1, 9), st.integers(1, 3)),
+        elements=st.floats(-4.0, 4.0, width=32),
+    )
+)
+def test_no_sum_of_two_products_saturates_16_bits(weights: Audio) -> None:
+    scales = fitting_scales(weights)
+    rounded = np.rint(weights / scales[:, None, None]).astype(int)
+    assert np.abs(rounded).max() <= 127
+    assert largest_sum(rounded) <= 32767
+
+
+def largest_sum(weights: NDArray[np.int64]) -> int:
+    """Of two products in VPMADDUBSW, in size: uint8 activations by neighbours of each filter.
+
+    Neighbours are inputs or taps, as the kernel may have it.
+    """
+    filters = weights.reshape(*weights.shape[:2], -1)
+    rows = np.concatenate([f.reshape(len(f), -1) for f in (filters, filters.swapaxes(1, 2))])
+    pairs = 255 * np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2)
+    return int(max(pairs.clip(0).sum(axis=2).max(), (-pairs).clip(0).sum(axis=2).max()))
+
+
+def test_the_shipped_model_saturates_on_no_cpu() -> None:
+    """Whatever this machine adds up in: where it is 32 bits, nothing else would show."""
+    graph = onnx.load(DEFAULT_MODEL / "frames.onnx").graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    sources = {node.output[0]: node.input[0] for node in graph.node if "Dequant" in node.op_type}
+    checked = 0
+    for node in graph.node:
+        groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
+        if node.op_type == "Conv" and groups in ([], [1]):
+            weights = constants[sources[node.input[1]]].astype(int)
+            assert largest_sum(weights) <= 32767, node.name
+            checked += 1
+    assert checked > 30
 
 
 def test_the_block_that_int8_hurts_is_found_and_taken_back_to_float(
