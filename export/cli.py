@@ -32,7 +32,8 @@ from train.corpus import Corpus
 from train.encoder_file import load_encoder
 from train.provenance import provenance
 
-RANGE_RECORDINGS = 120  # fix the int8 ranges
+RANGE_RECORDINGS = 60  # fix the int8 ranges; every activation of theirs is held in memory: 2 GB
+RANGE_SAMPLES = 64000  # of each
 SEARCH_RECORDINGS = 12  # judge which block to take back to float
 MAX_FLOAT_BLOCKS = 3
 
@@ -102,7 +103,8 @@ def export(
     chosen = random.choice(corpus.train_indices, count, replace=False)
     # As microphones give them: an activation beyond its range is cut.
     augmenter = Augmenter(AugmentConfig(), corpus.noises, corpus.measured_rooms, corpus.waveforms)
-    heard = [augmenter.waveform(corpus.waveforms[int(i)], random) for i in chosen]
+    crops = [corpus.waveforms.random_crop(int(i), RANGE_SAMPLES, random) for i in chosen]
+    heard = [augmenter.waveform(crop, random) for crop in crops]
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
     shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
     spec = model_spec(encoder.config, name, training_data, "int8")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
     CalibrationDataReader,
+    CalibrationMethod,
     QuantFormat,
     QuantType,
     quantize_static,
@@ -30,6 +33,7 @@ from export.saturation import fitting_scales
 
 # The trunk. Slices, sums and the split of the state carry values of mixed range: left in float.
 QUANTISED = ("Conv", "Add", "Relu")
+RANGE_PERCENTILE = 99.999  # of an activation; one rare value would make every step coarser
 
 
 class _StreamInputs(CalibrationDataReader):
@@ -74,18 +78,23 @@ def quantise_frames(
         prepared = Path(temporary) / "prepared.onnx"
         quant_pre_process(source, prepared)
         model = onnx.load(prepared)
-        quantize_static(
-            prepared,
-            target,
-            _StreamInputs(source, streams, chunk),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=_float_nodes(model, float_blocks),
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            extra_options={"TensorQuantOverrides": _weight_scales(model)},
-        )
+        with redirect_stdout(StringIO()):  # the calibrator reports its progress there
+            quantize_static(
+                prepared,
+                target,
+                _StreamInputs(source, streams, chunk),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(QUANTISED),
+                nodes_to_exclude=_float_nodes(model, float_blocks),
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={
+                    "CalibPercentile": RANGE_PERCENTILE,
+                    "TensorQuantOverrides": _weight_scales(model),
+                },
+            )
     model = onnx.load(target)
     model.graph.ClearField("value_info")  # shapes that onnxruntime infers anew: 15 kB
     onnx.save(model, target)
