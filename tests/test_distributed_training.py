@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_corpus import build_corpus, tiny_config
 
+from train.config import OptimiserConfig, TrainConfig
 from train.encoder_file import load_encoder
+from train.precision import resolved
 
 
 def train(tmp_path: Path, name: str, extra: str, launcher: list[str]) -> dict[str, torch.Tensor]:
@@ -53,3 +56,28 @@ def test_half_precision_trains(tmp_path: Path) -> None:
     weights = train(tmp_path, "half", "precision: bf16", [])
     assert all(values.dtype != torch.bfloat16 for values in weights.values())
     assert all(bool(values.isfinite().all()) for values in weights.values())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "able", "taken"),
+    [
+        (None, {}, "no"),
+        (None, {"avx2": True, "avx512_f": True, "avx512_bf16": False}, "no"),
+        (None, {"avx512_bf16": True}, "bf16"),
+        (None, {"amx_bf16": True}, "bf16"),
+        (False, {"avx512_bf16": True}, "no"),
+        (True, {}, "bf16"),
+    ],
+)
+def test_bf16_is_taken_of_itself_only_where_it_is_fast(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool | None, able: dict[str, bool], taken: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu is not None)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: gpu)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
+    config = TrainConfig(seed=3, optimiser=OptimiserConfig(precision="auto", batch=7))
+    got = resolved(config)
+    assert got.optimiser.precision == taken
+    assert (got.seed, got.optimiser.batch) == (3, 7)
+    asked = TrainConfig(optimiser=OptimiserConfig(precision="bf16"))
+    assert resolved(asked) == asked

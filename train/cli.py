@@ -19,6 +19,7 @@ from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
+from train.precision import resolved
 from train.trainer import Trainer
 
 
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     try:
-        config = load_config(TrainConfig, args.config)
+        config = resolved(load_config(TrainConfig, args.config))
         torch.manual_seed(config.seed)
         initial = None
         if args.init:

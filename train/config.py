@@ -47,7 +47,7 @@ class OptimiserConfig:
     steps: int = 10000
     batch: int = 48  # crops, on each device
     accumulate: Annotated[int, Meta(ge=1)] = 1  # batches a step, on each device
-    precision: Literal["no", "bf16"] = "no"  # mixed with float32
+    precision: Literal["no", "bf16", "auto"] = "no"  # mixed with float32; auto: if fast
     learning_rate: float = 3.0e-3
     warmup: int = 150
     weight_decay: float = 0.02
