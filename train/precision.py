@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
@@ -16,7 +17,7 @@ def resolved(config: TrainConfig) -> TrainConfig:
     """The configuration with a precision of "auto" as what that is here, and is written down."""
     if config.optimiser.precision != "auto":
         return config
-    precision = "bf16" if _fast_bf16() else "no"
+    precision: Literal["no", "bf16"] = "bf16" if _fast_bf16() else "no"
     return replace(config, optimiser=replace(config.optimiser, precision=precision))
 
 
