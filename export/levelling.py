@@ -1,4 +1,4 @@
-"""Features of like range: int8 has one step for all of them, and the small ones were lost in it."""
+"""Channels of like range: int8 has one step for all of them, and the small ones were lost in it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,43 @@ import copy
 import torch
 
 from train.encoder import Encoder
+from train.layers import CausalBlock
 
-LEAST_GAIN = 1e-3  # of a feature; one that is as good as dead is left as it is
+LEAST_GAIN = 1e-3  # of a channel; one that is as good as dead is left as it is
+DEVIATIONS = 4.0  # above its mean, where the range of a channel is taken to end
+LEAST_RANGE = 0.05  # of a block's channel, beside the widest; narrower ones count as this
 
 
 def levelled(encoder: Encoder) -> Encoder:
-    """A copy in evaluation mode that gives the same embeddings from features of unit variance.
+    """A copy in evaluation mode that gives the same embeddings and activities."""
+    encoder = copy.deepcopy(encoder).eval()
+    _level_features(encoder)
+    for block in [*encoder.blocks, *encoder.activity.blocks]:
+        assert isinstance(block, CausalBlock)
+        _level_block(block)
+    return encoder
+
+
+def _level_block(block: CausalBlock) -> None:
+    """The channels between a block's first two convolutions, as in Nagel et al. (2019).
+
+    What a channel is divided by before the rectification, its own filter after it is multiplied by.
+    """
+    norm, filters = block.expand.norm, block.depthwise.conv.weight
+    with torch.no_grad():
+        ranges = (norm.bias + DEVIATIONS * norm.weight.abs()).clamp(min=LEAST_GAIN)
+        scales = (ranges / ranges.max()).clamp(min=LEAST_RANGE)
+        norm.weight.div_(scales)
+        norm.bias.div_(scales)
+        filters.mul_(scales[:, None, None, None])
+
+
+def _level_features(encoder: Encoder) -> None:
+    """Unit variance for all features.
 
     The gain and the offset of each feature move past the sums into the head's normalisation, which
     undoes them in the mean and the deviation.
     """
-    encoder = copy.deepcopy(encoder).eval()
     feature, head = encoder.feature.norm, encoder.head_norm
     count = encoder.config.features
     with torch.no_grad():
@@ -31,4 +57,3 @@ def levelled(encoder: Encoder) -> Encoder:
         head.weight[:count] *= gain.sign()
         feature.weight.div_(gain)
         feature.bias.zero_()
-    return encoder

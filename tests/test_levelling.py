@@ -1,4 +1,4 @@
-"""Risk: features made ready for int8 that no longer give the embeddings that were trained."""
+"""Risk: channels made ready for int8 that no longer give the embeddings that were trained."""
 
 from __future__ import annotations
 
@@ -51,6 +51,42 @@ def test_one_step_of_int8_is_as_fine_for_all_features(frames: torch.Tensor) -> N
     after = features(levelled(encoder), frames).flatten(0, 1).std(dim=0)
     assert before.max() / before.min() > 20
     assert after.max() / after.min() < 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_levelled_blocks_give_the_same_trunk_and_activity(seed: int, frames: torch.Tensor) -> None:
+    encoder = of_unlike_channels(seed)
+    state = encoder.initial_state(len(frames))
+    with torch.inference_mode():
+        expected, _ = encoder.frames(frames, state)
+        found, _ = levelled(encoder).frames(frames, state)
+    torch.testing.assert_close(found.weights, expected.weights, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.activity, expected.activity, rtol=1e-3, atol=1e-3)
+
+
+def test_one_step_of_int8_is_as_fine_for_all_channels_of_a_block() -> None:
+    encoder = of_unlike_channels(0)
+    before, after = (channel_ranges(e) for e in (encoder, levelled(encoder)))
+    assert before.max() / before.min() > 10
+    assert after.max() / after.min() < 2
+
+
+def of_unlike_channels(seed: int) -> Encoder:
+    """An encoder whose blocks have channels ten times wider than others."""
+    encoder = settled_encoder(seed)
+    random = np.random.default_rng(seed)
+    with torch.no_grad():
+        for block in [*encoder.blocks, *encoder.activity.blocks]:
+            norm = block.expand.norm
+            spread = 10.0 ** random.uniform(-0.6, 0.6, len(norm.weight))
+            norm.weight *= torch.from_numpy(spread).float()
+    return encoder
+
+
+def channel_ranges(encoder: Encoder) -> torch.Tensor:
+    norm = encoder.blocks[0].expand.norm
+    ranges: torch.Tensor = norm.bias + 4.0 * norm.weight.abs()
+    return ranges.detach()
 
 
 def test_a_dead_feature_stays_dead(frames: torch.Tensor) -> None:
