@@ -10,6 +10,7 @@ from tiny_corpus import conversation, settled_encoder
 from edge._native import Fbank, FbankOptions
 from export.levelling import levelled
 from train.encoder import Encoder
+from train.layers import CausalBlock
 
 
 @pytest.fixture
@@ -77,6 +78,7 @@ def of_unlike_channels(seed: int) -> Encoder:
     random = np.random.default_rng(seed)
     with torch.no_grad():
         for block in [*encoder.blocks, *encoder.activity.blocks]:
+            assert isinstance(block, CausalBlock)
             norm = block.expand.norm
             spread = 10.0 ** random.uniform(-0.6, 0.6, len(norm.weight))
             norm.weight *= torch.from_numpy(spread).float()
@@ -84,9 +86,9 @@ def of_unlike_channels(seed: int) -> Encoder:
 
 
 def channel_ranges(encoder: Encoder) -> torch.Tensor:
-    norm = encoder.blocks[0].expand.norm
-    ranges: torch.Tensor = norm.bias + 4.0 * norm.weight.abs()
-    return ranges.detach()
+    block = encoder.blocks[0]
+    assert isinstance(block, CausalBlock)
+    return (block.expand.norm.bias + 4.0 * block.expand.norm.weight.abs()).detach()
 
 
 def test_a_dead_feature_stays_dead(frames: torch.Tensor) -> None:
