@@ -81,7 +81,7 @@ def of_unlike_channels(seed: int) -> Encoder:
             assert isinstance(block, CausalBlock)
             norm = block.expand.norm
             spread = 10.0 ** random.uniform(-0.6, 0.6, len(norm.weight))
-            norm.weight *= torch.from_numpy(spread).float()
+            norm.weight.mul_(torch.from_numpy(spread).float())
     return encoder
 
 
