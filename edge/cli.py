@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edge import __version__
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 
 COMMANDS = (
     "demo",
@@ -32,7 +32,7 @@ COMMANDS = (
     "config",
     "bench",
 )
-INTERRUPTED, OUTPUT_CLOSED = 130, 141
+OUTPUT_CLOSED = 141
 EPILOG = """\
 exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
 2 the command line is wrong; 130 interrupted; 141 the reader of the output went away

@@ -1,6 +1,8 @@
 """The one exception that a user sees as a message instead of a traceback."""
 
-FAILED = 1  # exit status of a command that it ends
+# Exit statuses of all commands
+FAILED = 1  # the exception below
+INTERRUPTED = 130  # by Ctrl-C
 
 
 class EarmarkError(Exception):

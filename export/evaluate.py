@@ -19,7 +19,7 @@ from rich.progress import track
 
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from export.conditions import in_babble, in_bands
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"eval: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0

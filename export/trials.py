@@ -23,7 +23,7 @@ from edge.audio import stream_audio
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from edge.gate import GateConfig
 from edge.sources.file import FileSource
 from edge.statistics import Sums
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"earmark-trials: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 0
 
 

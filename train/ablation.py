@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.config_file import merged, parse_config
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     Console().print(table(rows, args.steps))
     return 0
 

@@ -13,7 +13,7 @@ except ModuleNotFoundError:
     sys.exit("earmark-train: torch is not installed. Run: pip install 'earmark[train]'")
 
 from edge.config_file import load_config
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from train.activity import measure_activity, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     print(f"done: export it with  earmark-export {trainer.encoder_path}")
     return 0
 
