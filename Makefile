@@ -57,6 +57,10 @@ fuzz: build/.system-fuzz ## ring and fbank under libFuzzer, 20 s each
 	build/fuzz/fuzz_ring -max_total_time=20 -verbosity=0 -print_final_stats=1
 	build/fuzz/fuzz_fbank -max_total_time=20 -verbosity=0 -print_final_stats=1
 
+.PHONY: arm
+arm: .venv/.base build/.system-arm ## the bundled conversation on an emulated 64-bit ARM: the answers of this machine?
+	@scripts/arm.sh
+
 .PHONY: bench
 bench: .venv/.test ## speed and memory; ratios to rivals in brackets
 	$(BIN)/pytest tests/bench_*.py --benchmark-only --benchmark-columns=median,iqr,rounds \

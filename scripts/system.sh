@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the Makefile needs of the system, on Debian and Ubuntu:
-#   scripts/system.sh need base|test|fuzz    installs the packages that are missing
+#   scripts/system.sh need base|test|fuzz|arm  installs the packages that are missing
 #   scripts/system.sh python                 prints the interpreter to make .venv with
 #
 # Each package is looked for by what it gives, so that one from elsewhere will do.
@@ -32,6 +32,8 @@ sys.exit(ctypes.util.find_library("portaudio") is None)' ;;
     libasound2-plugins) compgen -G '/usr/lib/*/alsa-lib/libasound_module_pcm_pulse.so' ;;
     pulseaudio-utils) command -v paplay ;;
     clang) command -v clang++ ;;
+    g++-aarch64-linux-gnu) command -v aarch64-linux-gnu-g++ ;;
+    qemu-user-static) command -v qemu-aarch64-static ;;
     libclang-rt-*-dev) compgen -G "$(clang++ -print-resource-dir)/lib/linux/libclang_rt.fuzzer-*" ;;
     *) command -v "$1" ;;
   esac &>/dev/null
@@ -103,6 +105,7 @@ need() {
       essential cmake clang
       essential "libclang-rt-$(clang++ -dumpversion | cut -d. -f1)-dev"
       ;;
+    arm) essential cmake g++-aarch64-linux-gnu qemu-user-static mmdebstrap ;;
   esac
 }
 
