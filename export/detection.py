@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -58,10 +59,10 @@ class DetectionRow:
 
 def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[DetectionRow]:
     """Speech and overlap over every tenth of a second of the conversations with RTTM truth."""
-    later = model.spec.afterthought * model.record_samples / SAMPLE_RATE
+    now, later = f"{model.spec.name}, at once", f"{model.spec.name}, {hindsight(model)} s later"
     speech: dict[str, Detector] = {
-        f"Earmark {model.spec.name}, at once": lambda audio: activity(model, audio, 0),
-        f"Earmark {model.spec.name}, {later} s later": lambda audio: activity(model, audio, 1),
+        f"Earmark {now}": lambda audio: activity(model, audio, "speech"),
+        f"Earmark {later}": lambda audio: activity(model, audio, "later_speech"),
         "WebRTC": webrtc,
     }
     if rivals is not None:
@@ -70,7 +71,7 @@ def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[
         except ImportError as error:
             print(f"eval: silero is left out: {error}. 'make eval' installs it", file=sys.stderr)
     overlap: dict[str, Detector] = {
-        f"Earmark {model.spec.name}, {later} s later": lambda audio: activity(model, audio, 2)
+        f"Earmark {later}": lambda audio: activity(model, audio, "later_overlap")
     }
     recordings = [
         (read_audio(path), read_rttm(path.with_suffix(".rttm")))
@@ -111,12 +112,20 @@ def voices_at(turns: list[Turn], times: Floats) -> NDArray[np.int64]:
     return count
 
 
-def activity(model: Model, audio: Audio, which: int) -> Curve:
-    """The encoder's own probability of speech (0), or later of speech (1) or of overlap (2)."""
+def hindsight(model: Model) -> float:
+    """Seconds after which the encoder says once more what it heard."""
+    return model.spec.afterthought * model.record_samples / SAMPLE_RATE
+
+
+def activity(
+    model: Model, audio: Audio, what: Literal["speech", "later_speech", "later_overlap"]
+) -> Curve:
+    """A probability that the encoder tells of each record, at the time that it tells of."""
     records = all_records(model, GateConfig(), audio)
-    back = model.spec.afterthought * model.record_samples if which else 0
-    times = np.array([((r.start + r.end) / 2 - back) / SAMPLE_RATE for r in records])
-    return Curve(times, np.array([model.activity(r.statistics)[which] for r in records]))
+    times = np.array([(r.start + r.end) / (2 * SAMPLE_RATE) for r in records])
+    if what != "speech":
+        times -= hindsight(model)
+    return Curve(times, np.array([getattr(model.activity(r.statistics), what) for r in records]))
 
 
 def webrtc(audio: Audio) -> Curve:

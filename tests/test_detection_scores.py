@@ -28,7 +28,8 @@ def test_both_detectors_hear_the_bundled_conversation_and_no_late() -> None:
     audio, turns = conversation(), read_rttm(ASSETS / "conversation.rttm")
     times = np.arange(0.05, len(audio) / 16000, 0.1)
     truth = voices_at(turns, times) >= 1
-    for curve in (webrtc(audio), activity(model(), audio, 0), activity(model(), audio, 1)):
+    own = (activity(model(), audio, "speech"), activity(model(), audio, "later_speech"))
+    for curve in (webrtc(audio), *own):
         shifts = {d: roc_auc(curve.at(times + d), truth) for d in (-0.4, 0.0, 0.4)}
         assert max(shifts, key=shifts.__getitem__) == 0.0, shifts
         assert shifts[0.0] > 0.85
