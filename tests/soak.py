@@ -26,6 +26,7 @@ from voices import RATE, conversation, pipeline
 
 from edge.client import Subscriber
 from edge.events import Health, Segment, SourceOpened, SourceOverflow
+from edge.horizon import HorizonConfig
 from edge.pipeline import Pipeline
 
 BLOCK = RATE // 10
@@ -88,7 +89,8 @@ def soak_core(hours: float, table: Table) -> None:
     table.row("core: growth of RSS after warm-up", 100 * growth, "%", 100 * GROWTH)
     table.row("core: CPU of a minute beside one that has just begun", ratio, "times", 1.1)
     table.row("core: segments that became final", heard)
-    table.row("core: segments still open when the horizon is full", len(open_segments), "", 48)
+    most = HorizonConfig().stretches
+    table.row("core: segments still open when the horizon is full", len(open_segments), "", most)
     table.row("core: speakers known at the end", stream.speakers)
 
 
