@@ -77,7 +77,7 @@ def quantise_frames(
     with tempfile.TemporaryDirectory() as temporary:
         prepared = Path(temporary) / "prepared.onnx"
         quant_pre_process(source, prepared)
-        model = onnx.load(prepared)
+        floating = onnx.load(prepared)
         with redirect_stdout(StringIO()):  # the calibrator reports its progress there
             quantize_static(
                 prepared,
@@ -85,14 +85,14 @@ def quantise_frames(
                 _StreamInputs(source, streams, chunk),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(QUANTISED),
-                nodes_to_exclude=_float_nodes(model, float_blocks),
+                nodes_to_exclude=_float_nodes(floating, float_blocks),
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 calibrate_method=CalibrationMethod.Percentile,
                 extra_options={
                     "CalibPercentile": RANGE_PERCENTILE,
-                    "TensorQuantOverrides": _weight_scales(model),
+                    "TensorQuantOverrides": _weight_scales(floating),
                 },
             )
     model = onnx.load(target)

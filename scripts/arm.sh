@@ -11,6 +11,7 @@ target=aarch64-linux-gnu
 if [ ! -d $arm/root ]; then
   echo "fetching Debian for arm64: 130 MB" >&2
   mkdir -p $arm
+  rm -rf $arm/root.partial
   mmdebstrap --quiet --variant=extract --arch=arm64 \
     --include="python$python-minimal,libpython$python-stdlib,libpython$python-dev,libstdc++6,libgomp1" \
     bookworm $arm/root.partial

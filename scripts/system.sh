@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the Makefile needs of the system, on Debian and Ubuntu:
 #   scripts/system.sh need base|test|fuzz|arm  installs the packages that are missing
-#   scripts/system.sh python                 prints the interpreter to make .venv with
+#   scripts/system.sh python                   prints the interpreter to make .venv with
 #
 # Each package is looked for by what it gives, so that one from elsewhere will do.
 set -euo pipefail
