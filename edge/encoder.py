@@ -1,14 +1,15 @@
 """The streaming encoder: audio in, records of additive statistics out, by ONNX Runtime.
 
-A model is a folder with two graphs: `frames.onnx`, (fbank, state) -> (records, state), and
-`head.onnx`, statistics -> embedding. Both carry their `ModelSpec` in the ONNX metadata.
+A model is a folder with two graphs: `frames.onnx`, (fbank, states) -> (records, states), and
+`head.onnx`, statistics -> embedding. A stream begins with states of zeros. Both graphs carry their
+`ModelSpec` in the ONNX metadata.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,9 +23,11 @@ from edge.scoring import Calibration
 from edge.statistics import Sums
 
 METADATA_KEY = "earmark"
+_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a state may be of
 DEFAULT_MODEL = Path(__file__).parent / "models" / "small"
 
 Samples = NDArray[np.float32]
+State = list[NDArray[Any]]  # what a stream remembers, as the frames graph wants it
 Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -84,7 +87,7 @@ class Model:
         self.across = Calibration(self.spec.calibration_across)
         self.within = Calibration(self.spec.calibration_within)
         try:
-            self._state_shape = self._frames.get_inputs()[1].shape
+            self._inputs = [value.name for value in self._frames.get_inputs()]
             self.statistics_size = int(self._head.get_inputs()[0].shape[1])
             self._try_graphs()
         except Exception as error:  # onnxruntime raises bare exceptions of its own making
@@ -134,25 +137,26 @@ class Model:
         ]
         return rows.astype(np.float64)
 
-    def advance(self, fbank: Samples, state: Samples) -> tuple[Samples, Samples]:
+    def advance(self, fbank: Samples, state: State) -> tuple[Samples, State]:
         """Run one chunk: frames (chunk, mels) -> records (n, size), and the new state."""
-        records, state = self._frames.run(None, {"fbank": fbank[None], "state": state})
+        values = dict(zip(self._inputs, [fbank[None], *state], strict=True))
+        records, *state = self._frames.run(None, values)
         return records[0], state
 
-    def initial_state(self) -> Samples:
+    def initial_state(self) -> State:
         """The state of a stream that has heard nothing."""
-        return np.zeros(self._state_shape, dtype=np.float32)
+        return initial_state(self._frames)
 
     def _try_graphs(self) -> None:
-        """Run one chunk of silence through both graphs."""
+        """Run silence through both graphs; the second chunk shows whether the states fit."""
         spec = self.spec
         chunk = np.zeros((spec.frames_per_chunk, self.fbank_options.num_mels), dtype=np.float32)
-        records, state = self.advance(chunk, self.initial_state())
+        _, state = self.advance(chunk, self.initial_state())
+        records, _ = self.advance(chunk, state)
         embeddings = self.embed(records.astype(np.float64))
         count = spec.frames_per_chunk // spec.frames_per_record
         for what, array, shape in (
             ("records", records, (count, self.statistics_size)),
-            ("states", state, tuple(self._state_shape)),
             ("embeddings", embeddings, (count, spec.embedding)),
         ):
             if array.shape != shape:
@@ -183,6 +187,11 @@ class EncoderStream:
             records.append(new)
         self._frames = frames[len(frames) // chunk * chunk :].copy()
         return np.concatenate(records)
+
+
+def initial_state(frames: onnxruntime.InferenceSession) -> State:
+    """Zeros for each input of a frames graph but the first, which is the fbank."""
+    return [np.zeros(value.shape, _TYPES[value.type]) for value in frames.get_inputs()[1:]]
 
 
 def _session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:

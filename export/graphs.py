@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import Encoder, FrameOutputs, HeadGraph, sum_statistics
-from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm, packed, unpacked
+from train.encoder import Encoder, FrameOutputs, HeadGraph, State, sum_statistics
+from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
 
 OPSET = 17
 CHUNK = 20  # fbank frames that the runtime feeds at once: 200 ms
@@ -59,10 +60,10 @@ class ConvolutionalBlock(nn.Module):
         self.project = _of_one_frame(block.project)
 
     def forward(self, x: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance by frames (batch, channels, time) from a history of the same layout."""
-        y = torch.cat([history, functional.relu(self.expand(x))], dim=2)
+        """Advance by frames (batch, channels, time) from a history (batch, time, channels)."""
+        y = torch.cat([history.transpose(1, 2), functional.relu(self.expand(x))], dim=2)
         z = self.project(functional.relu(self.depthwise(y)))
-        return functional.relu(x + z), y[:, :, -history.shape[2] :]
+        return functional.relu(x + z), y[:, :, -history.shape[1] :].transpose(1, 2)
 
 
 class ConvolutionalSpectral(nn.Module):
@@ -93,20 +94,20 @@ class ConvolutionalActivity(nn.Module):
 
     def __init__(self, activity: Any) -> None:
         super().__init__()
-        self.histories = activity.histories
         self.inner = _of_one_frame(activity.inner)
         self.blocks = nn.ModuleList(ConvolutionalBlock(block) for block in activity.blocks)
         self.outer = _of_one_frame(activity.outer)
 
-    def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds (batch, 3, time), and the new state, packed like the old."""
+    def forward(
+        self, middle: Tensor, last: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Log-odds (batch, 3, time), and the blocks' new states."""
         y = functional.relu(self.inner(torch.cat([middle, last], dim=1)))
-        states = []
-        histories = unpacked(state, self.histories, self.inner.out_channels)
-        for block, history in zip(self.blocks, histories, strict=True):
-            y, new_history = block(y, history.transpose(1, 2))
-            states.append(new_history.transpose(1, 2))
-        return self.outer(y), packed(states, state)
+        new_states = []
+        for block, state in zip(self.blocks, states, strict=True):
+            y, new_state = block(y, state)
+            new_states.append(new_state)
+        return self.outer(y), new_states
 
 
 class ConvolutionalFrames(nn.Module):
@@ -128,26 +129,27 @@ class ConvolutionalFrames(nn.Module):
         self.attend_out = _of_one_frame(encoder.attend_out)
         self.activity = ConvolutionalActivity(encoder.activity)
 
-    def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Records (batch, time / frames_per_record, statistics_size) and the new state."""
+    def forward(self, fbank: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """Records (batch, time / frames_per_record, statistics_size) and the new states.
+
+        The states are a `State`'s tensors.
+        """
         encoder, config = self.encoder, self.encoder.config
-        *rows, activity_rows, past_rows = encoder.histories
-        state, activity_state, past = state.split([sum(rows), activity_rows, past_rows], 1)
-        inputs, shapes, past = encoder.inputs(fbank, past)
+        state = _state_of(states, encoder)
+        inputs, shapes, past = encoder.inputs(fbank, state.past)
         batch, time, width = inputs.shape
         x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
         x = self.stem(x)
         if config.spectral:
             x = x + self.spectral(shapes)
         x = functional.relu(x)
-        histories = state.transpose(1, 2).split(rows, 2)
-        states, depths = [], [x]
-        for block, history in zip(self.blocks, histories, strict=True):
+        trunk, depths = [], [x]
+        for block, history in zip(self.blocks, state.trunk, strict=True):
             x, new_history = block(x, history)
-            states.append(new_history)
+            trunk.append(new_history)
             depths.append(x)
         middle = depths[encoder.middle]
-        activity, activity_state = self.activity(middle, x, activity_state)
+        activity, activity_states = self.activity(middle, x, state.activity)
         outputs = FrameOutputs(
             weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x)))),
             features=self.feature(torch.cat([x, middle], dim=1)),
@@ -155,9 +157,14 @@ class ConvolutionalFrames(nn.Module):
         )
         shape = (batch, -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
-        trunk = torch.cat(states, dim=2).transpose(1, 2)
-        state = torch.cat([trunk, activity_state, past], dim=1)
-        return sum_statistics(outputs, dim=2), state
+        return sum_statistics(outputs, dim=2), *State(past, trunk, activity_states).tensors
+
+
+def _state_of(tensors: Sequence[Tensor], encoder: Encoder) -> State:
+    blocks, activities = len(encoder.blocks), len(encoder.activity.blocks)
+    values = list(tensors)
+    past = len(values) - blocks - activities
+    return State(values[:past], values[past : past + blocks], values[past + blocks :])
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:
@@ -169,14 +176,16 @@ def export_graphs(encoder: Encoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     encoder = folded(encoder)
     fbank = torch.zeros(1, CHUNK, encoder.config.num_mels)
+    states = encoder.initial_state(1).tensors
+    names = [f"state{number}" for number in range(len(states))]
     statistics = torch.ones(1, encoder.statistics_size)
     with torch.no_grad():
         torch.onnx.export(
             ConvolutionalFrames(encoder),
-            (fbank, encoder.initial_state(1)),
+            (fbank, *states),
             folder / "frames.onnx",
-            input_names=["fbank", "state"],
-            output_names=["records", "next_state"],
+            input_names=["fbank", *names],
+            output_names=["records", *(f"next_{name}" for name in names)],
             opset_version=OPSET,
             dynamo=False,
         )

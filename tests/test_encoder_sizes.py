@@ -30,7 +30,7 @@ def test_each_size_streams_and_has_the_weight_it_says(size: str, least: float, m
         first, state = graph(fbank[:, :20], encoder.initial_state(1))
         second, state = graph(fbank[:, 20:], state)
         torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
-        torch.testing.assert_close(state, last)
+        torch.testing.assert_close(state.tensors, last.tensors)
         assert whole.shape == (1, 4, encoder.statistics_size)
         assert encoder.head(whole[0]).shape == (4, encoder.config.embedding)
 
@@ -42,17 +42,17 @@ def test_a_running_mean_streams_and_exports() -> None:
     graph, exported = FramesGraph(encoder), ConvolutionalFrames(folded(encoder))
     with torch.inference_mode():
         whole, last = graph(fbank, encoder.initial_state(1))
-        parts, state = [], encoder.initial_state(1)
+        parts, state = [], encoder.initial_state(1).tensors
         for chunk in fbank.split(20, dim=1):
-            records, state = exported(chunk, state)
+            records, *state = exported(chunk, *state)
             parts.append(records)
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(state, last, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(state, last.tensors, rtol=1e-4, atol=1e-4)
 
 
 def test_a_running_mean_takes_the_colour_of_a_line_away() -> None:
     encoder = Encoder(EncoderConfig(channels=32, features=16, mean_frames=50)).eval()
-    past = encoder.initial_state(1)[:, -encoder.histories[-1] :]
+    past = encoder.initial_state(1).past
     fbank = torch.randn(1, 400, 80, generator=torch.Generator().manual_seed(3))
     plain = encoder.inputs(fbank, past)[0]
     coloured = encoder.inputs(fbank + torch.linspace(-1.0, 1.0, 80), past)[0]

@@ -33,6 +33,7 @@ from export.cli import main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import model_spec, write_spec
+from export.parity import streamed_records
 from export.quantise import next_float_block, quantise_frames, shrink_head
 from export.saturation import fitting_scales
 from train.encoder import Encoder
@@ -192,6 +193,22 @@ def largest_sum(weights: NDArray[np.int64]) -> int:
     rows = np.concatenate([f.reshape(len(f), -1) for f in (filters, filters.swapaxes(1, 2))])
     pairs = 255 * np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).reshape(len(rows), -1, 2)
     return int(max(pairs.clip(0).sum(axis=2).max(), (-pairs).clip(0).sum(axis=2).max()))
+
+
+def test_states_that_are_rounded_anyway_are_kept_as_bytes(
+    good: tuple[Encoder, Path], tmp_path: Path, clips: list[Audio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the fbank frames of before; and what the encoder says is the same to the bit."""
+    encoder, folder = good
+    bytes_kept = Model.load(folder / "int8")
+    first, *others = [state.dtype for state in bytes_kept.initial_state()]
+    assert first == np.float32
+    assert {dtype.name for dtype in others} == {"uint8"}
+    monkeypatch.setattr("export.quantise._quantise_states", lambda model: None)
+    _, floats_kept = export_pair(encoder, tmp_path, log_mels(clips[:8]))
+    assert {state.dtype.name for state in floats_kept.initial_state()} == {"float32"}
+    expected = streamed_records(floats_kept, clips[9], 3200)
+    np.testing.assert_array_equal(streamed_records(bytes_kept, clips[9], 3200), expected)
 
 
 def test_the_shipped_model_saturates_on_no_cpu() -> None:

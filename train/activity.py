@@ -69,10 +69,9 @@ def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
     fbank = mixture.fbank.to(device)
     with torch.no_grad():
         state = encoder.initial_state(len(fbank))
-        *block_states, activity_state, past = state.split(encoder.histories, 1)
-        x, _ = encoder.entry(fbank, past)
-        middle, last, _ = encoder.trunk(x, block_states)
-    odds: torch.Tensor = encoder.activity(middle, last, activity_state)[0]
+        x, _ = encoder.entry(fbank, state.past)
+        middle, last, _ = encoder.trunk(x, state.trunk)
+    odds: torch.Tensor = encoder.activity(middle, last, state.activity)[0]
     return odds.to(mixture.truth.device)
 
 

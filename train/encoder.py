@@ -18,12 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from train.layers import (
     ACTIVITIES,
@@ -31,7 +29,6 @@ from train.layers import (
     CausalBlock,
     PointwiseNorm,
     Spectral,
-    packed,
     rectified,
 )
 
@@ -64,6 +61,19 @@ class FrameOutputs(NamedTuple):
     weights: Tensor  # (batch, time, features), in (0, 1)
     features: Tensor  # (batch, time, features)
     activity: Tensor  # (batch, time, 3): log-odds of speech; later, of speech and of overlap
+
+
+class State(NamedTuple):
+    """What a stream remembers: tensors (batch, frames, values), zeros where nothing was heard."""
+
+    past: list[Tensor]  # the last fbank frames, and their fading sums, where either is needed
+    trunk: list[Tensor]  # of each block
+    activity: list[Tensor]  # of each block behind the activity outputs
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All of them, in this order."""
+        return [*self.past, *self.trunk, *self.activity]
 
 
 class Encoder(nn.Module):
@@ -101,33 +111,29 @@ class Encoder(nn.Module):
         """Values of a record: the frames counted, three sums per feature, the activities."""
         return 1 + 3 * self.config.features + ACTIVITIES
 
-    @property
-    def histories(self) -> list[int]:
-        """Rows of state: encoder frames for each block and, last, what the activity outputs' own
-        blocks fill, and the past fbank frames and their sums.
-        """
+    def initial_state(self, batch: int) -> State:
+        """State of a stream that has heard nothing."""
         config = self.config
-        blocks = [(config.kernel - 1) * dilation for dilation in config.dilations]
-        values = (sum(self.activity.histories) * config.activity, sum(self._past))
-        return [*blocks, *(ceil(count / config.channels) for count in values)]
 
-    @property
-    def _past(self) -> list[int]:
-        """Values kept of fbank frames: the last, for the spectral convolutions, and their sums."""
-        config = self.config
-        frames = Spectral.HISTORY * config.num_mels if config.spectral else 0
-        return [frames, config.num_mels if config.mean_frames else 0]
+        def zeros(frames: int, values: int) -> Tensor:
+            return self.input_mean.new_zeros(batch, frames, values)
 
-    def initial_state(self, batch: int) -> Tensor:
-        """State of a stream that has heard nothing: zeros (batch, sum of histories, channels)."""
-        return self.input_mean.new_zeros(batch, sum(self.histories), self.config.channels)
+        past = [Spectral.HISTORY] if config.spectral else []
+        if config.mean_frames:
+            past.append(1)
+        history = config.kernel - 1
+        return State(
+            [zeros(frames, config.num_mels) for frames in past],
+            [zeros(history * dilation, config.channels) for dilation in config.dilations],
+            [zeros(history * d, config.activity) for d in config.activity_dilations],
+        )
 
     @property
     def middle(self) -> int:
         """Blocks before the middle of the trunk."""
         return len(self.blocks) // 2
 
-    def frames(self, fbank: Tensor, state: Tensor) -> tuple[FrameOutputs, Tensor]:
+    def frames(self, fbank: Tensor, state: State) -> tuple[FrameOutputs, State]:
         """Advance the stream.
 
         Args:
@@ -137,52 +143,45 @@ class Encoder(nn.Module):
         Returns:
             Outputs for time / stride frames, and the new state.
         """
-        *block_states, activity_state, past = state.split(self.histories, 1)
-        x, past = self.entry(fbank, past)
-        middle, last, states = self.trunk(x, block_states)
-        activity, activity_state = self.activity(middle, last, activity_state)
+        x, past = self.entry(fbank, state.past)
+        middle, last, trunk = self.trunk(x, state.trunk)
+        activity, activity_states = self.activity(middle, last, state.activity)
         outputs = FrameOutputs(
             weights=torch.sigmoid(self.attend_out(rectified(self.attend_in(last)))),
             features=self.feature(torch.cat([last, middle], dim=-1)),
             activity=activity,
         )
-        return outputs, torch.cat([*states, activity_state, past], dim=1)
+        return outputs, State(past, trunk, activity_states)
 
-    def entry(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """What the first block reads (batch, time / stride, channels), and the new past frames."""
+    def entry(self, fbank: Tensor, past: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """What the first block reads (batch, time / stride, channels), and the new past."""
         config = self.config
-        inputs, shapes, past = self.inputs(fbank, past)
+        inputs, shapes, new_past = self.inputs(fbank, past)
         batch, time, width = inputs.shape
         x = self.stem(inputs.reshape(batch, time // config.stride, width * config.stride))
         if config.spectral:
             x = x + self.spectral(shapes)
-        return rectified(x), past
+        return rectified(x), new_past
 
-    def inputs(self, fbank: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def inputs(self, fbank: Tensor, past: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the network sees of log-mel frames.
 
         Returns:
             Normalised spectral shape and, last, level (batch, time, mels + 1); the shapes behind
             those kept of the frames before; the new past.
         """
-        batch, mels = fbank.shape[0], self.config.num_mels
-        frames, sums = self._past
-        before = past.reshape(batch, -1)
+        before, kept = list(past), list[Tensor]()
         normal = (split_level(fbank) - self.input_mean) / self.input_std
         shape, level = normal[:, :, :-1], normal[:, :, -1:]
-        kept = []
-        if sums:  # before anything was heard, the mean is that of all training data
-            fading = fading_sums(shape, before[:, frames : frames + sums], self.config.mean_frames)
+        if self.config.mean_frames:  # before anything was heard, it is that of all training data
+            fading = fading_sums(shape, before.pop(), self.config.mean_frames)
             shape = shape - fading / self.config.mean_frames
-            kept = [fading[:, -1]]
+            kept = [fading[:, -1:]]
         shape = shapes = shape.clamp(-4.0, 4.0)
-        if frames:
-            earlier = before[:, :frames].reshape(batch, Spectral.HISTORY, mels)
-            shapes = torch.cat([earlier, shape], dim=1)
+        if self.config.spectral:
+            shapes = torch.cat([before.pop(), shape], dim=1)
             kept = [shapes[:, -Spectral.HISTORY :], *kept]
-        if kept:
-            past = packed(kept, past)
-        return torch.cat([shape, level.clamp(-4.0, 4.0)], dim=2), shapes, past
+        return torch.cat([shape, level.clamp(-4.0, 4.0)], dim=2), shapes, kept
 
     def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
@@ -195,7 +194,7 @@ class Encoder(nn.Module):
 
     def head(self, statistics: Tensor) -> Tensor:
         """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
-        w, wh, whh = statistics[:, 1:-ACTIVITIES].chunk(3, dim=1)
+        w, wh, whh = statistics[:, 1:-ACTIVITIES].split(self.config.features, dim=1)
         w = w.clamp_min(1e-6)
         mean = wh / w
         std = (whh / w - mean.square()).clamp_min(1e-5).sqrt()
@@ -222,12 +221,12 @@ class Encoder(nn.Module):
 def fading_sums(values: Tensor, before: Tensor, frames: int) -> Tensor:
     """Sums (batch, time, size) up to each frame, in which what is `frames` old counts 1 / e.
 
-    `before` (batch, size) is the last sum of what came earlier.
+    `before` (batch, 1, size) is the last sum of what came earlier.
     """
     place = torch.arange(values.shape[1], device=values.device)
     weights = torch.exp((place[None] - place[:, None]) / frames).tril()
     with torch.autocast(values.device.type, enabled=False):  # sums outlive what they are of
-        return weights @ values + torch.exp(-(place + 1) / frames)[:, None] * before[:, None]
+        return weights @ values + torch.exp(-(place + 1) / frames)[:, None] * before
 
 
 def split_level(fbank: Tensor) -> Tensor:
@@ -256,7 +255,7 @@ class FramesGraph(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, fbank: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, fbank: Tensor, state: State) -> tuple[Tensor, State]:
         """Records (batch, time / frames_per_record, statistics_size) and the new state."""
         config = self.encoder.config
         outputs, state = self.encoder.frames(fbank, state)
@@ -274,4 +273,6 @@ class HeadGraph(nn.Module):
 
     def forward(self, statistics: Tensor) -> Tensor:
         """Unit-length embeddings (batch, embedding) of statistics (batch, statistics_size)."""
-        return functional.normalize(self.encoder.head(statistics), dim=1)
+        embedding: Tensor = self.encoder.head(statistics)
+        unit: Tensor = embedding / embedding.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return unit

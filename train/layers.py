@@ -122,35 +122,20 @@ class Activity(nn.Module):
 
     def __init__(self, inputs: int, channels: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
-        self.histories = [(kernel - 1) * dilation for dilation in dilations]
         self.inner = nn.Linear(2 * inputs, channels)
         self.blocks = nn.ModuleList(CausalBlock(channels, kernel, d) for d in dilations)
         self.outer = nn.Linear(channels, ACTIVITIES)
 
-    def forward(self, middle: Tensor, last: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, middle: Tensor, last: Tensor, states: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
         """Log-odds (batch, time, 3) from two depths of the trunk, each (batch, time, inputs).
 
-        The state holds those of the blocks, packed.
+        The states, old and new, are those of the blocks.
         """
         y = rectified(self.inner(torch.cat([middle, last], dim=-1)))
         new_states = []
-        histories = unpacked(state, self.histories, y.shape[2])
-        for block, history in zip(self.blocks, histories, strict=True):
-            y, new_state = block(y, history)
+        for block, state in zip(self.blocks, states, strict=True):
+            y, new_state = block(y, state)
             new_states.append(new_state)
-        return self.outer(y), packed(new_states, state)
-
-
-def packed(states: Sequence[Tensor], like: Tensor) -> Tensor:
-    """States (batch, ...) one after another in rows of the shape of `like`, zeros behind them."""
-    batch = like.shape[0]
-    values = torch.cat([state.reshape(batch, -1) for state in states], dim=1)
-    room = like.shape[1] * like.shape[2] - values.shape[1]
-    return functional.pad(values, (0, room)).reshape(like.shape)
-
-
-def unpacked(rows: Tensor, histories: Sequence[int], width: int) -> list[Tensor]:
-    """The states (batch, history, width) that were packed into rows of another width."""
-    batch, frames = rows.shape[0], sum(histories)
-    values = rows.reshape(batch, -1)[:, : frames * width].reshape(batch, frames, width)
-    return list(values.split(list(histories), 1))
+        return self.outer(y), new_states
