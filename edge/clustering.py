@@ -6,24 +6,31 @@ said, and the stopping rule is a likelihood ratio that knows how much speech sta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.speakers import Voice, odds
+from edge.scoring import weighted_llr
 from edge.statistics import Sums
+from edge.voices import Floats, Voices, score_weights
 
 
 def agglomerate(
-    model: Model, statistics: Sums, settled: NDArray[np.bool_], threshold: float
+    model: Model,
+    statistics: Sums,
+    embeddings: Floats,
+    settled: NDArray[np.bool_],
+    threshold: float,
 ) -> list[list[int]]:
-    """Merge the likeliest pair of clusters while their llr is at least the threshold.
+    """Merge clusters that are each other's likeliest while their llr is at least the threshold.
+
+    All such pairs are merged at once (reciprocal nearest neighbours, Murtagh 1983): a few rounds,
+    each with one call of the head, do what single merges do one after another.
 
     Args:
         model: embeds and scores.
         statistics: one row a cluster to begin with (rows, size).
+        embeddings: of these (rows, size).
         settled: the first rows are speakers known to be different, never merged with each other;
             whether each of these is known from other recordings.
         threshold: in llr (nats).
@@ -32,59 +39,71 @@ def agglomerate(
         The rows of each cluster; those of the settled speakers first, in their order.
     """
     members = [[row] for row in range(len(statistics))]
-    if len(statistics) < 2:
-        return members
     fixed = len(settled)
     elsewhere = np.zeros(len(statistics), dtype=bool)
     elsewhere[:fixed] = settled
-    sums = statistics.copy()
-    embeddings = model.embed(sums)
-    seconds = model.seconds(sums)
-    apart = elsewhere[:, None] | elsewhere[None]
-    llrs = odds(model, embeddings @ embeddings.T, seconds[:, None], seconds[None], apart)
-    np.fill_diagonal(llrs, -np.inf)
-    llrs[:fixed, :fixed] = -np.inf
-    while True:
-        first, second = sorted(np.unravel_index(int(np.argmax(llrs)), llrs.shape))
-        if llrs[first, second] < threshold:
-            return [rows for rows in members if rows]
-        members[first] += members[second]
-        members[second] = []
+    sums, embeddings = statistics.copy(), embeddings.copy()
+    while len(sums) > 1:
+        llrs = _llrs(model, sums, embeddings, elsewhere)
+        llrs[:fixed, :fixed] = -np.inf
+        first, second = _reciprocal(llrs, threshold)
+        if not len(first):
+            break
         sums[first] += sums[second]
-        seconds[first] += seconds[second]
-        embeddings[first] = model.embed(sums[first][None])[0]
-        row = odds(model, embeddings @ embeddings[first], seconds, seconds[first], apart[first])
-        row[[not rows for rows in members]] = -np.inf
-        row[first] = -np.inf
-        if first < fixed:
-            row[:fixed] = -np.inf
-        llrs[first], llrs[:, first] = row, row
-        llrs[second], llrs[:, second] = -np.inf, -np.inf
+        embeddings[first] = model.embed(sums[first])
+        for one, other in zip(first, second, strict=True):
+            members[one] += members[other]
+        members = [rows for place, rows in enumerate(members) if place not in set(second.tolist())]
+        sums, embeddings = np.delete(sums, second, axis=0), np.delete(embeddings, second, axis=0)
+        elsewhere = np.delete(elsewhere, second)
+    return members
+
+
+def _llrs(model: Model, sums: Sums, embeddings: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
+    """Of each row with each (rows, rows), with itself minus infinity."""
+    seconds = model.seconds(sums)
+    weights = score_weights(model, elsewhere[:, None] | elsewhere[None])
+    llrs = weighted_llr(weights, embeddings @ embeddings.T, seconds[:, None], seconds[None])
+    np.fill_diagonal(llrs, -np.inf)
+    symmetric: Floats = np.maximum(llrs, llrs.T)  # rounding may tell the two sides apart
+    return symmetric
+
+
+def _reciprocal(llrs: Floats, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs that are each other's likeliest, the lower row first, if they reach the threshold."""
+    rows = np.arange(len(llrs))
+    nearest = np.argmax(llrs, axis=1)
+    chosen = (nearest[nearest] == rows) & (rows < nearest) & (llrs[rows, nearest] >= threshold)
+    first = np.flatnonzero(chosen)
+    return first, nearest[first]
 
 
 def leave_one_out(
-    model: Model, statistics: Sums, voices: Sequence[Voice], owner: NDArray[np.int64]
-) -> NDArray[np.float64]:
+    model: Model,
+    statistics: Sums,
+    embeddings: Floats,
+    voices: Voices,
+    owner: NDArray[np.int64],
+) -> Floats:
     """Llr (rows, voices) of stretches with voices; a voice that a stretch is part of is without it.
 
     Args:
         model: embeds and scores.
         statistics: of the stretches (rows, size).
+        embeddings: of these (rows, size).
         voices: with the stretches that they own.
         owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
             is minus infinity.
     """
-    embeddings = model.embed(statistics)
     seconds = model.seconds(statistics)
-    sums = np.stack([voice.statistics for voice in voices])
-    known = np.stack([voice.embedding for voice in voices])
-    elsewhere = np.array([voice.elsewhere for voice in voices])
-    llrs = odds(model, embeddings @ known.T, seconds[:, None], model.seconds(sums)[None], elsewhere)
+    llrs = voices.llrs(embeddings, seconds)
     owned = np.flatnonzero(owner >= 0)
     if len(owned):
-        rest = sums[owner[owned]] - statistics[owned]
+        sums = np.stack([voices[place].statistics for place in owner[owned]])
+        rest = sums - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
         cosines = np.sum(model.embed(rest) * embeddings[owned], axis=1)
-        own = odds(model, cosines, seconds[owned], model.seconds(rest), elsewhere[owner[owned]])
+        weights = score_weights(model, np.array([voices[p].elsewhere for p in owner[owned]]))
+        own = weighted_llr(weights, cosines, seconds[owned], model.seconds(rest))
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.speakers import Score
 from edge.statistics import Profile, Sums
+from edge.voices import Score
 
 _BATCH = 1024  # profiles whose statistics are copied and embedded at once
 

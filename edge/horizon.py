@@ -19,21 +19,11 @@ from edge.errors import EarmarkError
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
 from edge.scoring import OperatingPoint
-from edge.speakers import (
-    UNKNOWN,
-    SpeakerBook,
-    Standing,
-    Voice,
-    likeliest,
-    numbered,
-    rank,
-    ranking,
-    standing,
-    twins,
-)
+from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
+from edge.voices import UNKNOWN, Standing, Voice, Voices, standing
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
@@ -74,7 +64,7 @@ class Horizon:
         self._point = point
         self._stretches: list[Stretch] = []
         self._unsorted = 0  # stretches since the last clustering
-        self.voices: list[Voice] = list(book.voices)
+        self.voices = Voices(model, book.voices)
 
     @property
     def next_name(self) -> str:
@@ -96,7 +86,7 @@ class Horizon:
     def restore(self, state: State, elsewhere: bool) -> None:
         """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
         self._book.restore(state, elsewhere)
-        self.voices = list(self._book.voices)
+        self.voices = Voices(self._model, self._book.voices)
 
     def reconfigure(self, config: HorizonConfig, point: OperatingPoint) -> None:
         """Other settings from the next stretch on."""
@@ -125,11 +115,11 @@ class Horizon:
         events: list[Event] = []
         while self._stretches:
             events += self._settle(self._stretches.pop(0))
-        self.voices = list(self._book.voices)
+        self.voices = Voices(self._model, self._book.voices)
         return events
 
     def _place(self, newest: Stretch) -> list[Event]:
-        ranked = rank(self._model, self.voices, newest.statistics)
+        ranked = self.voices.rank(newest.statistics)
         if ranked and ranked[0].llr >= self.config.known_llr:
             newest.speaker = ranked[0].speaker
         newest.standing = standing(newest.speaker, ranked)
@@ -154,7 +144,6 @@ class Horizon:
         self._book.reload(profiles, moved.keys())
         for name, new in names.items():
             events += self._rename(name, new)
-        self.voices = list(self._book.voices)
         self._sum_voices()
         return events + (self._recluster(sample) if self._stretches else [])
 
@@ -196,11 +185,16 @@ class Horizon:
         settled = self._book.voices
         share = self._share()
         seeds = [s for s in self._stretches if self._speech(s) >= share * config.seed_speech]
-        rows = [v.statistics for v in settled] + [s.statistics for s in seeds]
-        if not rows:
+        heard: list[Voice | Stretch] = [*settled, *seeds]
+        if not heard:
             return []
-        elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
-        groups = agglomerate(self._model, np.stack(rows), elsewhere, config.merge_llr)
+        groups = agglomerate(
+            self._model,
+            np.stack([one.statistics for one in heard]),
+            np.stack([one.embedding for one in heard]),
+            np.array([voice.elsewhere for voice in settled], dtype=bool),
+            config.merge_llr,
+        )
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= share * config.new_speech]
@@ -232,9 +226,11 @@ class Horizon:
             if stretch.speaker != UNKNOWN:
                 own = sums.get(stretch.speaker, 0.0)
                 sums[stretch.speaker] = own + stretch.statistics
-        if sums:
-            embeddings = self._model.embed(np.stack(list(sums.values())))
-            self.voices = [
+        rows = np.stack(list(sums.values())) if sums else np.empty((0, self._model.statistics_size))
+        embedded = zip(sums.items(), self._model.embed(rows), strict=True)
+        self.voices = Voices(
+            self._model,
+            (
                 Voice(
                     name,
                     statistics,
@@ -242,8 +238,9 @@ class Horizon:
                     enrolled=name in settled and settled[name].enrolled,
                     elsewhere=name in settled and settled[name].elsewhere,
                 )
-                for (name, statistics), embedding in zip(sums.items(), embeddings, strict=True)
-            ]
+                for (name, statistics), embedding in embedded
+            ),
+        )
 
     def _compare(self) -> None:
         """Score every stretch against all voices; those without a speaker take the likeliest."""
@@ -256,17 +253,16 @@ class Horizon:
         llrs = leave_one_out(
             self._model,
             np.stack([s.statistics for s in self._stretches]),
+            np.stack([s.embedding for s in self._stretches]),
             self.voices,
             owner,
         )
         for stretch, row in zip(self._stretches, llrs, strict=True):
-            ranked = ranking(self.voices, row)
+            ranked = self.voices.in_order(row)
             if stretch.speaker == UNKNOWN:
-                stretch.speaker = likeliest(self.voices, ranked, self.config.known_llr)
+                stretch.speaker = self.voices.likeliest(ranked, self.config.known_llr)
             stretch.standing = standing(stretch.speaker, ranked)
-            stretch.overlaps = second_voices(
-                self._model, self.voices, stretch.both, stretch.speaker
-            )
+            stretch.overlaps = second_voices(self.voices, stretch.both, stretch.speaker)
 
     def _merges(self, before: dict[int, str], sample: int) -> list[Event]:
         """Names that no stretch bears any more, and who took over their speech."""

@@ -150,5 +150,6 @@ def _decibels(energy: float, count: int) -> float:
 
 def _second_voice(model: Model, parts: list[Sums]) -> float:
     """Share of the parts that are not of the voice heard most."""
-    voices = agglomerate(model, np.stack(parts), np.zeros(0, dtype=bool), CHANGE_LLR)
+    rows = np.stack(parts)
+    voices = agglomerate(model, rows, model.embed(rows), np.zeros(0, dtype=bool), CHANGE_LLR)
     return 1.0 - max(map(len, voices)) / len(parts)

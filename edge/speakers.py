@@ -4,107 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import weighted_llr
 from edge.state import State
 from edge.statistics import Profile, Sums
-
-UNKNOWN = "unknown"
-Floats = NDArray[np.float64]
-
-
-@dataclass
-class Voice:
-    """A voice: what is known of it, and its embedding (size,), unit length.
-
-    `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
-    from other recordings, so that scores with it are scores between recordings.
-    """
-
-    name: str
-    statistics: Sums
-    embedding: NDArray[np.float64]
-    enrolled: bool
-    elsewhere: bool
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a stretch of speech compares with one speaker."""
-
-    speaker: str
-    llr: float
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How sure a speaker is: the llr, and by how much it exceeds the next voice's."""
-
-    llr: float | None = None
-    runner_up: str | None = None
-    margin: float | None = None
+from edge.voices import Voice, Voices
 
 
 def numbered(number: int) -> str:
     """The name of a voice that has none."""
     return f"speaker{number}"
-
-
-def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
-    """The standing of a speaker among scores, likeliest first; empty for one never heard before."""
-    own = next((s.llr for s in ranked if s.speaker == speaker and np.isfinite(s.llr)), None)
-    other = next((s for s in ranked if s.speaker != speaker), None)
-    if other is None:
-        return Standing(own)
-    return Standing(own, other.speaker, None if own is None else own - other.llr)
-
-
-def rank(model: Model, voices: Sequence[Voice], statistics: Sums) -> list[Score]:
-    """A stretch (size,) against every voice, likeliest first."""
-    if not voices:
-        return []
-    known = np.stack([voice.statistics for voice in voices])
-    embeddings = np.stack([voice.embedding for voice in voices])
-    cosines = embeddings @ model.embed(statistics[None])[0]
-    elsewhere = np.array([voice.elsewhere for voice in voices])
-    llrs = odds(model, cosines, model.seconds(statistics), model.seconds(known), elsewhere)
-    return ranking(voices, llrs)
-
-
-def odds(
-    model: Model, cosines: Floats, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
-) -> Floats:
-    """Llrs of cosines, of the same shape, with `first` and `second` seconds of speech.
-
-    `elsewhere`: where one side comes from another recording than the other.
-    """
-    pairs = zip(model.across.weights, model.within.weights, strict=True)
-    weights = [np.where(elsewhere, across, within) for across, within in pairs]
-    return weighted_llr(weights, cosines, first, second)
-
-
-def ranking(voices: Sequence[Voice], llrs: NDArray[np.float64]) -> list[Score]:
-    """The llr of each voice (voices,) as scores, likeliest first."""
-    order = np.argsort(-llrs, kind="stable")
-    return [Score(voices[i].name, float(llrs[i])) for i in order]
-
-
-def likeliest(
-    voices: Sequence[Voice], ranked: Sequence[Score], known_llr: float, guess_llr: float = -np.inf
-) -> str:
-    """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on, others from
-    `guess_llr` on.
-    """
-    enrolled = {voice.name for voice in voices if voice.enrolled}
-    for score in ranked:
-        if score.llr >= (known_llr if score.speaker in enrolled else guess_llr):
-            return score.speaker
-    return UNKNOWN
 
 
 def twins(
@@ -118,7 +27,7 @@ def twins(
     others = [voice for voice in voices if voice.name != name]
     if grown is None or not others:
         return None
-    best = rank(model, others, grown.statistics)[0]
+    best = Voices(model, others).rank(grown.statistics)[0]
     if best.llr < threshold:
         return None
     older, newer = (voice.name for voice in voices if voice.name in (name, best.speaker))

@@ -7,19 +7,20 @@ from dataclasses import dataclass, field
 
 from edge.events import Overlap, Segment
 from edge.overlap import Both
-from edge.speakers import UNKNOWN, Standing
 from edge.statistics import Sums
+from edge.voices import UNKNOWN, Floats, Standing
 
 
 @dataclass
 class Stretch:
-    """A closed segment within the horizon. Positions in samples."""
+    """A closed segment within the horizon. Positions in samples; statistics embedded."""
 
     id: int
     rev: int
     start: int
     end: int
     statistics: Sums
+    embedding: Floats
     speaker: str = UNKNOWN
     standing: Standing = field(default_factory=Standing)
     both: Sequence[Both] = ()  # where two speak at once

@@ -7,14 +7,13 @@ settles.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edge.change import STEP, ChangeFinder
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
@@ -23,13 +22,13 @@ from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
-from edge.speakers import UNKNOWN, Score, SpeakerBook, Voice, likeliest, rank, standing
+from edge.speakers import SpeakerBook
 from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
+from edge.voices import UNKNOWN, Score, Voices, standing
 
 SHOWN_AGAIN = 10  # records by which a segment has grown when it is shown anew, at the latest
-STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,6 @@ class TrackerConfig:
             )
 
 
-def _lengths(least: int, most: int) -> NDArray[np.int64]:
-    """Even numbers from the least to the most, each greater than the last by a third or so."""
-    count = 1 + max(0, math.ceil(np.log(most / least) / np.log(1.3)))
-    lengths = np.geomspace(least, max(least, most), count)
-    unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
-    return unique
-
-
 class Tracker:
     """Turns records into segments with speakers. Pure: no clock, the same for the same records."""
 
@@ -97,7 +88,7 @@ class Tracker:
         self._operating_point = operating_point
         book = SpeakerBook(model, profiles)
         self._horizon = Horizon(model, book, config.horizon, operating_point)
-        self._newer_sides = _lengths(config.min_side, config.look_back)
+        self._changes = self._change_finder()
         self._open = OpenSegment()
         self._free = 0  # sample from which speech is of no closed segment
         self._recent: deque[Record] = deque(maxlen=model.spec.afterthought)
@@ -107,7 +98,7 @@ class Tracker:
         self._said: tuple[str, str] | None = None  # last verdict: claimed speaker and answer
 
     @property
-    def voices(self) -> list[Voice]:
+    def voices(self) -> Voices:
         """Every voice known at present, enrolled ones included."""
         return self._horizon.voices
 
@@ -133,7 +124,7 @@ class Tracker:
         """Other settings from the next record on."""
         self.config = config
         self._operating_point = operating_point
-        self._newer_sides = _lengths(config.min_side, config.look_back)
+        self._changes = self._change_finder()
         self._horizon.reconfigure(config.horizon, operating_point)
 
     def push(self, record: Record) -> list[Event]:
@@ -159,13 +150,32 @@ class Tracker:
 
     def _look(self) -> list[Event]:
         """Whose the open segment is; where the voice has changed in it, another begins."""
-        change = self._change() or self._switch()
+        halves = self._changes.halves(self._open) if len(self.voices) > 1 else []
+        ranked, *ranked_halves = self._rank([self._open.totals[-1], *halves])
+        change = self._changes.by_sound(self._open)
+        if change is None and halves:
+            change = self._changes.by_voices(self._open, ranked_halves)
         if change is None:
-            return self._show()
+            return self._show(ranked)
         newer = self._open.split(change)
         events = self._close()
         self._open = newer
-        return events + self._show()
+        return events + self._show(self._rank([newer.totals[-1]])[0])
+
+    def _change_finder(self) -> ChangeFinder:
+        config = self.config
+        return ChangeFinder(
+            self._model,
+            min_side=config.min_side,
+            look_back=config.look_back,
+            change_llr=config.change_llr,
+            recent=config.recent,
+            switch_llr=config.switch_llr,
+        )
+
+    def _rank(self, statistics: list[Sums]) -> list[list[Score]]:
+        rows = np.stack(statistics)
+        return self.voices.rank_all(self._model.embed(rows), rows)
 
     def _amend(self, record: Record) -> None:
         """What `record` tells of an earlier one, unless that is in a segment that has closed."""
@@ -187,66 +197,23 @@ class Tracker:
         """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
         return self._horizon.reload(profiles, moved, sample)
 
-    def _change(self) -> int | None:
-        """Where in the open segment the voice changes, if it does."""
-        places = len(self._open) - self._newer_sides
-        places = places[places >= self.config.min_side]
-        if not len(places):
-            return None
-        llrs = self._one_voice(places)
-        worst = int(np.argmin(llrs))
-        if llrs[worst] >= self.config.change_llr:
-            return None
-        # Some change is near: it is where the two sides match worst.
-        last = places[worst - 1] if worst > 0 else places[worst]
-        first = places[worst + 1] if worst + 1 < len(places) else places[worst]
-        near = np.arange(first, last + 1)
-        return int(near[np.argmin(self._one_voice(near))])
-
-    def _switch(self) -> int | None:
-        """Where one known voice has taken over from another, sooner than by the sound alone."""
-        recent = self.config.recent
-        count = len(self._open)
-        if count < recent + recent // 2 or len(self.voices) < 2:
-            return None
-        older = self._open.totals[count - recent - 1]
-        before = rank(self._model, self.voices, older)[0]
-        ranked = rank(self._model, self.voices, self._open.totals[-1] - older)
-        now = ranked[0]
-        if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
-            return None
-        left = next(score.llr for score in ranked if score.speaker == before.speaker)
-        if now.llr - left < self.config.switch_llr:
-            return None
-        near = np.arange(count - recent - recent // 2, count - recent // 2 + 1, STEP)
-        near = near[near >= STEP]
-        return int(near[np.argmin(self._one_voice(near))])
-
-    def _one_voice(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Llrs that the voice before each place in the open segment is the one behind it."""
-        older = np.stack([self._open.totals[place - 1] for place in places])
-        newer = self._open.totals[-1] - older
-        embeddings = self._model.embed(np.concatenate([older, newer]))
-        cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
-        return self._model.within.llr(
-            cosines, self._model.seconds(older), self._model.seconds(newer)
-        )
-
     def _pause(self) -> list[Event]:
         """How far the open segment has come, where speech breaks off: it may be over."""
         if self._shown is None or self._shown.end == self._open.end:
             return []
-        return self._show(due=True)
+        return self._show(self._rank([self._open.totals[-1]])[0], due=True)
 
-    def _show(self, due: bool = False) -> list[Event]:
-        """A provisional revision, where there is enough speech and something new to say."""
+    def _show(self, ranked: list[Score], due: bool = False) -> list[Event]:
+        """A provisional revision, where there is enough speech and something new to say.
+
+        `ranked`: how the open segment compares with all voices.
+        """
         count = len(self._open)
         if count < self.config.first_label or self.shedding >= 2:
             return []
-        ranked = rank(self._model, self.voices, self._open.totals[-1])
         speaker = self._likeliest(ranked)
         verdict = self._verdict(ranked)
-        overlaps = second_voices(self._model, self.voices, self._both(), speaker)
+        overlaps = second_voices(self.voices, self._both(), speaker)
         shown = self._shown
         if shown is not None and (shown.speaker, shown.overlaps) == (speaker, overlaps) and not due:
             grown = self._open.end - shown.end
@@ -273,7 +240,7 @@ class Tracker:
         What is like nobody known is shown as the voice that it will be, if it turns out to be one.
         """
         known_llr, guess_llr = self.config.horizon.known_llr, self.config.guess_llr
-        speaker = likeliest(self.voices, ranked, known_llr, guess_llr)
+        speaker = self.voices.likeliest(ranked, known_llr, guess_llr)
         return self._horizon.next_name if speaker == UNKNOWN else speaker
 
     def _close(self) -> list[Event]:
@@ -281,13 +248,16 @@ class Tracker:
         events: list[Event] = []
         if self._shown is not None or len(self._open) >= self.config.min_segment:
             statistics = self._open.totals[-1]
-            events += self._verdict(rank(self._model, self.voices, statistics))
+            embedding = self._model.embed(statistics[None])[0]
+            (ranked,) = self.voices.rank_all(embedding[None], statistics[None])
+            events += self._verdict(ranked)
             stretch = Stretch(
                 self._next_id,
                 self._revision(),
                 self._open.start,
                 self._open.end,
                 statistics,
+                embedding,
                 both=self._both(),
             )
             events += self._horizon.add(stretch, sparing=self.shedding >= 1)
@@ -301,7 +271,8 @@ class Tracker:
 
     def _both(self) -> list[Both]:
         segment = self._open
-        return both_speak(segment.records, segment.overlap, self.config.overlap_probability)
+        least = self.config.overlap_probability
+        return both_speak(self._model, segment.records, segment.overlap, least)
 
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1

@@ -16,7 +16,7 @@ from edge.audio import stream_audio
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.rttm import Turn, read_rttm
-from edge.speakers import UNKNOWN
+from edge.voices import UNKNOWN
 from export.hearing import Hearing, hear
 from train.manifest import read_manifest
 from train.simulate import simulate_meeting

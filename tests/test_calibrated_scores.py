@@ -15,8 +15,9 @@ from voices import ada, model
 from edge.errors import EarmarkError
 from edge.gallery import Gallery
 from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
-from edge.speakers import SpeakerBook, rank
+from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
+from edge.voices import Voices
 from export.calibrate import CHANNELS, _fit, shared_channels
 
 lengths = st.floats(0, 1e6)
@@ -96,7 +97,7 @@ def test_whole_arrays_at_once() -> None:
 
 def test_the_best_comes_first_with_its_margin() -> None:
     profiles = [ada(), type(ada())("noise", np.ones(model().statistics_size))]
-    scores = rank(model(), SpeakerBook(model(), profiles).voices, ada().statistics)
+    scores = Voices(model(), SpeakerBook(model(), profiles).voices).rank(ada().statistics)
     assert [score.speaker for score in scores] == ["ada", "noise"]
     found = identify(model(), Gallery(model(), profiles), ada().statistics, OperatingPoint())
     assert (found.answer, found.best, found.runner_up) == ("yes", "ada", "noise")

@@ -25,6 +25,7 @@ from edge.speakers import SpeakerBook
 from edge.statistics import Sums
 from edge.timeline import Timeline
 from edge.turns import turns_from_events
+from edge.voices import Voices
 
 
 @cache
@@ -68,7 +69,7 @@ def record(place: int, statistics: Sums) -> Record:
 @given(marks=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=40))
 def test_overlaps_lie_in_order_within_what_was_heard(marks: list[float]) -> None:
     records = [record(k, np.zeros(model().statistics_size)) for k in range(len(marks))]
-    found = both_speak(records, marks, 0.6)
+    found = both_speak(model(), records, marks, 0.6)
     edges = [edge for both in found for edge in (both.start, both.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= 1600 * len(marks) for edge in edges)
@@ -81,12 +82,15 @@ def test_overlaps_lie_in_order_within_what_was_heard(marks: list[float]) -> None
 def test_a_second_voice_is_never_the_first_nor_somebody_enrolled_without_evidence() -> None:
     statistics = np.zeros(model().statistics_size)
     statistics[0] = 50.0
-    both = both_speak([record(k, statistics) for k in range(3)], [1.0] * 3, 0.6)
+    both = both_speak(model(), [record(k, statistics) for k in range(3)], [1.0] * 3, 0.6)
     assert len(both) == 1
     enrolled = SpeakerBook(model(), [ada()])
+    voices = Voices(model(), enrolled.voices)
     somebody = (Overlap(0, 4800, "unknown"),)
-    assert second_voices(model(), enrolled.voices, both, "speaker1") == somebody
-    assert second_voices(model(), enrolled.voices, both, "ada") == somebody
-    assert second_voices(model(), enrolled.voices, both, "unknown") == ()
+    assert second_voices(voices, both, "speaker1") == somebody
+    assert second_voices(voices, both, "ada") == somebody
+    assert second_voices(voices, both, "unknown") == ()
     enrolled.learn("speaker1", ada().statistics)
-    assert second_voices(model(), enrolled.voices, both, "ada") == (Overlap(0, 4800, "speaker1"),)
+    assert second_voices(Voices(model(), enrolled.voices), both, "ada") == (
+        Overlap(0, 4800, "speaker1"),
+    )

@@ -16,7 +16,7 @@ from edge.gallery import Gallery
 from edge.gate import GateConfig
 from edge.records import Record, all_records
 from edge.scoring import OperatingPoint
-from edge.speakers import SpeakerBook, rank
+from edge.speakers import SpeakerBook
 from edge.statistics import Profile
 from edge.verification import (
     FIRST_LOOK,
@@ -26,6 +26,7 @@ from edge.verification import (
     identify,
     verify,
 )
+from edge.voices import Voices
 
 POINT = OperatingPoint()
 
@@ -107,7 +108,7 @@ def test_one_of_two_who_are_alike_is_not_yet() -> None:
 def test_the_nearest_are_the_first_of_all_ranked(count: int, size: int, record: int) -> None:
     profiles = crowd()[:size]
     heard = own()[record].statistics
-    ranked = rank(model(), SpeakerBook(model(), profiles).voices, heard)
+    ranked = Voices(model(), SpeakerBook(model(), profiles).voices).rank(heard)
     nearest = Gallery(model(), profiles).nearest(heard, count)
     assert len(nearest) == min(count, size)
     for found, expected in zip(nearest, ranked, strict=False):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import RATE, TRUTH, ada, assert_consistent, conversation, model
 
+from edge.change import side_lengths
 from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerMerged
@@ -24,7 +25,7 @@ from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, twins
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
-from edge.tracker import Tracker, TrackerConfig, _lengths
+from edge.tracker import Tracker, TrackerConfig
 
 STEP = 1600  # samples of a record
 
@@ -85,7 +86,7 @@ def test_a_voice_that_never_pauses_is_cut() -> None:
 
 @given(least=st.integers(1, 60), most=st.integers(1, 400))
 def test_changes_are_sought_at_few_even_distances(least: int, most: int) -> None:
-    lengths = _lengths(least, most)
+    lengths = side_lengths(least, most)
     assert (lengths % 2 == 0).all()
     assert (np.diff(lengths) > 0).all()
     assert least <= lengths[0] <= least + 1
@@ -114,14 +115,19 @@ def test_more_enrolled_than_there_is_room_for() -> None:
     assert not any(isinstance(e, SpeakerCreated) for e in events)
 
 
+def stretch(number: int, end: int, statistics: Sums, speaker: str) -> Stretch:
+    embedding = model().embed(statistics[None])[0]
+    return Stretch(number, 0, end - RATE, end, statistics, embedding, speaker)
+
+
 def test_one_voice_under_two_numbers_becomes_one() -> None:
     """Two settled numbers for one voice are merged, once; another voice keeps its own."""
     (first, second, *_), other = spoken()["ada"], spoken()["callum"][0]
     book, horizon = after_settling(other, first, second)
     assert twins(model(), book.voices, "speaker1", 0.0) is None
     assert twins(model(), book.voices, "speaker3", 0.0) == ("speaker2", "speaker3")
-    horizon._stretches = [Stretch(1, 0, 0, 3 * RATE, second, speaker="speaker3")]
-    events = horizon._fuse(Stretch(0, 1, 0, 3 * RATE, second, speaker="speaker3"))
+    horizon._stretches = [stretch(1, 3 * RATE, second, "speaker3")]
+    events = horizon._fuse(stretch(0, 3 * RATE, second, "speaker3"))
     assert events[0] == SpeakerMerged(3 * RATE, "speaker3", "speaker2")
     assert [(e.speaker, e.rev) for e in events[1:] if isinstance(e, Segment)] == [("speaker2", 1)]
     assert book.names == ["speaker1", "speaker2"]
@@ -132,12 +138,12 @@ def test_a_new_voice_is_known_by_all_it_says() -> None:
     ada_says, other_says = (spoken()[name] for name in ("ada", "callum"))
     mixed = ada_says[1] + other_says[0]
     _, horizon = after_settling(ada_says[0], mixed)
-    settled = Stretch(0, 1, 0, 3 * RATE, mixed, speaker="speaker2")
+    settled = stretch(0, 3 * RATE, mixed, "speaker2")
     assert horizon._fuse(settled)[0] == SpeakerMerged(3 * RATE, "speaker2", "speaker1")
 
     book, horizon = after_settling(ada_says[0], mixed)
     lately = np.sum(other_says[1:], axis=0)
-    horizon._stretches = [Stretch(1, 0, 3 * RATE, 9 * RATE, lately, speaker="speaker2")]
+    horizon._stretches = [stretch(1, 9 * RATE, lately, "speaker2")]
     horizon._sum_voices()
     assert horizon._fuse(settled) == []
     assert book.names == ["speaker1", "speaker2"]

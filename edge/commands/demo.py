@@ -25,9 +25,9 @@ from edge.events import Envelope, Health
 from edge.rttm import Turn, read_rttm
 from edge.show import show
 from edge.signals import Stop, stop_on_signals
-from edge.speakers import UNKNOWN
 from edge.store import Store
 from edge.timeline import SAMPLE_RATE, Timeline, printable
+from edge.voices import UNKNOWN
 
 ASSETS = Path(__file__).parents[1] / "assets"
 CONVERSATION, TRUTH = ASSETS / "conversation.flac", ASSETS / "conversation.rttm"

@@ -1,0 +1,101 @@
+"""Where the voice changes in a segment that is still open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import Model
+from edge.open_segment import OpenSegment
+from edge.statistics import Sums
+from edge.voices import Floats, Score
+
+STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
+
+
+class ChangeFinder:
+    """Finds changes by the sound alone, and sooner between voices that are known.
+
+    Lengths are in records, thresholds in llr (nats); see `edge.tracker.TrackerConfig`. A change is
+    the place of the first record behind it.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        min_side: int,
+        look_back: int,
+        change_llr: float,
+        recent: int,
+        switch_llr: float,
+    ) -> None:
+        self._model = model
+        self._min_side = min_side
+        self._newer_sides = side_lengths(min_side, look_back)
+        self._change_llr = change_llr
+        self._recent = recent
+        self._switch_llr = switch_llr
+
+    def by_sound(self, segment: OpenSegment) -> int | None:
+        """Where what was heard does not match what followed, if there is such a place."""
+        places = len(segment) - self._newer_sides
+        places = places[places >= self._min_side]
+        if not len(places):
+            return None
+        llrs = self._one_voice(segment, places)
+        worst = int(np.argmin(llrs))
+        if llrs[worst] >= self._change_llr:
+            return None
+        # Some change is near: it is where the two sides match worst.
+        last = places[worst - 1] if worst > 0 else places[worst]
+        first = places[worst + 1] if worst + 1 < len(places) else places[worst]
+        return self._worst(segment, np.arange(first, last + 1))
+
+    def halves(self, segment: OpenSegment) -> list[Sums]:
+        """The segment up to what is recent in it, and what is; none if it is too short for that."""
+        count = len(segment)
+        if count < self._recent + self._recent // 2:
+            return []
+        older = segment.totals[count - self._recent - 1]
+        return [older, segment.totals[-1] - older]
+
+    def by_voices(self, segment: OpenSegment, halves: Sequence[Sequence[Score]]) -> int | None:
+        """Where one known voice has taken over from another.
+
+        `halves`: how the `halves` compare with all voices, likeliest first.
+        """
+        (before, *_), ranked = halves
+        now, count = ranked[0], len(segment)
+        if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
+            return None
+        left = next(score.llr for score in ranked if score.speaker == before.speaker)
+        if now.llr - left < self._switch_llr:
+            return None
+        half = self._recent // 2
+        near = np.arange(count - self._recent - half, count - half + 1, STEP)
+        return self._worst(segment, near[near >= STEP])
+
+    def _worst(self, segment: OpenSegment, places: NDArray[np.int64]) -> int:
+        return int(places[np.argmin(self._one_voice(segment, places))])
+
+    def _one_voice(self, segment: OpenSegment, places: NDArray[np.int64]) -> Floats:
+        """Llrs that the voice before each place in the segment is the one behind it."""
+        older = np.stack([segment.totals[place - 1] for place in places])
+        newer = segment.totals[-1] - older
+        embeddings = self._model.embed(np.concatenate([older, newer]))
+        cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
+        return self._model.within.llr(
+            cosines, self._model.seconds(older), self._model.seconds(newer)
+        )
+
+
+def side_lengths(least: int, most: int) -> NDArray[np.int64]:
+    """Even numbers from the least to the most, each greater than the last by a third or so."""
+    count = 1 + max(0, math.ceil(np.log(most / least) / np.log(1.3)))
+    lengths = np.geomspace(least, max(least, most), count)
+    unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
+    return unique

@@ -1,0 +1,125 @@
+"""The voices known at a time, side by side: how speech compares with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import Model
+from edge.scoring import weighted_llr
+from edge.statistics import Sums
+
+UNKNOWN = "unknown"
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Voice:
+    """A voice: what is known of it, and its embedding (size,), unit length.
+
+    `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
+    from other recordings, so that scores with it are scores between recordings.
+    """
+
+    name: str
+    statistics: Sums
+    embedding: Floats
+    enrolled: bool
+    elsewhere: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a stretch of speech compares with one speaker."""
+
+    speaker: str
+    llr: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How sure a speaker is: the llr, and by how much it exceeds the next voice's."""
+
+    llr: float | None = None
+    runner_up: str | None = None
+    margin: float | None = None
+
+
+def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
+    """The standing of a speaker among scores, likeliest first; empty for one never heard before."""
+    own = next((s.llr for s in ranked if s.speaker == speaker and np.isfinite(s.llr)), None)
+    other = next((s for s in ranked if s.speaker != speaker), None)
+    if other is None:
+        return Standing(own)
+    return Standing(own, other.speaker, None if own is None else own - other.llr)
+
+
+def score_weights(model: Model, elsewhere: NDArray[np.bool_]) -> list[Floats]:
+    """Weights of `edge.scoring.weighted_llr` for scores of the shape of `elsewhere`.
+
+    `elsewhere`: where one side comes from another recording than the other.
+    """
+    pairs = zip(model.across.weights, model.within.weights, strict=True)
+    return [np.where(elsewhere, across, within) for across, within in pairs]
+
+
+class Voices(Sequence[Voice]):
+    """Voices as they are when this is made; what changes of them later does not count."""
+
+    def __init__(self, model: Model, voices: Iterable[Voice] = ()) -> None:
+        self._model = model
+        self._voices = list(voices)
+        if not self._voices:
+            return
+        self._embeddings = np.stack([voice.embedding for voice in self._voices])
+        self._seconds = model.seconds(np.stack([voice.statistics for voice in self._voices]))
+        elsewhere = np.array([voice.elsewhere for voice in self._voices])
+        self._weights = score_weights(model, elsewhere)
+
+    @overload
+    def __getitem__(self, index: int) -> Voice: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Voice]: ...
+    def __getitem__(self, index: int | slice) -> Voice | Sequence[Voice]:
+        return self._voices[index]
+
+    def __len__(self) -> int:
+        return len(self._voices)
+
+    def llrs(self, embeddings: Floats, seconds: Floats) -> Floats:
+        """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech."""
+        if not self._voices:
+            return np.empty((len(embeddings), 0))
+        cosines = embeddings @ self._embeddings.T
+        return weighted_llr(self._weights, cosines, seconds[:, None], self._seconds)
+
+    def rank(self, statistics: Sums) -> list[Score]:
+        """Speech (size,) against every voice, likeliest first."""
+        return self.rank_all(self._model.embed(statistics[None]), statistics[None])[0]
+
+    def rank_all(self, embeddings: Floats, statistics: Sums) -> list[list[Score]]:
+        """Rows of speech (rows, size), embedded, each against every voice, likeliest first."""
+        llrs = self.llrs(embeddings, self._model.seconds(statistics))
+        return [self.in_order(row) for row in llrs]
+
+    def in_order(self, llrs: Floats) -> list[Score]:
+        """The llr of each voice (voices,) as scores, likeliest first."""
+        order = np.argsort(-llrs, kind="stable").tolist()
+        values = llrs.tolist()
+        return [Score(self._voices[i].name, values[i]) for i in order]
+
+    def likeliest(
+        self, ranked: Sequence[Score], known_llr: float, guess_llr: float = -np.inf
+    ) -> str:
+        """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on, others
+        from `guess_llr` on.
+        """
+        enrolled = {voice.name for voice in self._voices if voice.enrolled}
+        for score in ranked:
+            if score.llr >= (known_llr if score.speaker in enrolled else guess_llr):
+                return score.speaker
+        return UNKNOWN
