@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.open_segment import OpenSegment
+from edge.scoring import match_pairs
 from edge.statistics import Sums
 from edge.voices import Floats, Score
 
@@ -87,10 +88,9 @@ class ChangeFinder:
         older = np.stack([segment.totals[place - 1] for place in places])
         newer = segment.totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
-        cosines = np.sum(embeddings[: len(older)] * embeddings[len(older) :], axis=1)
-        return self._model.within.llr(
-            cosines, self._model.seconds(older), self._model.seconds(newer)
-        )
+        match = match_pairs(embeddings[: len(older)], embeddings[len(older) :])
+        seconds = self._model.seconds
+        return self._model.within.llr(match, seconds(older), seconds(newer))
 
 
 def side_lengths(least: int, most: int) -> NDArray[np.int64]:

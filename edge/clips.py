@@ -16,6 +16,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.recalibration import fit
 from edge.records import Record
+from edge.scoring import match_all
 from edge.statistics import Sums
 
 Floats = NDArray[np.float64]
@@ -116,8 +117,8 @@ def compare(model: Model, clips: Sequence[Clip]) -> Trials:
         if not len(rows):
             break
         heard = np.stack([clips[i].beginnings[length] for i in rows])
-        cosines = model.embed(heard) @ enrolled.T
-        llrs = model.across.llr(cosines, model.seconds(heard)[:, None], model.seconds(whole)[None])
+        match = match_all(model.embed(heard), enrolled)
+        llrs = model.across.llr(match, model.seconds(heard)[:, None], model.seconds(whole)[None])
         test, other = np.nonzero(rows[:, None] != np.arange(len(clips))[None])
         first, second = numbers[rows[test]], numbers[other]
         count = np.full(len(test), length)

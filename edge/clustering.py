@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import weighted_llr
+from edge.scoring import match_all, match_pairs, weighted_llr
 from edge.statistics import Sums
 from edge.voices import Floats, Voices, score_weights
 
@@ -63,7 +63,8 @@ def _llrs(model: Model, sums: Sums, embeddings: Floats, elsewhere: NDArray[np.bo
     """Of each row with each (rows, rows), with itself minus infinity."""
     seconds = model.seconds(sums)
     weights = score_weights(model, elsewhere[:, None] | elsewhere[None])
-    llrs = weighted_llr(weights, embeddings @ embeddings.T, seconds[:, None], seconds[None])
+    match = match_all(embeddings, embeddings)
+    llrs = weighted_llr(weights, match, seconds[:, None], seconds[None])
     np.fill_diagonal(llrs, -np.inf)
     symmetric: Floats = np.maximum(llrs, llrs.T)  # rounding may tell the two sides apart
     return symmetric
@@ -102,8 +103,8 @@ def leave_one_out(
         sums = np.stack([voices[place].statistics for place in owner[owned]])
         rest = sums - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
-        cosines = np.sum(model.embed(rest) * embeddings[owned], axis=1)
+        match = match_pairs(model.embed(rest), embeddings[owned])
         weights = score_weights(model, np.array([voices[p].elsewhere for p in owner[owned]]))
-        own = weighted_llr(weights, cosines, seconds[owned], model.seconds(rest))
+        own = weighted_llr(weights, match, seconds[owned], model.seconds(rest))
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

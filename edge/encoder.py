@@ -45,8 +45,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     afterthought: Annotated[int, msgspec.Meta(ge=1, le=10)]  # records back that `Activity` tells of
     embedding: int
-    calibration_across: tuple[float, float, float, float]  # of scores between recordings
-    calibration_within: tuple[float, float, float, float]  # of scores within one recording
+    calibration_across: Calibration  # of scores between recordings
+    calibration_within: Calibration  # of scores within one recording
     training_data: str
     licence: str
     precision: str
@@ -84,8 +84,8 @@ class Model:
         self.fbank_options = _check_front_end(self.spec, folder)
         # Within one recording all voices share its room and line: strangers are more alike there
         # than elsewhere, and a speaker much more like themselves.
-        self.across = Calibration(self.spec.calibration_across)
-        self.within = Calibration(self.spec.calibration_within)
+        self.across = self.spec.calibration_across
+        self.within = self.spec.calibration_within
         try:
             self._inputs = [value.name for value in self._frames.get_inputs()]
             self.statistics_size = int(self._head.get_inputs()[0].shape[1])
@@ -130,7 +130,7 @@ class Model:
         return Activity(*(statistics[-len(Activity._fields) :] / max(statistics[0], 1.0)).tolist())
 
     def embed(self, statistics: Sums) -> NDArray[np.float64]:
-        """Unit-length embeddings (rows, embedding) of statistics (rows, size)."""
+        """Embeddings (rows, embedding), of any length, of statistics (rows, size)."""
         means = statistics / np.maximum(statistics[:, :1], 1.0)  # keeps float32 exact for any n
         rows: NDArray[np.float32] = self._head.run(None, {"statistics": means.astype(np.float32)})[
             0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
+from edge.scoring import Match, directions
 from edge.statistics import Profile, Sums
 from edge.voices import Score
 
@@ -15,7 +16,7 @@ _BATCH = 1024  # profiles whose statistics are copied and embedded at once
 
 
 class Gallery:
-    """The embeddings (speakers, size), float32, and net seconds (speakers,) of profiles.
+    """The embeddings of profiles, their directions (speakers, size) in float32, and net seconds.
 
     They are compared as they were when the gallery was made: what changes belongs in a
     `SpeakerBook`.
@@ -24,11 +25,14 @@ class Gallery:
     def __init__(self, model: Model, profiles: Sequence[Profile]) -> None:
         self._model = model
         self._names = [profile.name for profile in profiles]
-        self._embeddings = np.empty((len(profiles), model.spec.embedding), dtype=np.float32)
+        self._directions = np.empty((len(profiles), model.spec.embedding), dtype=np.float32)
+        self._norms = np.empty(len(profiles))
         self._seconds = np.empty(len(profiles))
         for start in range(0, len(profiles), _BATCH):
             statistics = np.stack([p.statistics for p in profiles[start : start + _BATCH]])
-            self._embeddings[start : start + _BATCH] = model.embed(statistics)
+            unit, norms = directions(model.embed(statistics))
+            self._directions[start : start + _BATCH] = unit
+            self._norms[start : start + _BATCH] = norms
             self._seconds[start : start + _BATCH] = model.seconds(statistics)
 
     def __len__(self) -> int:
@@ -43,7 +47,7 @@ class Gallery:
         return [Score(self._names[i], float(llrs[i])) for i in order]
 
     def _llrs(self, statistics: Sums) -> NDArray[np.float64]:
-        embedding = self._model.embed(statistics[None])[0].astype(np.float32)
-        cosines = (self._embeddings @ embedding).astype(np.float64)
-        calibration, seconds = self._model.across, self._model.seconds(statistics)
-        return calibration.llr(cosines, seconds, self._seconds)
+        unit, norm = directions(self._model.embed(statistics[None]))
+        cosines = (self._directions @ unit[0].astype(np.float32)).astype(np.float64)
+        match = Match(cosines, norm + self._norms)
+        return self._model.across.llr(match, self._model.seconds(statistics), self._seconds)

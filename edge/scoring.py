@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Answer = Literal["yes", "no", "not yet"]
 
 MIN_SECONDS = 0.4  # the least that a calibration is fitted on; below, evidence fades to none
 MAX_SECONDS = 30.0  # the most; beyond, a voice is known as well as it will be
+LEAST_NORM = 1e-6  # of an embedding: that of nothing at all may be zero
 
 
 def abundance(first: Floats, second: Floats) -> Floats:
@@ -30,44 +31,82 @@ def abundance(first: Floats, second: Floats) -> Floats:
     return x
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Weights (a, b, c, d) of llr = a + b·x + (c + d·x)·cosine, fitted on unseen speakers.
+class Match(NamedTuple):
+    """How two sides compare: their cosine, and the sum of their embeddings' log norms.
 
-    The abundance of speech x moves both the offset and the slope: the more there is, the less the
-    cosines scatter, and the greater they are between a speaker and themselves.
+    An embedding's direction is the voice. The more of it is noise, of any kind, the greater is its
+    norm: it is made of the moments of features, and those scatter the more.
     """
 
-    weights: tuple[float, float, float, float]
+    cosines: Floats
+    norms: Floats
+
+
+def match_all(first: Floats, second: Floats) -> Match:
+    """Each of the embeddings (n, size) with each of (m, size): arrays (n, m)."""
+    (one, one_norm), (other, other_norm) = directions(first), directions(second)
+    return Match(one @ other.T, one_norm[:, None] + other_norm[None])
+
+
+def match_pairs(first: Floats, second: Floats) -> Match:
+    """Row by row, embeddings (n, size) with as many: arrays (n,)."""
+    (one, one_norm), (other, other_norm) = directions(first), directions(second)
+    return Match(np.einsum("ij,ij->i", one, other), one_norm + other_norm)
+
+
+def directions(embeddings: Floats) -> tuple[Floats, Floats]:
+    """Unit vectors (n, size) and log norms (n,) of embeddings (n, size)."""
+    norms = np.maximum(np.linalg.norm(embeddings, axis=1), LEAST_NORM)
+    return embeddings / norms[:, None], np.log(norms)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Weights of llr = a + b·x + (c + d·x + e·r)·cosine, fitted on unseen speakers.
+
+    The abundance of speech x moves both the offset and the slope: the more there is, the less the
+    cosines scatter, and the greater they are between a speaker and themselves. The sum r of the
+    embeddings' log norms tells of noise (see `Match`): the greater, the less a cosine says.
+
+    Attributes:
+        weights: (a, b, c, d, e).
+        norms: the least and the greatest r that they were fitted on; beyond, r counts as these.
+    """
+
+    weights: tuple[float, float, float, float, float]
+    norms: tuple[float, float]
 
     def __post_init__(self) -> None:
-        if len(self.weights) != 4 or not all(map(math.isfinite, self.weights)):
+        values = (*self.weights, *self.norms)
+        if len(self.weights) != 5 or len(values) != 7 or not all(map(math.isfinite, values)):
             raise EarmarkError(
-                f"a calibration has 4 finite weights, got {self.weights}", "Export the model again"
+                f"a calibration has 5 finite weights and 2 norms, got {values}",
+                "Export the model again",
             )
 
-    def llr(self, cosines: Floats, first: Floats, second: Floats) -> Floats:
-        """Natural-log likelihood ratios, same speaker against different, of the same shape.
+    def llr(self, match: Match, first: Floats, second: Floats) -> Floats:
+        """Natural-log likelihood ratios, same speaker against different, of the match's shape.
 
         Where there is less speech than the fit has seen they shrink with it, to 0 for none at all:
         its regressors would make a few frames of anything look like proof.
         """
-        return weighted_llr(self.weights, cosines, first, second)
+        return weighted_llr((*self.weights, *self.norms), match, first, second)
 
     def rescaled(self, offset: float, slope: float) -> Calibration:
         """The calibration whose llrs are offset + slope x these, where there is speech enough."""
-        a, b, c, d = (slope * weight for weight in self.weights)
-        return Calibration((offset + a, b, c, d))
+        a, b, c, d, e = (slope * weight for weight in self.weights)
+        return Calibration((offset + a, b, c, d, e), self.norms)
 
 
 def weighted_llr(
-    weights: Sequence[float | Floats], cosines: Floats, first: Floats, second: Floats
+    weights: Sequence[float | Floats], match: Match, first: Floats, second: Floats
 ) -> Floats:
-    """`Calibration.llr` with four weights that may differ from score to score."""
-    a, b, c, d = weights
+    """`Calibration.llr` with weights and norms (7) that may differ from score to score."""
+    a, b, c, d, e, least, most = weights
     x = abundance(first, second)
     share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
-    ratios: Floats = (a + b * x + (c + d * x) * cosines) * share
+    slopes = c + d * x + e * np.clip(match.norms, least, most)
+    ratios: Floats = (a + b * x + slopes * match.cosines) * share
     return ratios
 
 

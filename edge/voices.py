@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import weighted_llr
+from edge.scoring import match_all, weighted_llr
 from edge.statistics import Sums
 
 UNKNOWN = "unknown"
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Voice:
-    """A voice: what is known of it, and its embedding (size,), unit length.
+    """A voice: what is known of it, and its embedding (size,).
 
     `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
     from other recordings, so that scores with it are scores between recordings.
@@ -59,12 +59,13 @@ def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
 
 
 def score_weights(model: Model, elsewhere: NDArray[np.bool_]) -> list[Floats]:
-    """Weights of `edge.scoring.weighted_llr` for scores of the shape of `elsewhere`.
+    """Weights and norms of `edge.scoring.weighted_llr` for scores of the shape of `elsewhere`.
 
     `elsewhere`: where one side comes from another recording than the other.
     """
-    pairs = zip(model.across.weights, model.within.weights, strict=True)
-    return [np.where(elsewhere, across, within) for across, within in pairs]
+    across, within = model.across, model.within
+    pairs = zip((*across.weights, *across.norms), (*within.weights, *within.norms), strict=True)
+    return [np.where(elsewhere, one, other) for one, other in pairs]
 
 
 class Voices(Sequence[Voice]):
@@ -94,8 +95,8 @@ class Voices(Sequence[Voice]):
         """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech."""
         if not self._voices:
             return np.empty((len(embeddings), 0))
-        cosines = embeddings @ self._embeddings.T
-        return weighted_llr(self._weights, cosines, seconds[:, None], self._seconds)
+        match = match_all(embeddings, self._embeddings)
+        return weighted_llr(self._weights, match, seconds[:, None], self._seconds)
 
     def rank(self, statistics: Sums) -> list[Score]:
         """Speech (size,) against every voice, likeliest first."""

@@ -14,14 +14,13 @@ from scipy.optimize import minimize
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
-from edge.scoring import MAX_SECONDS, MIN_SECONDS, abundance
+from edge.scoring import MAX_SECONDS, MIN_SECONDS, Calibration, abundance, match_all
 from train.augment import AugmentConfig
 from train.corpus import Corpus
 from train.waveforms import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
-Weights = tuple[float, float, float, float]
 Audio = NDArray[np.float32]
 Channel = Callable[[Audio], Audio]
 
@@ -29,6 +28,7 @@ CHANNELS = 6
 SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
 TRIALS_PER_SPEAKER = (3, 16)
 MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
+RARE = 0.01  # share of the norms at either end that count as what is next to them
 LENGTHS = 8  # classes of lengths of speech, each of which counts alike
 _CHANNEL = AugmentConfig(
     room_probability=0.7,
@@ -45,7 +45,7 @@ _CHANNEL = AugmentConfig(
 class Sides(NamedTuple):
     """One side of many trials."""
 
-    embeddings: Floats  # unit length (trials, size)
+    embeddings: Floats  # (trials, size)
     seconds: Floats  # of net speech (trials,)
 
 
@@ -55,8 +55,8 @@ def fit_calibration(
     speakers: Sequence[str],
     corpora: Sequence[str],
     channels: Sequence[Channel],
-) -> tuple[Weights, Weights]:
-    """Weights that turn cosine and net seconds into a log-likelihood ratio.
+) -> tuple[Calibration, Calibration]:
+    """What turns cosines, net seconds and norms of embeddings into log-likelihood ratios.
 
     The speech of every speaker is parted at a random place, and each part gives one side of a
     trial, from 0.4 to 30 s long. All is heard as it is and through each of the `channels`: both
@@ -67,7 +67,7 @@ def fit_calibration(
     ratio (Brümmer and du Preez, 2006).
 
     Returns:
-        The weights between recordings, and those within one.
+        The calibration between recordings, and that within one.
     """
     cuts = _cut(speakers, [len(audio) for audio in audios])
     owners = np.array([cut.speaker for cut in cuts])
@@ -84,7 +84,8 @@ def fit_calibration(
         _trials(older, newer, strangers)
         for (older, _), (_, newer) in zip(heard, next_channel, strict=True)
     ]
-    return _fit(across), _fit(within)
+    # The noise of one recording is in both sides: there, meetings were heard no better for it.
+    return _fit(across, by_norm=True), _fit(within, by_norm=False)
 
 
 def _as_it_is(audio: Audio) -> Audio:
@@ -150,34 +151,56 @@ def _sides(model: Model, records: Sequence[Floats], cuts: Sequence[Cut]) -> tupl
     return older, newer
 
 
-def _trials(older: Sides, newer: Sides, strangers: Marks) -> tuple[Floats, Floats, Marks]:
-    """Cosines, abundances, and which are of one speaker, of all trials between two sets of sides.
+class Trials(NamedTuple):
+    """What is known of trials, an array (trials,) each."""
+
+    cosines: Floats
+    norms: Floats  # sums of the log norms of both embeddings
+    abundances: Floats
+    same: Marks  # whether of one speaker
+
+
+def _trials(older: Sides, newer: Sides, strangers: Marks) -> Trials:
+    """All trials between two sets of sides.
 
     `strangers` (trials, trials): which sides are of different speakers of one corpus; the sides of
     one trial are of one speaker.
     """
-    cosines = older.embeddings @ newer.embeddings.T
+    match = match_all(older.embeddings, newer.embeddings)
     abundances = abundance(older.seconds[:, None], newer.seconds[None])
     heard = (older.seconds > 0)[:, None] & (newer.seconds > 0)[None]
-    same = np.eye(len(cosines), dtype=bool)
+    same = np.eye(len(strangers), dtype=bool)
     used = heard & (strangers | same)
-    return cosines[used], abundances[used], same[used]
+    return Trials(match.cosines[used], match.norms[used], abundances[used], same[used])
 
 
-def _fit(conditions: Sequence[tuple[Floats, Floats, Marks]]) -> Weights:
-    """Weights of (1, abundance, cosine, cosine x abundance) from the trials of all conditions."""
-    cosines, abundances, targets = (
+def _fit(conditions: Sequence[Trials], *, by_norm: bool) -> Calibration:
+    """The calibration of the trials of all conditions.
+
+    `by_norm`: whether the norms of embeddings count.
+    """
+    cosines, norms, abundances, targets = (
         np.concatenate(parts) for parts in zip(*conditions, strict=True)
     )
+    least, most = (float(edge) for edge in np.quantile(norms, [RARE, 1.0 - RARE]))
+    norms = np.clip(norms, least, most)
     edges = np.linspace(np.log(MIN_SECONDS), np.log(MAX_SECONDS), LENGTHS + 1)[1:-1]
     kinds = 2 * np.digitize(abundances, edges) + targets
     counts = np.bincount(kinds, minlength=2 * LENGTHS)
     importance = 1.0 / counts[kinds]
-    features = np.stack([np.ones_like(cosines), abundances, cosines, cosines * abundances], axis=1)
-    return _logistic_regression(features, targets, importance / importance.sum())
+    one, typical = np.ones_like(cosines), float(norms.mean())
+    # Around what is typical, so that the weights can be told apart.
+    columns = [one, abundances, cosines, cosines * abundances]
+    if by_norm:
+        columns.append(cosines * (norms - typical))
+    a, b, c, d, *rest = _logistic_regression(
+        np.stack(columns, axis=1), targets, importance / importance.sum()
+    )
+    e = rest[0] if by_norm else 0.0
+    return Calibration((a, b, c - e * typical, d, e), (least, most))
 
 
-def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -> Weights:
+def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -> list[float]:
     """Weights of least cross-entropy; the importance of all trials sums to one."""
     sign = np.where(targets, 1.0, -1.0)
 
@@ -186,7 +209,6 @@ def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -
         gradient = -(importance * sign / (1.0 + np.exp(margin))) @ features
         return float(importance @ np.logaddexp(0.0, -margin)), gradient
 
-    start = np.array([0.0, 0.0, 1.0, 0.0])
+    start = np.zeros(features.shape[1])
     fitted = minimize(cost, start, jac=True, method="BFGS", options={"gtol": 1e-7})
-    a, b, c, d = (float(weight) for weight in fitted.x)
-    return a, b, c, d
+    return [float(weight) for weight in fitted.x]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.encoder import ModelSpec
+from edge.scoring import Calibration
 from export.gate import GateFigures, Window
 
 _TEMPLATE = """# Earmark encoder `{name}`
@@ -20,7 +21,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 | precision | {precision} (head: int8 weights, float32 sums) |
 | parameters | {parameters:,} |
 | files | frames.onnx {frames_kb} kB, head.onnx {head_kb} kB |
-| embedding | {embedding} values, unit length |
+| embedding | {embedding} values |
 | chunk, look-ahead | {chunk_ms} ms, {look_ahead_ms} ms |
 | overlap, and speech once more | {afterthought_ms} ms later |
 | front end | {front_end_hash}: {fbank} |
@@ -38,8 +39,8 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- score calibration (offset, log seconds, cosine, cosine x log seconds): {across} between
-  recordings, {within} within one
+- score calibration (offset, log seconds, cosine, cosine x log seconds, cosine x log norms; range of
+  these): {across} between recordings, {within} within one
 
 ## Intended use and limits
 Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.
@@ -75,8 +76,8 @@ def write_card(
         training_data=spec.training_data,
         commit=origin["commit"],
         packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
-        across=", ".join(f"{weight:.3f}" for weight in spec.calibration_across),
-        within=", ".join(f"{weight:.3f}" for weight in spec.calibration_within),
+        across=_calibration(spec.calibration_across),
+        within=_calibration(spec.calibration_within),
         windows="\n".join(_row(window) for window in gate.windows),
         statistics_error=gate.statistics_error,
         int8_ms=gate.chunk_ms["int8"],
@@ -86,6 +87,14 @@ def write_card(
     figures = asdict(gate) | {"float_blocks": list(float_blocks)}
     (folder / "README.md").write_text(text, encoding="utf-8")
     (folder / "figures.json").write_text(json.dumps(figures | origin, indent=2) + "\n")
+
+
+def _calibration(calibration: Calibration) -> str:
+    weights, norms = (
+        ", ".join(f"{value:.3f}" for value in values)
+        for values in (calibration.weights, calibration.norms)
+    )
+    return f"{weights}; {norms}"
 
 
 def _row(window: Window) -> str:

@@ -10,10 +10,12 @@ import onnx
 from edge._native import FbankOptions
 from edge.encoder import METADATA_KEY, ModelSpec
 from edge.front_end import SAMPLE_RATE, front_end_hash
+from edge.scoring import Calibration
 from export.graphs import CHUNK
 from train.encoder import EncoderConfig
 
-UNCALIBRATED = (0.0, 0.0, 1.0, 0.0)  # llr = cosine, until the scores are calibrated
+# llr = cosine, until the scores are calibrated
+UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0))
 
 
 def model_spec(config: EncoderConfig, name: str, training_data: str, precision: str) -> ModelSpec:

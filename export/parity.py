@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank
 from edge.encoder import EncoderStream, Model
+from edge.scoring import directions
 from train.encoder import Encoder, FramesGraph
 from train.trials import Embed
 
@@ -56,7 +57,8 @@ def stream_embedder(model: Model) -> Embed:
         padding = np.zeros(model.spec.frames_per_chunk * model.frame_shift, dtype=np.float32)
         records = streamed_records(model, np.concatenate([audio, padding]), 3200)[:count]
         total = records.astype(np.float64).sum(axis=0)
-        row: NDArray[np.float64] = model.embed(total[None])[0]
+        unit, _ = directions(model.embed(total[None]))
+        row: NDArray[np.float64] = unit[0]
         return row
 
     return embed

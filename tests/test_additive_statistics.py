@@ -61,7 +61,7 @@ def test_the_order_of_addition_does_not_matter(order: list[int]) -> None:
     plain, shuffled = speech.sum(axis=0), speech[order].sum(axis=0)
     np.testing.assert_allclose(shuffled, plain, rtol=1e-12, atol=1e-12 * np.abs(plain).max())
     embeddings = model().embed(np.stack([plain, shuffled]))
-    np.testing.assert_allclose(embeddings[1], embeddings[0], atol=1e-5)
+    np.testing.assert_allclose(embeddings[1], embeddings[0], atol=1e-3)
 
 
 @settings(max_examples=20, deadline=None)
@@ -97,12 +97,13 @@ def test_seconds_are_net_speech() -> None:
     assert 0 < float(model().seconds(ada().statistics)) < len(read_audio(ENROLMENT)) / RATE
 
 
-def test_embeddings_have_unit_length_and_are_finite_even_of_nothing() -> None:
+def test_embeddings_are_finite_even_of_nothing() -> None:
     rows = np.stack([ada().statistics, records()[0], np.zeros(model().statistics_size)])
     embeddings = model().embed(rows)
     assert embeddings.shape == (3, model().spec.embedding)
     assert np.isfinite(embeddings).all()
-    np.testing.assert_allclose(np.linalg.norm(embeddings[:2], axis=1), 1, atol=1e-4)
+    ada_norm, record_norm = np.linalg.norm(embeddings[:2], axis=1)
+    assert record_norm > ada_norm, "a tenth of a second scatters more than ten seconds"
 
 
 def test_a_file_in_blocks_is_the_file_as_a_whole() -> None:

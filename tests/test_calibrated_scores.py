@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,31 +15,37 @@ from voices import ada, model
 
 from edge.errors import EarmarkError
 from edge.gallery import Gallery
-from edge.scoring import MIN_SECONDS, Calibration, OperatingPoint
+from edge.scoring import MIN_SECONDS, Calibration, Match, OperatingPoint, match_all, match_pairs
 from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
 from edge.voices import Voices
-from export.calibrate import CHANNELS, _fit, shared_channels
+from export.calibrate import CHANNELS, Trials, _fit, shared_channels
 
 lengths = st.floats(0, 1e6)
 long_enough = st.floats(MIN_SECONDS, 1e6)
 cosines = st.floats(-1, 1)
+norms = st.floats(-20, 20)
 
 
 both = pytest.mark.parametrize("calibration", [model().across, model().within])
 
 
-def llr(calibration: Calibration, cosine: float, first: float, second: float) -> float:
-    return float(calibration.llr(np.array([cosine]), np.array([first]), np.array([second]))[0])
+def llr(
+    calibration: Calibration, cosine: float, first: float, second: float, norm: float | None = None
+) -> float:
+    """With a norm in the middle of those that it was fitted on, where none is given."""
+    norm = sum(calibration.norms) / 2 if norm is None else norm
+    match = Match(np.array([cosine]), np.array([norm]))
+    return float(calibration.llr(match, np.array([first]), np.array([second]))[0])
 
 
 @both
-@given(one=cosines, other=cosines, first=lengths, second=lengths)
+@given(one=cosines, other=cosines, first=lengths, second=lengths, norm=norms)
 def test_a_greater_cosine_is_never_less_likely(
-    calibration: Calibration, one: float, other: float, first: float, second: float
+    calibration: Calibration, one: float, other: float, first: float, second: float, norm: float
 ) -> None:
     low, high = sorted((one, other))
-    less, more = (llr(calibration, cosine, first, second) for cosine in (low, high))
+    less, more = (llr(calibration, cosine, first, second, norm) for cosine in (low, high))
     assert less <= more + 1e-9
     assert math.isfinite(less)
 
@@ -78,6 +85,28 @@ def test_too_little_speech_fades_to_no_evidence(
     assert llr(calibration, cosine, 0.0, length) == 0
 
 
+@given(cosine=st.floats(0, 1), first=lengths, second=lengths, one=norms, other=norms)
+def test_between_recordings_noise_is_never_proof(
+    cosine: float, first: float, second: float, one: float, other: float
+) -> None:
+    less, more = sorted((one, other))
+    noisier, cleaner = (llr(model().across, cosine, first, second, norm) for norm in (more, less))
+    assert noisier <= cleaner + 1e-9
+
+
+def test_matches_of_rows_are_those_of_the_table() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(size=(5, 8)), 3.0 * random.normal(size=(5, 8))
+    table, rows = match_all(first, second), match_pairs(first, second)
+    np.testing.assert_allclose(np.diag(table.cosines), rows.cosines)
+    np.testing.assert_allclose(np.diag(table.norms), rows.norms)
+    lengths = [np.linalg.norm(vectors, axis=1) for vectors in (first, second)]
+    np.testing.assert_allclose(rows.norms, np.log(lengths[0] * lengths[1]))
+    np.testing.assert_allclose(rows.cosines, np.sum(first * second, axis=1) / np.prod(lengths, 0))
+    nothing = match_all(np.zeros((1, 8)), first)
+    assert np.isfinite([*nothing.cosines, *nothing.norms]).all()
+
+
 def test_no_speech_is_not_yet() -> None:
     nothing = np.zeros(model().statistics_size)
     own = Gallery(model(), [ada()])
@@ -89,10 +118,11 @@ def test_no_speech_is_not_yet() -> None:
 
 def test_whole_arrays_at_once() -> None:
     seconds = np.array([0.2, 1.0, 30.0])
-    grid = model().across.llr(np.full((3, 3), 0.5), seconds[:, None], seconds[None])
+    match = Match(np.full((3, 3), 0.5), np.full((3, 3), 8.0))
+    grid = model().across.llr(match, seconds[:, None], seconds[None])
     for i, first in enumerate(seconds):
         for j, second in enumerate(seconds):
-            assert grid[i, j] == pytest.approx(llr(model().across, 0.5, first, second))
+            assert grid[i, j] == pytest.approx(llr(model().across, 0.5, first, second, 8.0))
 
 
 def test_the_best_comes_first_with_its_margin() -> None:
@@ -128,31 +158,46 @@ def test_rates_that_are_none(name: str, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [(), (1.0, 2.0, 3.0), (0.0, 0.0, math.nan, 0.0), (math.inf,) * 4]
+    ("weights", "norms"),
+    [
+        ((), (0.0, 0.0)),
+        ((1.0, 2.0, 3.0, 4.0), (0.0, 0.0)),
+        ((0.0, 0.0, math.nan, 0.0, 0.0), (0.0, 0.0)),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, math.inf)),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), ()),
+    ],
 )
-def test_a_calibration_that_is_none(weights: tuple[float, float, float, float]) -> None:
-    with pytest.raises(EarmarkError, match="4 finite weights"):
-        Calibration(weights)
+def test_a_calibration_that_is_none(weights: Any, norms: Any) -> None:
+    with pytest.raises(EarmarkError, match="5 finite weights"):
+        Calibration(weights, norms)
 
 
-def test_odds_are_right_at_every_length_of_speech() -> None:
+def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
     """Fitted on scores whose likelihood ratio is known, short and long ones in any number."""
     random = np.random.default_rng(0)
     conditions = []
     for seconds, count in ((0.5, 40_000), (4.0, 8_000), (25.0, 4_000)):
         x = float(np.log(seconds))
-        slope, offset = 6.0 + 3.0 * x, -2.0 - 1.5 * x
+        norms = random.uniform(4.0, 5.0, count)
+        slope, offset = 16.0 + 3.0 * x - 2.0 * norms, -2.0 - 1.5 * x
         cosines = random.uniform(-0.5, 1.0, count)
         odds = offset + slope * cosines
         targets = random.uniform(size=count) < 1 / (1 + np.exp(-odds))
         # Both kinds weigh alike in the fit: what is left of them must be alike as well.
         share = targets.mean()
         kept = np.where(targets, random.uniform(size=count) < (1 - share) / share, True)
-        conditions.append((cosines[kept], np.full(kept.sum(), x), targets[kept]))
-    c, d = _fit(conditions)[2:]
+        same = np.full(kept.sum(), x)
+        conditions.append(Trials(cosines[kept], norms[kept], same, targets[kept]))
+    fitted = _fit(conditions, by_norm=True)
+    np.testing.assert_allclose(fitted.norms, [4.0, 5.0], atol=0.05)
+    *_, c, d, e = fitted.weights
+    plain = _fit(conditions, by_norm=False).weights
+    assert plain[4] == 0.0
     for seconds in (0.5, 4.0, 25.0):
         x = np.log(seconds)
-        np.testing.assert_allclose([c + d * x], [6.0 + 3.0 * x], rtol=0.1)
+        for norm in (4.1, 4.9):
+            np.testing.assert_allclose(c + d * x + e * norm, 16.0 + 3.0 * x - 2.0 * norm, rtol=0.1)
+        np.testing.assert_allclose(plain[2] + plain[3] * x, 7.0 + 3.0 * x, rtol=0.1)
 
 
 def test_a_shared_channel_does_the_same_to_every_recording(tmp_path: Path) -> None:

@@ -265,14 +265,13 @@ class FramesGraph(nn.Module):
 
 
 class HeadGraph(nn.Module):
-    """The second exported graph: statistics -> unit-length embedding."""
+    """The second exported graph: statistics -> embedding."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, statistics: Tensor) -> Tensor:
-        """Unit-length embeddings (batch, embedding) of statistics (batch, statistics_size)."""
+        """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
         embedding: Tensor = self.encoder.head(statistics)
-        unit: Tensor = embedding / embedding.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        return unit
+        return embedding
