@@ -65,22 +65,23 @@ class Calibration:
     """Weights of llr = a + b·x + (c + d·x + e·r)·cosine, fitted on unseen speakers.
 
     The abundance of speech x moves both the offset and the slope: the more there is, the less the
-    cosines scatter, and the greater they are between a speaker and themselves. The sum r of the
-    embeddings' log norms tells of noise (see `Match`): the greater, the less a cosine says.
+    cosines scatter, and the greater they are between a speaker and themselves. The embeddings'
+    norms tell of noise (see `Match`): r is by how much the sum of their logarithms exceeds u + v·x,
+    which is usual for so much speech, and the greater, the less a cosine says.
 
     Attributes:
         weights: (a, b, c, d, e).
-        norms: the least and the greatest r that they were fitted on; beyond, r counts as these.
+        norms: (u, v, the least r, the greatest r): beyond what was fitted on, r counts as these.
     """
 
     weights: tuple[float, float, float, float, float]
-    norms: tuple[float, float]
+    norms: tuple[float, float, float, float]
 
     def __post_init__(self) -> None:
         values = (*self.weights, *self.norms)
-        if len(self.weights) != 5 or len(values) != 7 or not all(map(math.isfinite, values)):
+        if len(self.weights) != 5 or len(values) != 9 or not all(map(math.isfinite, values)):
             raise EarmarkError(
-                f"a calibration has 5 finite weights and 2 norms, got {values}",
+                f"a calibration has 5 finite weights and 4 of norms, got {values}",
                 "Export the model again",
             )
 
@@ -101,12 +102,12 @@ class Calibration:
 def weighted_llr(
     weights: Sequence[float | Floats], match: Match, first: Floats, second: Floats
 ) -> Floats:
-    """`Calibration.llr` with weights and norms (7) that may differ from score to score."""
-    a, b, c, d, e, least, most = weights
+    """`Calibration.llr` with weights and norms (9) that may differ from score to score."""
+    a, b, c, d, e, usual, slope, least, most = weights
     x = abundance(first, second)
     share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
-    slopes = c + d * x + e * np.clip(match.norms, least, most)
-    ratios: Floats = (a + b * x + slopes * match.cosines) * share
+    noise = np.clip(match.norms - usual - slope * x, least, most)
+    ratios: Floats = (a + b * x + (c + d * x + e * noise) * match.cosines) * share
     return ratios
 
 

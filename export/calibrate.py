@@ -28,7 +28,7 @@ CHANNELS = 6
 SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
 TRIALS_PER_SPEAKER = (3, 16)
 MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
-RARE = 0.01  # share of the norms at either end that count as what is next to them
+RARE = 0.01  # share of norms, for so much speech, at either end that count as what is next to them
 LENGTHS = 8  # classes of lengths of speech, each of which counts alike
 _CHANNEL = AugmentConfig(
     room_probability=0.7,
@@ -182,22 +182,21 @@ def _fit(conditions: Sequence[Trials], *, by_norm: bool) -> Calibration:
     cosines, norms, abundances, targets = (
         np.concatenate(parts) for parts in zip(*conditions, strict=True)
     )
-    least, most = (float(edge) for edge in np.quantile(norms, [RARE, 1.0 - RARE]))
-    norms = np.clip(norms, least, most)
+    slope, usual = (float(value) for value in np.polyfit(abundances, norms, 1))
+    noise = norms - usual - slope * abundances
+    least, most = (float(edge) for edge in np.quantile(noise, [RARE, 1.0 - RARE]))
     edges = np.linspace(np.log(MIN_SECONDS), np.log(MAX_SECONDS), LENGTHS + 1)[1:-1]
     kinds = 2 * np.digitize(abundances, edges) + targets
     counts = np.bincount(kinds, minlength=2 * LENGTHS)
     importance = 1.0 / counts[kinds]
-    one, typical = np.ones_like(cosines), float(norms.mean())
-    # Around what is typical, so that the weights can be told apart.
-    columns = [one, abundances, cosines, cosines * abundances]
+    columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances]
     if by_norm:
-        columns.append(cosines * (norms - typical))
+        columns.append(cosines * np.clip(noise, least, most))
     a, b, c, d, *rest = _logistic_regression(
         np.stack(columns, axis=1), targets, importance / importance.sum()
     )
     e = rest[0] if by_norm else 0.0
-    return Calibration((a, b, c - e * typical, d, e), (least, most))
+    return Calibration((a, b, c, d, e), (usual, slope, least, most))
 
 
 def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -> list[float]:

@@ -39,8 +39,10 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- score calibration (offset, log seconds, cosine, cosine x log seconds, cosine x log norms; range of
-  these): {across} between recordings, {within} within one
+- score calibration (offset, log seconds, cosine, cosine x log seconds, cosine x excess of the log
+  norms; their usual sum, its slope over log seconds, least and greatest excess):
+    - between recordings {across}
+    - within one {within}
 
 ## Intended use and limits
 Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.

@@ -15,7 +15,7 @@ from export.graphs import CHUNK
 from train.encoder import EncoderConfig
 
 # llr = cosine, until the scores are calibrated
-UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0))
+UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
 
 
 def model_spec(config: EncoderConfig, name: str, training_data: str, precision: str) -> ModelSpec:

@@ -15,7 +15,15 @@ from voices import ada, model
 
 from edge.errors import EarmarkError
 from edge.gallery import Gallery
-from edge.scoring import MIN_SECONDS, Calibration, Match, OperatingPoint, match_all, match_pairs
+from edge.scoring import (
+    MIN_SECONDS,
+    Calibration,
+    Match,
+    OperatingPoint,
+    abundance,
+    match_all,
+    match_pairs,
+)
 from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
 from edge.voices import Voices
@@ -33,8 +41,10 @@ both = pytest.mark.parametrize("calibration", [model().across, model().within])
 def llr(
     calibration: Calibration, cosine: float, first: float, second: float, norm: float | None = None
 ) -> float:
-    """With a norm in the middle of those that it was fitted on, where none is given."""
-    norm = sum(calibration.norms) / 2 if norm is None else norm
+    """With the norm that is usual for so much speech, where none is given."""
+    if norm is None:
+        usual, slope, *_ = calibration.norms
+        norm = usual + slope * float(abundance(np.array(first), np.array(second)))
     match = Match(np.array([cosine]), np.array([norm]))
     return float(calibration.llr(match, np.array([first]), np.array([second]))[0])
 
@@ -160,11 +170,11 @@ def test_rates_that_are_none(name: str, rate: float) -> None:
 @pytest.mark.parametrize(
     ("weights", "norms"),
     [
-        ((), (0.0, 0.0)),
-        ((1.0, 2.0, 3.0, 4.0), (0.0, 0.0)),
-        ((0.0, 0.0, math.nan, 0.0, 0.0), (0.0, 0.0)),
-        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, math.inf)),
-        ((0.0, 0.0, 1.0, 0.0, 0.0), ()),
+        ((), (0.0,) * 4),
+        ((1.0, 2.0, 3.0, 4.0), (0.0,) * 4),
+        ((0.0, 0.0, math.nan, 0.0, 0.0), (0.0,) * 4),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, math.inf)),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0)),
     ],
 )
 def test_a_calibration_that_is_none(weights: Any, norms: Any) -> None:
@@ -178,8 +188,8 @@ def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
     conditions = []
     for seconds, count in ((0.5, 40_000), (4.0, 8_000), (25.0, 4_000)):
         x = float(np.log(seconds))
-        norms = random.uniform(4.0, 5.0, count)
-        slope, offset = 16.0 + 3.0 * x - 2.0 * norms, -2.0 - 1.5 * x
+        noise = random.uniform(-0.5, 0.5, count)
+        slope, offset = 7.0 + 3.0 * x - 2.0 * noise, -2.0 - 1.5 * x
         cosines = random.uniform(-0.5, 1.0, count)
         odds = offset + slope * cosines
         targets = random.uniform(size=count) < 1 / (1 + np.exp(-odds))
@@ -187,16 +197,18 @@ def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
         share = targets.mean()
         kept = np.where(targets, random.uniform(size=count) < (1 - share) / share, True)
         same = np.full(kept.sum(), x)
-        conditions.append(Trials(cosines[kept], norms[kept], same, targets[kept]))
+        norms = 8.0 - 0.2 * x + noise[kept]
+        conditions.append(Trials(cosines[kept], norms, same, targets[kept]))
     fitted = _fit(conditions, by_norm=True)
-    np.testing.assert_allclose(fitted.norms, [4.0, 5.0], atol=0.05)
+    np.testing.assert_allclose(fitted.norms, [8.0, -0.2, -0.49, 0.49], atol=0.02)
     *_, c, d, e = fitted.weights
     plain = _fit(conditions, by_norm=False).weights
     assert plain[4] == 0.0
     for seconds in (0.5, 4.0, 25.0):
         x = np.log(seconds)
-        for norm in (4.1, 4.9):
-            np.testing.assert_allclose(c + d * x + e * norm, 16.0 + 3.0 * x - 2.0 * norm, rtol=0.1)
+        for excess in (-0.4, 0.4):
+            expected = 7.0 + 3.0 * x - 2.0 * excess
+            np.testing.assert_allclose(c + d * x + e * excess, expected, rtol=0.1)
         np.testing.assert_allclose(plain[2] + plain[3] * x, 7.0 + 3.0 * x, rtol=0.1)
 
 
