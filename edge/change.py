@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.open_segment import OpenSegment
-from edge.scoring import match_pairs
+from edge.scoring import Floats, directions, match_pairs
 from edge.statistics import Sums
-from edge.voices import Floats, Score
+from edge.voices import Score
 
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 
@@ -88,7 +88,7 @@ class ChangeFinder:
         older = np.stack([segment.totals[place - 1] for place in places])
         newer = segment.totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
-        match = match_pairs(embeddings[: len(older)], embeddings[len(older) :])
+        match = match_pairs(*map(directions, np.split(embeddings, 2)))
         seconds = self._model.seconds
         return self._model.within.llr(match, seconds(older), seconds(newer))
 

@@ -16,7 +16,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.recalibration import fit
 from edge.records import Record
-from edge.scoring import match_all
+from edge.scoring import directions, match_all
 from edge.statistics import Sums
 
 Floats = NDArray[np.float64]
@@ -110,14 +110,14 @@ def compare(model: Model, clips: Sequence[Clip]) -> Trials:
     names = sorted({clip.speaker for clip in clips})
     numbers = np.array([names.index(clip.speaker) for clip in clips])
     whole = np.stack([clip.whole for clip in clips])
-    enrolled = model.embed(whole)
+    enrolled = directions(model.embed(whole))
     parts = []
     for length in range(len(LENGTHS)):
         rows = np.array([i for i, c in enumerate(clips) if len(c.beginnings) > length], dtype=int)
         if not len(rows):
             break
         heard = np.stack([clips[i].beginnings[length] for i in rows])
-        match = match_all(model.embed(heard), enrolled)
+        match = match_all(directions(model.embed(heard)), enrolled)
         llrs = model.across.llr(match, model.seconds(heard)[:, None], model.seconds(whole)[None])
         test, other = np.nonzero(rows[:, None] != np.arange(len(clips))[None])
         first, second = numbers[rows[test]], numbers[other]

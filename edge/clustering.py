@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import match_all, match_pairs, weighted_llr
+from edge.scoring import Floats, directions, match_all, match_pairs
 from edge.statistics import Sums
-from edge.voices import Floats, Voices, score_weights
+from edge.voices import Voices, odds
 
 
 def agglomerate(
@@ -53,7 +53,8 @@ def agglomerate(
         embeddings[first] = model.embed(sums[first])
         for one, other in zip(first, second, strict=True):
             members[one] += members[other]
-        members = [rows for place, rows in enumerate(members) if place not in set(second.tolist())]
+        gone = set(second.tolist())
+        members = [rows for place, rows in enumerate(members) if place not in gone]
         sums, embeddings = np.delete(sums, second, axis=0), np.delete(embeddings, second, axis=0)
         elsewhere = np.delete(elsewhere, second)
     return members
@@ -62,9 +63,9 @@ def agglomerate(
 def _llrs(model: Model, sums: Sums, embeddings: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
     """Of each row with each (rows, rows), with itself minus infinity."""
     seconds = model.seconds(sums)
-    weights = score_weights(model, elsewhere[:, None] | elsewhere[None])
-    match = match_all(embeddings, embeddings)
-    llrs = weighted_llr(weights, match, seconds[:, None], seconds[None])
+    rows = directions(embeddings)
+    apart = elsewhere[:, None] | elsewhere[None]
+    llrs = odds(model, match_all(rows, rows), seconds[:, None], seconds[None], apart)
     np.fill_diagonal(llrs, -np.inf)
     symmetric: Floats = np.maximum(llrs, llrs.T)  # rounding may tell the two sides apart
     return symmetric
@@ -103,8 +104,8 @@ def leave_one_out(
         sums = np.stack([voices[place].statistics for place in owner[owned]])
         rest = sums - statistics[owned]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
-        match = match_pairs(model.embed(rest), embeddings[owned])
-        weights = score_weights(model, np.array([voices[p].elsewhere for p in owner[owned]]))
-        own = weighted_llr(weights, match, seconds[owned], model.seconds(rest))
+        match = match_pairs(directions(model.embed(rest)), directions(embeddings[owned]))
+        elsewhere = np.array([voices[place].elsewhere for place in owner[owned]])
+        own = odds(model, match, seconds[owned], model.seconds(rest), elsewhere)
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

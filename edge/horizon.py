@@ -119,7 +119,7 @@ class Horizon:
         return events
 
     def _place(self, newest: Stretch) -> list[Event]:
-        ranked = self.voices.rank(newest.statistics)
+        ranked = self.voices.rank_all(newest.embedding[None], newest.statistics[None])[0]
         if ranked and ranked[0].llr >= self.config.known_llr:
             newest.speaker = ranked[0].speaker
         newest.standing = standing(newest.speaker, ranked)

@@ -10,8 +10,9 @@ import numpy as np
 from edge.encoder import Model
 from edge.events import Overlap
 from edge.records import Record
+from edge.scoring import Floats
 from edge.statistics import Sums
-from edge.voices import UNKNOWN, Floats, Voices
+from edge.voices import UNKNOWN, Voices
 
 SMOOTHED = 5  # records whose probabilities are averaged: one alone says little
 SHORTEST = 3  # records

@@ -1,4 +1,4 @@
-"""From cosines to odds: likelihood ratios that know how much speech stands on both sides."""
+"""From cosines to odds: likelihood ratios that know how much speech and noise is on both sides."""
 
 from __future__ import annotations
 
@@ -42,22 +42,27 @@ class Match(NamedTuple):
     norms: Floats
 
 
-def match_all(first: Floats, second: Floats) -> Match:
-    """Each of the embeddings (n, size) with each of (m, size): arrays (n, m)."""
-    (one, one_norm), (other, other_norm) = directions(first), directions(second)
-    return Match(one @ other.T, one_norm[:, None] + other_norm[None])
+class Directions(NamedTuple):
+    """Embeddings (n, size) as they are compared: unit vectors (n, size), and log norms (n,)."""
+
+    units: Floats
+    norms: Floats
 
 
-def match_pairs(first: Floats, second: Floats) -> Match:
-    """Row by row, embeddings (n, size) with as many: arrays (n,)."""
-    (one, one_norm), (other, other_norm) = directions(first), directions(second)
-    return Match(np.einsum("ij,ij->i", one, other), one_norm + other_norm)
-
-
-def directions(embeddings: Floats) -> tuple[Floats, Floats]:
-    """Unit vectors (n, size) and log norms (n,) of embeddings (n, size)."""
+def directions(embeddings: Floats) -> Directions:
+    """The directions of embeddings (n, size)."""
     norms = np.maximum(np.linalg.norm(embeddings, axis=1), LEAST_NORM)
-    return embeddings / norms[:, None], np.log(norms)
+    return Directions(embeddings / norms[:, None], np.log(norms))
+
+
+def match_all(first: Directions, second: Directions) -> Match:
+    """Each of n with each of m: arrays (n, m)."""
+    return Match(first.units @ second.units.T, first.norms[:, None] + second.norms[None])
+
+
+def match_pairs(first: Directions, second: Directions) -> Match:
+    """Row by row, n with as many: arrays (n,)."""
+    return Match(np.einsum("ij,ij->i", first.units, second.units), first.norms + second.norms)
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,17 @@ class Calibration:
     norms: tuple[float, float, float, float]
 
     def __post_init__(self) -> None:
-        values = (*self.weights, *self.norms)
-        if len(self.weights) != 5 or len(values) != 9 or not all(map(math.isfinite, values)):
+        lengths = len(self.weights), len(self.norms)
+        if lengths != (5, 4) or not all(map(math.isfinite, self.values)):
             raise EarmarkError(
-                f"a calibration has 5 finite weights and 4 of norms, got {values}",
+                f"a calibration has 5 finite weights and 4 of norms, got {self.values}",
                 "Export the model again",
             )
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """All nine, as `weighted_llr` takes them."""
+        return (*self.weights, *self.norms)
 
     def llr(self, match: Match, first: Floats, second: Floats) -> Floats:
         """Natural-log likelihood ratios, same speaker against different, of the match's shape.
@@ -91,7 +101,7 @@ class Calibration:
         Where there is less speech than the fit has seen they shrink with it, to 0 for none at all:
         its regressors would make a few frames of anything look like proof.
         """
-        return weighted_llr((*self.weights, *self.norms), match, first, second)
+        return weighted_llr(self.values, match, first, second)
 
     def rescaled(self, offset: float, slope: float) -> Calibration:
         """The calibration whose llrs are offset + slope x these, where there is speech enough."""
@@ -102,7 +112,7 @@ class Calibration:
 def weighted_llr(
     weights: Sequence[float | Floats], match: Match, first: Floats, second: Floats
 ) -> Floats:
-    """`Calibration.llr` with weights and norms (9) that may differ from score to score."""
+    """`Calibration.llr` with values that may differ from score to score."""
     a, b, c, d, e, usual, slope, least, most = weights
     x = abundance(first, second)
     share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)

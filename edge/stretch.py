@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from edge.events import Overlap, Segment
 from edge.overlap import Both
+from edge.scoring import Floats
 from edge.statistics import Sums
-from edge.voices import UNKNOWN, Floats, Standing
+from edge.voices import UNKNOWN, Standing
 
 
 @dataclass

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import match_all, weighted_llr
+from edge.scoring import Floats, Match, directions, match_all, weighted_llr
 from edge.statistics import Sums
 
 UNKNOWN = "unknown"
-Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -58,28 +57,33 @@ def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
     return Standing(own, other.speaker, None if own is None else own - other.llr)
 
 
-def score_weights(model: Model, elsewhere: NDArray[np.bool_]) -> list[Floats]:
-    """Weights and norms of `edge.scoring.weighted_llr` for scores of the shape of `elsewhere`.
+def odds(
+    model: Model, match: Match, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
+) -> Floats:
+    """Llrs of the match's shape, with `first` and `second` seconds of speech.
 
     `elsewhere`: where one side comes from another recording than the other.
     """
-    across, within = model.across, model.within
-    pairs = zip((*across.weights, *across.norms), (*within.weights, *within.norms), strict=True)
-    return [np.where(elsewhere, one, other) for one, other in pairs]
+    return weighted_llr(_weights(model, elsewhere), match, first, second)
+
+
+def _weights(model: Model, elsewhere: NDArray[np.bool_]) -> list[Floats]:
+    pairs = zip(model.across.values, model.within.values, strict=True)
+    return [np.where(elsewhere, across, within) for across, within in pairs]
 
 
 class Voices(Sequence[Voice]):
     """Voices as they are when this is made; what changes of them later does not count."""
 
-    def __init__(self, model: Model, voices: Iterable[Voice] = ()) -> None:
+    def __init__(self, model: Model, voices: Iterable[Voice]) -> None:
         self._model = model
         self._voices = list(voices)
         if not self._voices:
             return
-        self._embeddings = np.stack([voice.embedding for voice in self._voices])
+        self._directions = directions(np.stack([voice.embedding for voice in self._voices]))
         self._seconds = model.seconds(np.stack([voice.statistics for voice in self._voices]))
         elsewhere = np.array([voice.elsewhere for voice in self._voices])
-        self._weights = score_weights(model, elsewhere)
+        self._weights = _weights(model, elsewhere)
 
     @overload
     def __getitem__(self, index: int) -> Voice: ...
@@ -95,7 +99,7 @@ class Voices(Sequence[Voice]):
         """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech."""
         if not self._voices:
             return np.empty((len(embeddings), 0))
-        match = match_all(embeddings, self._embeddings)
+        match = match_all(directions(embeddings), self._directions)
         return weighted_llr(self._weights, match, seconds[:, None], self._seconds)
 
     def rank(self, statistics: Sums) -> list[Score]:

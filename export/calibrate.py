@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
-from edge.scoring import MAX_SECONDS, MIN_SECONDS, Calibration, abundance, match_all
+from edge.scoring import MAX_SECONDS, MIN_SECONDS, Calibration, abundance, directions, match_all
 from train.augment import AugmentConfig
 from train.corpus import Corpus
 from train.waveforms import SAMPLE_RATE
@@ -166,7 +166,7 @@ def _trials(older: Sides, newer: Sides, strangers: Marks) -> Trials:
     `strangers` (trials, trials): which sides are of different speakers of one corpus; the sides of
     one trial are of one speaker.
     """
-    match = match_all(older.embeddings, newer.embeddings)
+    match = match_all(directions(older.embeddings), directions(newer.embeddings))
     abundances = abundance(older.seconds[:, None], newer.seconds[None])
     heard = (older.seconds > 0)[:, None] & (newer.seconds > 0)[None]
     same = np.eye(len(strangers), dtype=bool)

@@ -135,7 +135,7 @@ class ConvolutionalFrames(nn.Module):
         The states are a `State`'s tensors.
         """
         encoder, config = self.encoder, self.encoder.config
-        state = _state_of(states, encoder)
+        state = State.of(states, encoder)
         inputs, shapes, past = encoder.inputs(fbank, state.past)
         batch, time, width = inputs.shape
         x = inputs.reshape(batch, time // config.stride, width * config.stride).transpose(1, 2)
@@ -158,13 +158,6 @@ class ConvolutionalFrames(nn.Module):
         shape = (batch, -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
         return sum_statistics(outputs, dim=2), *State(past, trunk, activity_states).tensors
-
-
-def _state_of(tensors: Sequence[Tensor], encoder: Encoder) -> State:
-    blocks, activities = len(encoder.blocks), len(encoder.activity.blocks)
-    values = list(tensors)
-    past = len(values) - blocks - activities
-    return State(values[:past], values[past : past + blocks], values[past + blocks :])
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:

@@ -32,7 +32,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edge.encoder import initial_state
 from export.saturation import fitting_scales
 
-# The trunk. Slices, sums and the split of the state carry values of mixed range: left in float.
+# The trunk. Sums carry values of mixed range: left in float.
 QUANTISED = ("Conv", "Add", "Relu")
 RANGE_PERCENTILE = 99.999  # of an activation; one rare value would make every step coarser
 
@@ -175,10 +175,12 @@ def _quantise_states(model: Any) -> None:
             _rename(node.output, new_state.name, f"{new_state.name}_float")
         for value in (state, new_state):
             value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-        names = [state.name, f"{state.name}_float"], [f"{new_state.name}_float", new_state.name]
-        for kind, (old, new) in zip(("DequantizeLinear", "QuantizeLinear"), names, strict=True):
-            node = onnx.helper.make_node(kind, [old, *rounding], [new], f"{new}_{kind}")
-            graph.node.insert(0 if kind == "DequantizeLinear" else len(graph.node), node)
+        graph.node.insert(
+            0, _round("DequantizeLinear", state.name, f"{state.name}_float", rounding)
+        )
+        graph.node.append(
+            _round("QuantizeLinear", f"{new_state.name}_float", new_state.name, rounding)
+        )
 
 
 def _rounding(graph: Any, state: str) -> list[str] | None:
@@ -188,6 +190,10 @@ def _rounding(graph: Any, state: str) -> list[str] | None:
     while node.op_type in {"Transpose", "Concat"}:
         node = users[node.output[0]]
     return list(node.input[1:]) if node.op_type == "QuantizeLinear" else None
+
+
+def _round(kind: str, old: str, new: str, rounding: Sequence[str]) -> Any:
+    return onnx.helper.make_node(kind, [old, *rounding], [new], f"{new}_{kind}")
 
 
 def _rename(names: Any, old: str, new: str) -> None:

@@ -13,7 +13,7 @@ from rich.progress import track
 from scipy.optimize import isotonic_regression
 
 from edge.encoder import Model
-from edge.scoring import OperatingPoint, match_all
+from edge.scoring import OperatingPoint, directions, match_all
 from edge.verification import FIRST_LOOK, each_look
 from export.calibrate import Sides, speech_records
 from export.conditions import in_babble, over_telephone
@@ -129,7 +129,7 @@ def _trials(
 
 def _llrs(model: Model, enrolled: Sides, tests: Floats) -> Floats:
     """Llrs (enrolled, tests) of all pairs with statistics."""
-    match = match_all(enrolled.embeddings, model.embed(tests))
+    match = match_all(directions(enrolled.embeddings), directions(model.embed(tests)))
     return model.across.llr(match, enrolled.seconds[:, None], model.seconds(tests)[None])
 
 

@@ -25,7 +25,7 @@ from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from edge.gate import GateConfig
-from edge.scoring import match_pairs
+from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
 from train.metrics import cllr, equal_error_rate, error_rates, min_cllr, min_dcf
@@ -95,7 +95,7 @@ def score_trials(
     """The llr (trials,) of each trial from the statistics of both sides by name."""
     first, first_seconds = _embed(model, enrolled, [trial.enrolled for trial in trials])
     second, second_seconds = _embed(model, tests, [trial.test for trial in trials])
-    match = match_pairs(first, second)
+    match = match_pairs(directions(first), directions(second))
     return model.across.llr(match, first_seconds, second_seconds)
 
 

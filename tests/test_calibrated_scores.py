@@ -21,6 +21,7 @@ from edge.scoring import (
     Match,
     OperatingPoint,
     abundance,
+    directions,
     match_all,
     match_pairs,
 )
@@ -107,13 +108,14 @@ def test_between_recordings_noise_is_never_proof(
 def test_matches_of_rows_are_those_of_the_table() -> None:
     random = np.random.default_rng(0)
     first, second = random.normal(size=(5, 8)), 3.0 * random.normal(size=(5, 8))
-    table, rows = match_all(first, second), match_pairs(first, second)
+    sides = directions(first), directions(second)
+    table, rows = match_all(*sides), match_pairs(*sides)
     np.testing.assert_allclose(np.diag(table.cosines), rows.cosines)
     np.testing.assert_allclose(np.diag(table.norms), rows.norms)
     lengths = [np.linalg.norm(vectors, axis=1) for vectors in (first, second)]
     np.testing.assert_allclose(rows.norms, np.log(lengths[0] * lengths[1]))
     np.testing.assert_allclose(rows.cosines, np.sum(first * second, axis=1) / np.prod(lengths, 0))
-    nothing = match_all(np.zeros((1, 8)), first)
+    nothing = match_all(directions(np.zeros((1, 8))), sides[0])
     assert np.isfinite([*nothing.cosines, *nothing.norms]).all()
 
 
@@ -196,9 +198,9 @@ def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
         # Both kinds weigh alike in the fit: what is left of them must be alike as well.
         share = targets.mean()
         kept = np.where(targets, random.uniform(size=count) < (1 - share) / share, True)
-        same = np.full(kept.sum(), x)
+        abundances = np.full(kept.sum(), x)
         norms = 8.0 - 0.2 * x + noise[kept]
-        conditions.append(Trials(cosines[kept], norms, same, targets[kept]))
+        conditions.append(Trials(cosines[kept], norms, abundances, targets[kept]))
     fitted = _fit(conditions, by_norm=True)
     np.testing.assert_allclose(fitted.norms, [8.0, -0.2, -0.49, 0.49], atol=0.02)
     *_, c, d, e = fitted.weights

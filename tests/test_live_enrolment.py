@@ -22,7 +22,7 @@ from edge.cli import main
 from edge.errors import EarmarkError
 from edge.meter_view import MeterView
 from edge.recorder import Reading, record
-from edge.scoring import match_pairs
+from edge.scoring import directions, match_pairs
 from edge.sources import Block, Source
 from edge.sources.file import FileSource
 from edge.store import Store
@@ -124,7 +124,7 @@ def test_enrolling_from_a_microphone(tmp_path: Path) -> None:
         (profile,) = opened.profiles()
     assert 5.0 <= float(model().seconds(profile.statistics)) < 5.5
     (heard, known) = model().embed(np.stack([profile.statistics, ada().statistics]))
-    assert match_pairs(heard[None], known[None]).cosines[0] > 0.9
+    assert match_pairs(directions(heard[None]), directions(known[None])).cosines[0] > 0.9
 
 
 def test_an_interrupted_recording_stores_nothing(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def test_the_shipped_metadata_say_what_the_graphs_are(shipped: tuple[Encoder, Mo
     assert different == fitted, "fitted, all else as the exporter would write it"
     assert spec.front_end_hash == front_end_hash(FbankOptions())
     assert model.statistics_size == encoder.statistics_size
+    for weights in (spec.calibration_across.weights, spec.calibration_within.weights):
+        assert weights[2] > 0, "a higher cosine is evidence for the same speaker"
     assert spec.calibration_across.weights[4] < 0, "the more noise, the less a cosine says"
     assert spec.calibration_within.weights[4] == 0
     assert spec.training_data

@@ -75,6 +75,14 @@ class State(NamedTuple):
         """All of them, in this order."""
         return [*self.past, *self.trunk, *self.activity]
 
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor], encoder: Encoder) -> State:
+        """The state of an encoder whose `tensors` these are."""
+        values = list(tensors)
+        activity = len(values) - len(encoder.activity.blocks)
+        trunk = activity - len(encoder.blocks)
+        return cls(values[:trunk], values[trunk:activity], values[activity:])
+
 
 class Encoder(nn.Module):
     """Fbank frames to additive statistics, and statistics to an embedding."""
