@@ -105,7 +105,8 @@ def test_an_encoder_in_training_can_be_validated_on_held_out_speakers(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus]
 ) -> None:
     config, corpus = opened
-    figures = Trainer(config, corpus, tmp_path, workers=0).validate()
+    trainer = Trainer(config, corpus, tmp_path, workers=0)
+    figures = trainer.validate(trainer.averaged_encoder())
     assert 0.0 <= figures["eer_3s"] <= 100.0
     assert 0.0 <= figures["min_dcf_3s"] <= 1.0
 

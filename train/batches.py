@@ -17,7 +17,7 @@ from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.teacher import OnlineTarget
-from train.voices import Voice, draw_voice
+from train.voices import draw_voice
 from train.waveforms import Waveforms
 
 Frames = NDArray[np.float32]
@@ -74,11 +74,8 @@ class Batches(Dataset[Batch]):
         self._targets = targets
         self._augmenter = augmenter
         self._fbank = Fbank(FbankOptions())
-        names = sorted({u.speaker for u in utterances} - {""})
-        number = {name: i for i, name in enumerate(names)}
-        self._speakers = len(names)
-        self._labels = np.array([number.get(u.speaker, -1) for u in utterances])
-        self._probability = _sampling_probability(utterances)
+        self._labels, self._speakers = speaker_numbers(utterances)
+        self._probability = sampling_probability(utterances)
 
     def __len__(self) -> int:
         return self.config.optimiser.steps * self.per_step
@@ -134,7 +131,7 @@ class Batches(Dataset[Batch]):
         if voice is None:
             audio = self._waveforms.random_crop(index, count, random)
         else:
-            label = self._label_of(voice, label)
+            label = voice.label(label, self._speakers)
             audio = self._waveforms.random_crop(index, voice.needs(count), random)
             audio = voice.change(audio)[:count]
             target = self._online(audio) if self._online else np.full_like(target, np.nan)
@@ -143,13 +140,15 @@ class Batches(Dataset[Batch]):
         fbank = self._augmenter.features(self._fbank.push(audio), random, strength)
         return Crop(fbank, label, target)
 
-    def _label_of(self, voice: Voice, label: int) -> int:
-        if label < 0 or voice.family is None:
-            return -1
-        return label + voice.family * self._speakers
+
+def speaker_numbers(utterances: list[Utterance]) -> tuple[NDArray[np.int64], int]:
+    """The number of each utterance's speaker, -1 where unknown, and how many speakers there are."""
+    names = sorted({u.speaker for u in utterances} - {""})
+    number = {name: i for i, name in enumerate(names)}
+    return np.array([number.get(u.speaker, -1) for u in utterances]), len(names)
 
 
-def _sampling_probability(utterances: list[Utterance]) -> NDArray[np.float64]:
+def sampling_probability(utterances: list[Utterance]) -> NDArray[np.float64]:
     """Chance of each utterance: by its length, tempered so that rare speakers are heard more."""
     total: dict[str, float] = {}
     names = [u.speaker or str(u.path) for u in utterances]

@@ -19,6 +19,7 @@ from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
+from train.head import train_head
 from train.precision import resolved
 from train.trainer import Trainer
 
@@ -63,11 +64,21 @@ def main(argv: list[str] | None = None) -> int:
             config = replace(config, encoder=initial.config)
         elif args.grow:
             initial = grow(load_encoder(args.grow), config.encoder)
+        elif not config.optimiser.steps:
+            raise EarmarkError(
+                "optimiser.steps is 0, and there is no encoder to go on with",
+                "Give one with --init or --grow",
+            )
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
         encoder = trainer.train()
         if not trainer.accelerator.is_main_process:
             return 0
+        if config.head.steps:
+            train_head(encoder, config, corpus, args.run, args.workers)
+            save_encoder(encoder, trainer.encoder_path)
+            for name, value in trainer.validate(encoder).items():
+                print(f"{name:18} {value:.3f}")
         if config.activity.steps:
             train_activity(encoder, config, corpus, args.workers)
             save_encoder(encoder, trainer.encoder_path)

@@ -77,6 +77,20 @@ class ActivityConfig:
 
 
 @dataclass(frozen=True)
+class HeadConfig:
+    """The head trained by itself, on sums of statistics, to tell speakers apart."""
+
+    steps: int = 0  # after the encoder's; in the last stage of a recipe
+    hearings: Annotated[int, Meta(ge=1)] = 4  # of every utterance, each augmented otherwise
+    longest_seconds: float = 8.0  # of an utterance
+    batch: int = 512  # crops
+    crop_seconds: tuple[float, float] = (0.6, 6.0)  # their logarithm is drawn from uniformly
+    dropout: float = 0.2  # of the hidden layer
+    learning_rate: float = 2.0e-3
+    weight_decay: float = 0.3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run's result."""
 
@@ -84,6 +98,7 @@ class TrainConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
     activity: ActivityConfig = field(default_factory=ActivityConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -35,7 +35,7 @@ from train.layers import (
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Shape of the network. The default is `small`, about 2.4 million parameters."""
+    """Shape of the network. The default is `small`, about 3 million parameters."""
 
     num_mels: int = 80
     stride: int = 2  # fbank frames per encoder frame
@@ -51,7 +51,7 @@ class EncoderConfig:
     activity: int = 128  # channels of the blocks that tell speech and overlap
     activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
     afterthought: int = 3  # records back, of which its later outputs tell
-    head_hidden: int = 256
+    head_hidden: int = 512
     embedding: int = 192
 
 
@@ -113,6 +113,7 @@ class Encoder(nn.Module):
         self.head_linear = nn.Linear(2 * features, config.embedding)
         self.head_in = nn.Linear(2 * features, config.head_hidden)
         self.head_out = nn.Linear(config.head_hidden, config.embedding)
+        self.head_dropout = nn.Dropout(0.0)  # at work while the head is trained by itself
 
     @property
     def statistics_size(self) -> int:
@@ -209,7 +210,7 @@ class Encoder(nn.Module):
         moments = self.head_norm(torch.cat([mean, std], dim=1))
         # What the channel and the kind of voice do to the moments is not linear in them. This part
         # of the network runs once an embedding, not once a frame: there, it costs next to nothing.
-        hidden = rectified(self.head_in(moments))
+        hidden = self.head_dropout(rectified(self.head_in(moments)))
         embedding: Tensor = self.head_linear(moments) + self.head_out(hidden)
         return embedding
 

@@ -109,9 +109,12 @@ class Trainer:
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode.
 
-        With several processes, started by torchrun, each calls this; the first one writes.
+        Where no steps are asked, that is the encoder which the run begins with. With several
+        processes, started by torchrun, each calls this; the first one writes.
         """
         self._begin()
+        if not self.config.optimiser.steps:
+            return self.encoder.eval()
         saved = time.monotonic()
         with self._progress() as progress:
             task = progress.add_task(
@@ -125,7 +128,7 @@ class Trainer:
                     if self.step % 50 == 0:
                         self._log("train.csv", terms)
                     if self.step % VALIDATE_STEPS == 0 and self.accelerator.is_main_process:
-                        self._log("validation.csv", self.validate())
+                        self._log("validation.csv", self.validate(self.averaged_encoder()))
                     progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
                         self._save()
@@ -192,10 +195,10 @@ class Trainer:
             rows = [encoder(batch.fbank, batch.mask) for batch in batches]
         return torch.cat(rows).cpu().numpy()
 
-    def validate(self) -> dict[str, float]:
+    def validate(self, encoder: Encoder) -> dict[str, float]:
         """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
         audios, speakers, _ = self.corpus.held_out_trials()
-        embed = crop_embedder(self.averaged_encoder())
+        embed = crop_embedder(encoder)
         eer, cost = verification_errors(audios, speakers, embed, 3.0)
         return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
 

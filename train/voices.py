@@ -51,6 +51,12 @@ class Voice:
         """Of how many samples `change` makes at least `count`."""
         return count if self.keeps_tempo else -(-count * self._rate // SAMPLE_RATE)
 
+    def label(self, speaker: int, speakers: int) -> int:
+        """The number of who speaks so, if `speaker`, one of `speakers`, is changed; -1 unknown."""
+        if speaker < 0 or self.family is None:
+            return -1
+        return speaker + self.family * speakers
+
 
 def draw_voice(config: VoiceConfig, random: Generator, strength: float) -> Voice | None:
     """A change of voice, or None for the voice as it is."""

@@ -1,0 +1,78 @@
+"""Training of the head by itself, to tell speakers apart.
+
+Distillation teaches where a teacher puts a voice; what keeps one speaker apart from the next is a
+small part of that. By sums of statistics (see `hearings`) a step takes hundreds of crops of all
+lengths and runs no network but the head, so thousands of steps with speakers for classes are a
+matter of minutes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.nn import functional
+
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder import Encoder
+from train.hearings import Hearings
+from train.losses import AamSoftmax
+from train.optimiser import half_cosine, parameter_groups
+
+WARMUP = 100  # steps
+ROWS = 4096  # embedded at once
+
+
+def train_head(
+    encoder: Encoder, config: TrainConfig, corpus: Corpus, run: Path, workers: int
+) -> list[float]:
+    """Train the head's layers in place; nothing else changes. Returns the loss of each step.
+
+    What the trunk makes of the recordings is kept in `run`, hearing by hearing: after a stop, none
+    that is whole is made again.
+    """
+    hearings = Hearings.open(encoder, config, corpus, run / "hearings", workers)
+    settings, device = config.head, encoder.input_mean.device
+    torch.manual_seed(config.seed)
+    random = np.random.default_rng([config.seed, settings.steps])
+    encoder.eval()  # the normalisations keep their statistics
+    classifier = AamSoftmax(_class_centres(encoder, hearings), 1, config.loss.scale).to(device)
+    layers = [encoder.head_linear, encoder.head_in, encoder.head_out]
+    groups = parameter_groups(layers, settings.weight_decay) + parameter_groups([classifier], 0.0)
+    optimiser = torch.optim.AdamW(groups)
+    encoder.head_dropout.p = settings.dropout
+    encoder.head_dropout.train()
+    losses = []
+    for step in track(range(settings.steps), "head"):
+        rate = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * half_cosine(step / settings.steps)
+        sums, labels = (
+            torch.from_numpy(part).to(device) for part in hearings.crops(settings.batch, random)
+        )
+        loss = classifier(encoder.head(sums), labels, config.loss.margin)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    encoder.eval()
+    return losses
+
+
+def _class_centres(encoder: Encoder, hearings: Hearings) -> Tensor:
+    """The mean direction of each speaker's recordings (speakers, embedding), as the head begins."""
+    sums, labels = hearings.whole()
+    device = encoder.input_mean.device
+    with torch.inference_mode():
+        rows = [encoder.head(torch.from_numpy(part).to(device)) for part in _parts(sums)]
+    directions = functional.normalize(torch.cat(rows)).cpu()
+    centres = torch.zeros(int(labels.max()) + 1, directions.shape[1])
+    return centres.index_add_(0, torch.from_numpy(labels), directions)
+
+
+def _parts(sums: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(sums, -(-len(sums) // ROWS))

@@ -1,0 +1,162 @@
+"""Statistics of all training utterances, each heard several times: crops that cost no network.
+
+Statistics are additive. Once the trunk has heard a recording, every stretch of it is a crop whose
+statistics are a sum, and the head, which reads nothing else, can be trained on millions of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from edge._native import Fbank, FbankOptions
+from train.batches import sampling_probability, speaker_numbers
+from train.config import TrainConfig
+from train.corpus import Corpus
+from train.encoder import Encoder, FramesGraph
+from train.voices import draw_voice
+from train.waveforms import SAMPLE_RATE
+
+RECORDS = 3  # of a span: crops begin and end where spans do
+Sums = NDArray[np.float32]
+Numbers = NDArray[np.int64]
+
+
+class Heard(NamedTuple):
+    """All training utterances, heard once."""
+
+    sums: Sums  # statistics of their spans, one utterance after the other (spans, size)
+    ends: Numbers  # of each utterance's spans (utterances,)
+    labels: Numbers  # speakers (utterances,); -1 unknown
+
+
+class Utterances(Dataset[tuple[Tensor, int]]):
+    """Item i: log-mel frames (1, time, mels) of utterance i, augmented, and its speaker's number.
+
+    Each change of speed makes a new speaker of every speaker, as in `Batches`.
+    """
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, hearing: int) -> None:
+        self._config = config
+        self._corpus = corpus
+        self._hearing = hearing
+        self._augmenter = corpus.augmenter(config.augment)
+        # A voice whose pitch was moved by just any amount has no label.
+        self._voices = replace(config.augment.voices, shift_probability=0.0)
+        self._labels, self._speakers = speaker_numbers(corpus.train)
+        self._fbank = Fbank(FbankOptions())
+
+    def __len__(self) -> int:
+        return len(self._corpus.train)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        random = np.random.default_rng([self._config.seed, self._hearing, i])
+        index, waveforms = int(self._corpus.train_indices[i]), self._corpus.waveforms
+        frames = RECORDS * self._config.encoder.frames_per_record
+        least = 160 * (frames - 1) + 400
+        most = round(self._config.head.longest_seconds * SAMPLE_RATE)
+        count = max(least, min(waveforms.length(index), most))
+        label, voice = int(self._labels[i]), draw_voice(self._voices, random, 1.0)
+        if voice is None:
+            audio = waveforms.random_crop(index, count, random)
+        else:
+            audio = voice.change(waveforms.random_crop(index, voice.needs(count), random))[:count]
+            label = voice.label(label, self._speakers)
+        audio = self._augmenter.waveform(audio, random)
+        self._fbank.reset()
+        fbank = self._augmenter.features(self._fbank.push(audio), random)
+        return torch.from_numpy(fbank[None, : len(fbank) // frames * frames]), label
+
+
+class Hearings:
+    """What the trunk made of each utterance, each of several times that it was heard."""
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, heard: list[Heard]) -> None:
+        self._shortest, self._longest = config.head.crop_seconds
+        self._span = RECORDS * config.encoder.frames_per_record / 100.0  # seconds
+        self._heard = heard
+        labels = np.concatenate([hearing.labels for hearing in heard])
+        chances = np.tile(sampling_probability(corpus.train), len(heard)) * (labels >= 0)
+        self._chances = np.cumsum(chances) / chances.sum()
+
+    @classmethod
+    def open(
+        cls, encoder: Encoder, config: TrainConfig, corpus: Corpus, folder: Path, workers: int
+    ) -> Hearings:
+        """Hear everything as often as the settings say, but for what `folder` holds already."""
+        folder.mkdir(parents=True, exist_ok=True)
+        count = config.head.hearings
+        heard = []
+        for number in range(count):
+            path = folder / f"{number}.npy"
+            if not path.is_file():
+                what = f"hearing all recordings, {number + 1} of {count}"
+                utterances = Utterances(config, corpus, number)
+                _hear(encoder, utterances, path, what, workers)
+            heard.append(_read(path))
+        return cls(config, corpus, heard)
+
+    def whole(self) -> tuple[Sums, Numbers]:
+        """Statistics (utterances, size) of all that is labelled, as long as it is, and labels."""
+        sums, labels = [], []
+        for hearing in self._heard:
+            starts = np.concatenate([[0], hearing.ends[:-1]])
+            known = hearing.labels >= 0
+            sums.append(np.add.reduceat(hearing.sums, starts)[known])
+            labels.append(hearing.labels[known])
+        return np.concatenate(sums), np.concatenate(labels)
+
+    def crops(self, count: int, random: Generator) -> tuple[Sums, Numbers]:
+        """Statistics (count, size) of random crops of random utterances, and their labels."""
+        chosen = np.searchsorted(self._chances, random.random(count), side="right")
+        logs = random.uniform(np.log(self._shortest), np.log(self._longest), count)
+        sums, labels = [], []
+        for utterance, seconds, place in zip(
+            chosen, np.exp(logs), random.random(count), strict=True
+        ):
+            number, i = divmod(int(utterance), len(self._heard[0].ends))
+            hearing = self._heard[number]
+            start, end = int(hearing.ends[i - 1]) if i else 0, int(hearing.ends[i])
+            spans = min(max(1, round(seconds / self._span)), end - start)
+            start += int(place * (end - start - spans + 1))
+            sums.append(hearing.sums[start : start + spans].sum(axis=0))
+            labels.append(hearing.labels[i])
+        return np.stack(sums), np.array(labels)
+
+
+def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, workers: int) -> None:
+    """Write what the trunk makes of all utterances: sums at `path`, ends and labels beside it."""
+    frames, device = FramesGraph(encoder.eval()), encoder.input_mean.device
+    loader = DataLoader(
+        utterances, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None
+    )
+    sums, counts, labels = [], [], []
+    with torch.inference_mode():
+        for fbank, label in track(loader, what):
+            records, _ = frames(fbank.to(device), encoder.initial_state(1))
+            spans = records[0].unflatten(0, (-1, RECORDS)).sum(dim=1)
+            sums.append(spans.float().cpu().numpy())
+            counts.append(len(spans))
+            labels.append(label)
+    np.save(_index(path), np.stack([np.cumsum(counts), labels]))
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, np.concatenate(sums))
+    partial.replace(path)
+
+
+def _read(path: Path) -> Heard:
+    ends, labels = np.load(_index(path))
+    return Heard(np.load(path, mmap_mode="r"), ends, labels)
+
+
+def _index(path: Path) -> Path:
+    return path.with_suffix(".index.npy")
