@@ -84,7 +84,7 @@ def test_a_stopped_stage_hears_nothing_twice_and_ends_the_same(
     train_head(straight, config, corpus, tmp_path / "straight", workers=0)
 
     once = replace(config, head=replace(HEAD, hearings=1))
-    Hearings.open(stopped, once, corpus, tmp_path / "stopped" / "hearings", workers=0)
+    Hearings.open(stopped, once, corpus, tmp_path / "stopped", workers=0)
     heard = list[int]()
     ask = Utterances.__init__
 
@@ -134,6 +134,12 @@ def test_the_command_trains_the_head_of_a_given_encoder(
     save_encoder(given, tmp_path / "given.pt")
     assert main([*command, "--workers", "0", "--init", str(tmp_path / "given.pt")]) == 0
     assert "eer_3s" in capsys.readouterr().out
+
+    assert main([*command, "--workers", "0", "--init", str(tmp_path / "given.pt")]) == 0
+    config.write_text(config.read_text() + "seed: 4\n")
+    assert main([*command, "--workers", "0", "--init", str(tmp_path / "given.pt")]) == 1
+    assert "another configuration: seed 1 (now 4)" in capsys.readouterr().err
+
     made = load_encoder(run / "encoder.pt").state_dict()
     same = {name for name, value in given.state_dict().items() if value.equal(made[name])}
     assert "blocks.0.expand.linear.weight" in same

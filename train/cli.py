@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         if not trainer.accelerator.is_main_process:
             return 0
         if config.head.steps:
-            train_head(encoder, config, corpus, args.run, args.workers)
+            train_head(encoder, config, corpus, trainer.hearings, args.workers)
             save_encoder(encoder, trainer.encoder_path)
             for name, value in trainer.validate(encoder).items():
                 print(f"{name:18} {value:.3f}")

@@ -81,13 +81,13 @@ class HeadConfig:
     """The head trained by itself, on sums of statistics, to tell speakers apart."""
 
     steps: int = 0  # after the encoder's; in the last stage of a recipe
-    hearings: Annotated[int, Meta(ge=1)] = 4  # of every utterance, each augmented otherwise
+    hearings: Annotated[int, Meta(ge=1)] = 2  # of every utterance, each augmented otherwise
     longest_seconds: float = 8.0  # of an utterance
     batch: int = 512  # crops
     crop_seconds: tuple[float, float] = (0.6, 6.0)  # their logarithm is drawn from uniformly
-    dropout: float = 0.2  # of the hidden layer
-    learning_rate: float = 2.0e-3
-    weight_decay: float = 0.3
+    dropout: float = 0.7  # of the hidden layer
+    learning_rate: float = 1.0e-3
+    weight_decay: float = 0.02
 
 
 @dataclass(frozen=True)

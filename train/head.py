@@ -28,14 +28,14 @@ ROWS = 4096  # embedded at once
 
 
 def train_head(
-    encoder: Encoder, config: TrainConfig, corpus: Corpus, run: Path, workers: int
+    encoder: Encoder, config: TrainConfig, corpus: Corpus, folder: Path, workers: int
 ) -> list[float]:
     """Train the head's layers in place; nothing else changes. Returns the loss of each step.
 
-    What the trunk makes of the recordings is kept in `run`, hearing by hearing: after a stop, none
-    that is whole is made again.
+    What the trunk makes of the recordings is kept in `folder`, hearing by hearing: after a stop,
+    none that is whole is made again.
     """
-    hearings = Hearings.open(encoder, config, corpus, run / "hearings", workers)
+    hearings = Hearings.open(encoder, config, corpus, folder, workers)
     settings, device = config.head, encoder.input_mean.device
     torch.manual_seed(config.seed)
     random = np.random.default_rng([config.seed, settings.steps])

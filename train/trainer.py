@@ -102,6 +102,11 @@ class Trainer:
         return self.run / "checkpoint.pt"
 
     @property
+    def hearings(self) -> Path:
+        """Where the head's training keeps what the trunk made of the recordings."""
+        return self.run / "hearings"
+
+    @property
     def encoder_path(self) -> Path:
         """What a finished run leaves for the exporter."""
         return self.run / "encoder.pt"
@@ -146,7 +151,7 @@ class Trainer:
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
         resumed = self.checkpoint_path.is_file()
-        if resumed:
+        if resumed or self.hearings.is_dir():
             check_unchanged(self.run, self.config)
         if self.accelerator.is_main_process:
             self.run.mkdir(parents=True, exist_ok=True)
