@@ -94,8 +94,10 @@ runs/teachers/campplus.onnx: runs/rivals/.installed
 train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-first --threads 2 \
 	  $(if $(filter-out small,$(SIZE)),--config configs/$(SIZE).yaml)
-	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-second --threads 2 \
 	  --init runs/$(SIZE)-first/encoder.pt --config configs/fine_tune.yaml
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
+	  --init runs/$(SIZE)-second/encoder.pt --config configs/head.yaml
 	$(BIN)/earmark-export runs/$(SIZE)/encoder.pt --corpus $(CORPUS) --output edge/models/$(SIZE)
 	mkdir -p train/weights
 	cp runs/$(SIZE)/encoder.pt train/weights/$(SIZE).pt
