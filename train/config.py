@@ -85,6 +85,7 @@ class HeadConfig:
     longest_seconds: float = 8.0  # of an utterance
     batch: int = 512  # crops
     crop_seconds: tuple[float, float] = (0.6, 6.0)  # their logarithm is drawn from uniformly
+    moment_dropout: float = 0.15  # a head that leans on few moments feels their rounding to int8
     dropout: float = 0.7  # of the hidden layer
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.02

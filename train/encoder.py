@@ -113,7 +113,9 @@ class Encoder(nn.Module):
         self.head_linear = nn.Linear(2 * features, config.embedding)
         self.head_in = nn.Linear(2 * features, config.head_hidden)
         self.head_out = nn.Linear(config.head_hidden, config.embedding)
-        self.head_dropout = nn.Dropout(0.0)  # at work while the head is trained by itself
+        # At work while the head is trained by itself.
+        self.moment_dropout = nn.Dropout(0.0)
+        self.hidden_dropout = nn.Dropout(0.0)
 
     @property
     def statistics_size(self) -> int:
@@ -207,10 +209,10 @@ class Encoder(nn.Module):
         w = w.clamp_min(1e-6)
         mean = wh / w
         std = (whh / w - mean.square()).clamp_min(1e-5).sqrt()
-        moments = self.head_norm(torch.cat([mean, std], dim=1))
+        moments = self.moment_dropout(self.head_norm(torch.cat([mean, std], dim=1)))
         # What the channel and the kind of voice do to the moments is not linear in them. This part
         # of the network runs once an embedding, not once a frame: there, it costs next to nothing.
-        hidden = self.head_dropout(rectified(self.head_in(moments)))
+        hidden = self.hidden_dropout(rectified(self.head_in(moments)))
         embedding: Tensor = self.head_linear(moments) + self.head_out(hidden)
         return embedding
 

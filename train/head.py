@@ -44,8 +44,9 @@ def train_head(
     layers = [encoder.head_linear, encoder.head_in, encoder.head_out]
     groups = parameter_groups(layers, settings.weight_decay) + parameter_groups([classifier], 0.0)
     optimiser = torch.optim.AdamW(groups)
-    encoder.head_dropout.p = settings.dropout
-    encoder.head_dropout.train()
+    encoder.moment_dropout.p, encoder.hidden_dropout.p = settings.moment_dropout, settings.dropout
+    encoder.moment_dropout.train()
+    encoder.hidden_dropout.train()
     losses = []
     for step in track(range(settings.steps), "head"):
         rate = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
