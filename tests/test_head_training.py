@@ -10,6 +10,7 @@ import pytest
 import torch
 from tiny_corpus import SHAPE, build_corpus, open_corpus, settled_encoder, tiny_config
 
+from edge.errors import EarmarkError
 from train.cli import main
 from train.config import HeadConfig, TrainConfig
 from train.corpus import Corpus
@@ -144,3 +145,24 @@ def test_the_command_trains_the_head_of_a_given_encoder(
     same = {name for name, value in given.state_dict().items() if value.equal(made[name])}
     assert "blocks.0.expand.linear.weight" in same
     assert "head_out.weight" not in same
+
+
+def test_every_recording_is_summed_whole_whatever_the_parts(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, corpus = opened
+    hearings = Hearings.open(settled_encoder(1), config, corpus, tmp_path, workers=0)
+    whole = [np.concatenate(part) for part in zip(*hearings.whole(), strict=True)]
+    monkeypatch.setattr("train.hearings.PART", 3)
+    parts = [np.concatenate(part) for part in zip(*hearings.whole(), strict=True)]
+    assert len(whole[1]) == HEAD.hearings * len(corpus.train)
+    np.testing.assert_array_equal(parts[1], whole[1])
+    np.testing.assert_allclose(parts[0], whole[0], rtol=1e-5)
+    assert set(whole[1]) == set(range(-1, hearings.speakers))
+
+
+def test_speakers_without_names_are_refused(tmp_path: Path, opened: Opened) -> None:
+    config, corpus = opened
+    nameless = replace(corpus, train=[replace(u, speaker="") for u in corpus.train])
+    with pytest.raises(EarmarkError, match="no training utterance has a label"):
+        Hearings.open(settled_encoder(1), config, nameless, tmp_path, workers=0)

@@ -24,7 +24,6 @@ from train.losses import AamSoftmax
 from train.optimiser import half_cosine, parameter_groups
 
 WARMUP = 100  # steps
-ROWS = 4096  # embedded at once
 
 
 def train_head(
@@ -66,14 +65,10 @@ def train_head(
 
 def _class_centres(encoder: Encoder, hearings: Hearings) -> Tensor:
     """The mean direction of each speaker's recordings (speakers, embedding), as the head begins."""
-    sums, labels = hearings.whole()
-    device = encoder.input_mean.device
-    with torch.inference_mode():
-        rows = [encoder.head(torch.from_numpy(part).to(device)) for part in _parts(sums)]
-    directions = functional.normalize(torch.cat(rows)).cpu()
-    centres = torch.zeros(int(labels.max()) + 1, directions.shape[1])
-    return centres.index_add_(0, torch.from_numpy(labels), directions)
-
-
-def _parts(sums: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(sums, -(-len(sums) // ROWS))
+    centres = torch.zeros(hearings.speakers, encoder.config.embedding)
+    for sums, labels in hearings.whole():
+        known = labels >= 0
+        with torch.inference_mode():
+            rows = encoder.head(torch.from_numpy(sums[known]).to(encoder.input_mean.device))
+        centres.index_add_(0, torch.from_numpy(labels[known]), functional.normalize(rows).cpu())
+    return centres

@@ -6,6 +6,7 @@ statistics are a sum, and the head, which reads nothing else, can be trained on 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edge._native import Fbank, FbankOptions
+from edge.errors import EarmarkError
 from train.batches import sampling_probability, speaker_numbers
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -27,6 +29,7 @@ from train.voices import draw_voice
 from train.waveforms import SAMPLE_RATE
 
 RECORDS = 3  # of a span: crops begin and end where spans do
+PART = 4096  # utterances summed up at once
 Sums = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
@@ -85,8 +88,18 @@ class Hearings:
         self._span = RECORDS * config.encoder.frames_per_record / 100.0  # seconds
         self._heard = heard
         labels = np.concatenate([hearing.labels for hearing in heard])
+        if not (labels >= 0).any():
+            raise EarmarkError(
+                "head.steps needs speakers to tell apart, and no training utterance has a label",
+                "Name the speakers in the lists, or set head.steps to 0",
+            )
         chances = np.tile(sampling_probability(corpus.train), len(heard)) * (labels >= 0)
         self._chances = np.cumsum(chances) / chances.sum()
+
+    @property
+    def speakers(self) -> int:
+        """How many speakers, numbered from 0, are labelled at most."""
+        return 1 + max(int(hearing.labels.max()) for hearing in self._heard)
 
     @classmethod
     def open(
@@ -97,7 +110,7 @@ class Hearings:
         count = config.head.hearings
         heard = []
         for number in range(count):
-            path = folder / f"{number}.npy"
+            path = folder / f"{number}.f32"
             if not path.is_file():
                 what = f"hearing all recordings, {number + 1} of {count}"
                 utterances = Utterances(config, corpus, number)
@@ -105,15 +118,21 @@ class Hearings:
             heard.append(_read(path))
         return cls(config, corpus, heard)
 
-    def whole(self) -> tuple[Sums, Numbers]:
-        """Statistics (utterances, size) of all that is labelled, as long as it is, and labels."""
-        sums, labels = [], []
+    def whole(self) -> Iterator[tuple[Sums, Numbers]]:
+        """Statistics (utterances, size) of all utterances, as long as they are, and labels; a
+        part at a time.
+        """
         for hearing in self._heard:
-            starts = np.concatenate([[0], hearing.ends[:-1]])
-            known = hearing.labels >= 0
-            sums.append(np.add.reduceat(hearing.sums, starts)[known])
-            labels.append(hearing.labels[known])
-        return np.concatenate(sums), np.concatenate(labels)
+            parts = -(-len(hearing.ends) // PART)
+            start = 0
+            for ends, labels in zip(
+                np.array_split(hearing.ends, parts),
+                np.array_split(hearing.labels, parts),
+                strict=True,
+            ):
+                spans = hearing.sums[start : ends[-1]]
+                yield np.add.reduceat(spans, np.concatenate([[0], ends[:-1] - start])), labels
+                start = ends[-1]
 
     def crops(self, count: int, random: Generator) -> tuple[Sums, Numbers]:
         """Statistics (count, size) of random crops of random utterances, and their labels."""
@@ -139,24 +158,24 @@ def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, worke
     loader = DataLoader(
         utterances, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None
     )
-    sums, counts, labels = [], [], []
-    with torch.inference_mode():
+    counts, labels = [], []
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as output, torch.inference_mode():
         for fbank, label in track(loader, what):
             records, _ = frames(fbank.to(device), encoder.initial_state(1))
             spans = records[0].unflatten(0, (-1, RECORDS)).sum(dim=1)
-            sums.append(spans.float().cpu().numpy())
+            output.write(spans.float().cpu().numpy().tobytes())
             counts.append(len(spans))
             labels.append(label)
     np.save(_index(path), np.stack([np.cumsum(counts), labels]))
-    partial = path.with_suffix(".partial.npy")
-    np.save(partial, np.concatenate(sums))
     partial.replace(path)
 
 
 def _read(path: Path) -> Heard:
     ends, labels = np.load(_index(path))
-    return Heard(np.load(path, mmap_mode="r"), ends, labels)
+    sums = np.memmap(path, dtype=np.float32, mode="r").reshape(ends[-1], -1)
+    return Heard(sums, ends, labels)
 
 
 def _index(path: Path) -> Path:
-    return path.with_suffix(".index.npy")
+    return path.with_suffix(".npy")
