@@ -14,7 +14,7 @@ from train.corpus import Corpus
 from train.encoder import Encoder
 from train.metrics import average_precision, roc_auc
 from train.mixtures import Mixture, Mixtures
-from train.optimiser import half_cosine
+from train.optimiser import descend, half_cosine
 
 MEASURED = 40  # mixtures of a batch each
 
@@ -50,15 +50,11 @@ def train_activity(
     )
     losses = []
     for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * half_cosine(step / settings.steps)
         with torch.autocast(device, torch.bfloat16, enabled=config.optimiser.precision == "bf16"):
             odds = log_odds(encoder, mixture)
         loss = functional.binary_cross_entropy_with_logits(odds.float(), mixture.truth)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+        rate = settings.learning_rate * half_cosine(step / settings.steps)
+        losses.append(descend(optimiser, loss, rate))
     encoder.eval()
     return losses
 

@@ -21,7 +21,7 @@ from train.corpus import Corpus
 from train.encoder import Encoder
 from train.hearings import Hearings
 from train.losses import AamSoftmax
-from train.optimiser import half_cosine, parameter_groups
+from train.optimiser import descend, half_cosine, parameter_groups
 
 WARMUP = 100  # steps
 
@@ -49,16 +49,11 @@ def train_head(
     losses = []
     for step in track(range(settings.steps), "head"):
         rate = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * half_cosine(step / settings.steps)
         sums, labels = (
             torch.from_numpy(part).to(device) for part in hearings.crops(settings.batch, random)
         )
         loss = classifier(encoder.head(sums), labels, config.loss.margin)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+        losses.append(descend(optimiser, loss, rate * half_cosine(step / settings.steps)))
     encoder.eval()
     return losses
 

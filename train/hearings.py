@@ -88,11 +88,6 @@ class Hearings:
         self._span = RECORDS * config.encoder.frames_per_record / 100.0  # seconds
         self._heard = heard
         labels = np.concatenate([hearing.labels for hearing in heard])
-        if not (labels >= 0).any():
-            raise EarmarkError(
-                "head.steps needs speakers to tell apart, and no training utterance has a label",
-                "Name the speakers in the lists, or set head.steps to 0",
-            )
         chances = np.tile(sampling_probability(corpus.train), len(heard)) * (labels >= 0)
         self._chances = np.cumsum(chances) / chances.sum()
 
@@ -105,7 +100,16 @@ class Hearings:
     def open(
         cls, encoder: Encoder, config: TrainConfig, corpus: Corpus, folder: Path, workers: int
     ) -> Hearings:
-        """Hear everything as often as the settings say, but for what `folder` holds already."""
+        """Hear everything as often as the settings say, but for what `folder` holds already.
+
+        Raises:
+            EarmarkError: no utterance has a speaker; nothing is heard then.
+        """
+        if not any(utterance.speaker for utterance in corpus.train):
+            raise EarmarkError(
+                "head.steps needs speakers to tell apart, and no training utterance has a label",
+                "Name the speakers in the lists, or set head.steps to 0",
+            )
         folder.mkdir(parents=True, exist_ok=True)
         count = config.head.hearings
         heard = []

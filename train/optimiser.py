@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from train.config import OptimiserConfig
 
@@ -22,6 +23,16 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
 def half_cosine(done: float) -> float:
     """From 1 to 0 as the share of the steps that is done goes from 0 to 1."""
     return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def descend(optimiser: Optimizer, loss: Tensor, rate: float) -> float:
+    """One step down the loss at a learning rate; returns what the loss was."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
 
 
 def parameter_groups(modules: Sequence[nn.Module], decay: float) -> list[dict[str, Any]]:
