@@ -132,8 +132,7 @@ class Batches(Dataset[Batch]):
             audio = self._waveforms.random_crop(index, count, random)
         else:
             label = voice.label(label, self._speakers)
-            audio = self._waveforms.random_crop(index, voice.needs(count), random)
-            audio = voice.change(audio)[:count]
+            audio = voice.random_crop(self._waveforms, index, count, random)
             target = self._online(audio) if self._online else np.full_like(target, np.nan)
         audio = self._augmenter.waveform(audio, random, strength)
         self._fbank.reset()

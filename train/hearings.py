@@ -72,7 +72,7 @@ class Utterances(Dataset[tuple[Tensor, int]]):
         if voice is None:
             audio = waveforms.random_crop(index, count, random)
         else:
-            audio = voice.change(waveforms.random_crop(index, voice.needs(count), random))[:count]
+            audio = voice.random_crop(waveforms, index, count, random)
             label = voice.label(label, self._speakers)
         audio = self._augmenter.waveform(audio, random)
         self._fbank.reset()

@@ -10,7 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from train import torchaudio_functional as functional
-from train.waveforms import SAMPLE_RATE
+from train.waveforms import SAMPLE_RATE, Waveforms
 
 Audio = NDArray[np.float32]
 WINDOW, HOP = 512, 128  # samples, of the phase vocoder
@@ -50,6 +50,10 @@ class Voice:
     def needs(self, count: int) -> int:
         """Of how many samples `change` makes at least `count`."""
         return count if self.keeps_tempo else -(-count * self._rate // SAMPLE_RATE)
+
+    def random_crop(self, waveforms: Waveforms, index: int, count: int, random: Generator) -> Audio:
+        """`count` samples of one file from a random place, in the changed voice."""
+        return self.change(waveforms.random_crop(index, self.needs(count), random))[:count]
 
     def label(self, speaker: int, speakers: int) -> int:
         """The number of who speaks so, if `speaker`, one of `speakers`, is changed; -1 unknown."""
