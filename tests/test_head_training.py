@@ -20,7 +20,7 @@ from train.head import train_head
 from train.hearings import RECORDS, Hearings, Utterances
 from train.voices import VoiceConfig
 
-HEAD = HeadConfig(steps=200, hearings=2, batch=32)
+HEAD = HeadConfig(steps=200, hearings=2, batch=32, kept=1.0)
 Opened = tuple[TrainConfig, Corpus]
 
 
@@ -113,6 +113,18 @@ def test_the_head_learns_its_speakers_and_nothing_else_moves(
     assert moved == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
     sums = torch.rand(2, encoder.statistics_size)
     assert torch.equal(encoder.head(sums), encoder.head(sums))  # nothing is dropped any more
+
+
+def test_a_share_of_the_change_is_kept(tmp_path: Path, opened: Opened) -> None:
+    config, corpus = opened
+    begun, none, half, whole = (settled_encoder(1) for _ in range(4))
+    for encoder, kept in ((none, 0.0), (half, 0.5), (whole, 1.0)):
+        asked = replace(config, head=replace(HEAD, kept=kept))
+        train_head(encoder, asked, corpus, tmp_path, workers=0)
+    assert torch.equal(none.head_out.weight, begun.head_out.weight)
+    assert not torch.allclose(whole.head_out.weight, begun.head_out.weight, atol=1e-3)
+    middle = (begun.head_out.weight + whole.head_out.weight) / 2
+    torch.testing.assert_close(half.head_out.weight, middle)
 
 
 def test_the_command_trains_the_head_of_a_given_encoder(

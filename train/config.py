@@ -89,6 +89,7 @@ class HeadConfig:
     dropout: float = 0.7  # of the hidden layer
     learning_rate: float = 1.0e-3
     weight_decay: float = 0.02
+    kept: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.7  # of the change that all this makes
 
 
 @dataclass(frozen=True)

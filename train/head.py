@@ -4,6 +4,11 @@ Distillation teaches where a teacher puts a voice; what keeps one speaker apart 
 small part of that. By sums of statistics (see `hearings`) a step takes hundreds of crops of all
 lengths and runs no network but the head, so thousands of steps with speakers for classes are a
 matter of minutes.
+
+Most speakers of most corpora were recorded at one sitting, and what tells their sittings apart
+tells them apart, too. A head that has learned that knows nobody again another day. So a part of the
+change is kept: halfway between two heads, one begun with the other, is one that knows what both do
+(Wortsman et al., 2022).
 """
 
 from __future__ import annotations
@@ -41,6 +46,8 @@ def train_head(
     encoder.eval()  # the normalisations keep their statistics
     classifier = AamSoftmax(_class_centres(encoder, hearings), 1, config.loss.scale).to(device)
     layers = [encoder.head_linear, encoder.head_in, encoder.head_out]
+    weights = [weight for layer in layers for weight in layer.parameters()]
+    before = [weight.detach().clone() for weight in weights]
     groups = parameter_groups(layers, settings.weight_decay) + parameter_groups([classifier], 0.0)
     optimiser = torch.optim.AdamW(groups)
     encoder.moment_dropout.p, encoder.hidden_dropout.p = settings.moment_dropout, settings.dropout
@@ -54,6 +61,9 @@ def train_head(
         )
         loss = classifier(encoder.head(sums), labels, config.loss.margin)
         losses.append(descend(optimiser, loss, rate * half_cosine(step / settings.steps)))
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            weight.copy_(torch.lerp(old, weight, settings.kept))
     encoder.eval()
     return losses
 
