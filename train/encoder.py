@@ -157,11 +157,7 @@ class Encoder(nn.Module):
         x, past = self.entry(fbank, state.past)
         middle, last, trunk = self.trunk(x, state.trunk)
         activity, activity_states = self.activity(middle, last, state.activity)
-        outputs = FrameOutputs(
-            weights=torch.sigmoid(self.attend_out(rectified(self.attend_in(last)))),
-            features=self.feature(torch.cat([last, middle], dim=-1)),
-            activity=activity,
-        )
+        outputs = FrameOutputs(*self.voice(middle, last), activity)
         return outputs, State(past, trunk, activity_states)
 
     def entry(self, fbank: Tensor, past: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -203,6 +199,11 @@ class Encoder(nn.Module):
             depths.append(x)
         return depths[self.middle], x, new_states
 
+    def voice(self, middle: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights and features (batch, time, features) of what the trunk makes of frames."""
+        weights = torch.sigmoid(self.attend_out(rectified(self.attend_in(last))))
+        return weights, self.feature(torch.cat([last, middle], dim=-1))
+
     def head(self, statistics: Tensor) -> Tensor:
         """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
         w, wh, whh = statistics[:, 1:-ACTIVITIES].split(self.config.features, dim=1)
@@ -223,10 +224,15 @@ class Encoder(nn.Module):
             fbank: log-mel frames.
             mask: encoder frames to sum (batch, time / stride), 1 or 0; all where absent.
         """
-        outputs, _ = self.frames(fbank, self.initial_state(len(fbank)))
+        state = self.initial_state(len(fbank))
+        x, _ = self.entry(fbank, state.past)
+        middle, last, _ = self.trunk(x, state.trunk)
+        weights, features = self.voice(middle, last)
         if mask is not None:
-            outputs = outputs._replace(weights=outputs.weights * mask[:, :, None])
-        return self.head(sum_statistics(outputs, dim=1))
+            weights = weights * mask[:, :, None]
+        # Whether anybody speaks is no part of an embedding: a training step is a quarter shorter.
+        activity = last.new_zeros(*last.shape[:2], ACTIVITIES)
+        return self.head(sum_statistics(FrameOutputs(weights, features, activity), dim=1))
 
 
 def fading_sums(values: Tensor, before: Tensor, frames: int) -> Tensor:
