@@ -33,6 +33,16 @@ def test_each_size_streams_and_has_the_weight_it_says(size: str, least: float, m
         torch.testing.assert_close(state.tensors, last.tensors)
         assert whole.shape == (1, 4, encoder.statistics_size)
         assert encoder.head(whole[0]).shape == (4, encoder.config.embedding)
+        torch.testing.assert_close(encoder(fbank), encoder.head(whole.sum(dim=1)))
+
+
+def test_embeddings_leave_the_activity_outputs_alone() -> None:
+    encoder = Encoder(EncoderConfig(channels=32, features=16)).train()
+    before = {name: value.clone() for name, value in encoder.activity.state_dict().items()}
+    encoder(torch.randn(4, 40, 80)).square().sum().backward()
+    assert all(weight.grad is None for weight in encoder.activity.parameters())
+    assert all(value.equal(before[name]) for name, value in encoder.activity.state_dict().items())
+    assert all(weight.grad is not None for weight in encoder.blocks.parameters())
 
 
 def test_a_running_mean_streams_and_exports() -> None:
