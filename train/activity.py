@@ -65,8 +65,7 @@ def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:
     fbank = mixture.fbank.to(device)
     with torch.no_grad():
         state = encoder.initial_state(len(fbank))
-        x, _ = encoder.entry(fbank, state.past)
-        middle, last, _ = encoder.trunk(x, state.trunk)
+        middle, last, *_ = encoder.depths(fbank, state)
     odds: torch.Tensor = encoder.activity(middle, last, state.activity)[0]
     return odds.to(mixture.truth.device)
 

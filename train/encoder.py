@@ -154,11 +154,18 @@ class Encoder(nn.Module):
         Returns:
             Outputs for time / stride frames, and the new state.
         """
-        x, past = self.entry(fbank, state.past)
-        middle, last, trunk = self.trunk(x, state.trunk)
+        middle, last, past, trunk = self.depths(fbank, state)
         activity, activity_states = self.activity(middle, last, state.activity)
         outputs = FrameOutputs(*self.voice(middle, last), activity)
         return outputs, State(past, trunk, activity_states)
+
+    def depths(
+        self, fbank: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+        """The trunk's middle and its end, which the outputs read; new past and blocks' states."""
+        x, past = self.entry(fbank, state.past)
+        middle, last, trunk = self.trunk(x, state.trunk)
+        return middle, last, past, trunk
 
     def entry(self, fbank: Tensor, past: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """What the first block reads (batch, time / stride, channels), and the new past."""
@@ -206,7 +213,10 @@ class Encoder(nn.Module):
 
     def head(self, statistics: Tensor) -> Tensor:
         """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
-        w, wh, whh = statistics[:, 1:-ACTIVITIES].split(self.config.features, dim=1)
+        return self.embedding(*statistics[:, 1:-ACTIVITIES].split(self.config.features, dim=1))
+
+    def embedding(self, w: Tensor, wh: Tensor, whh: Tensor) -> Tensor:
+        """Embeddings (batch, embedding), any length, of the sums Σw, Σw·h and Σw·h²."""
         w = w.clamp_min(1e-6)
         mean = wh / w
         std = (whh / w - mean.square()).clamp_min(1e-5).sqrt()
@@ -224,15 +234,11 @@ class Encoder(nn.Module):
             fbank: log-mel frames.
             mask: encoder frames to sum (batch, time / stride), 1 or 0; all where absent.
         """
-        state = self.initial_state(len(fbank))
-        x, _ = self.entry(fbank, state.past)
-        middle, last, _ = self.trunk(x, state.trunk)
+        middle, last, *_ = self.depths(fbank, self.initial_state(len(fbank)))
         weights, features = self.voice(middle, last)
         if mask is not None:
             weights = weights * mask[:, :, None]
-        # Whether anybody speaks is no part of an embedding: a training step is a quarter shorter.
-        activity = last.new_zeros(*last.shape[:2], ACTIVITIES)
-        return self.head(sum_statistics(FrameOutputs(weights, features, activity), dim=1))
+        return self.embedding(*(x.sum(dim=1) for x in summands(weights, features)))
 
 
 def fading_sums(values: Tensor, before: Tensor, frames: int) -> Tensor:
@@ -259,10 +265,15 @@ def split_level(fbank: Tensor) -> Tensor:
 def sum_statistics(outputs: FrameOutputs, dim: int) -> Tensor:
     """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h², Σp) along the last axis."""
     w, h, activity = outputs
-    wh = w * h
     n = torch.ones_like(w[..., :1])
-    terms = (n, w, wh, wh * h, torch.sigmoid(activity))
+    terms = (n, *summands(w, h), torch.sigmoid(activity))
     return torch.cat([x.sum(dim=dim) for x in terms], dim=-1)
+
+
+def summands(w: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What is summed of weights and features: w, w·h and w·h²."""
+    wh = w * h
+    return w, wh, wh * h
 
 
 class FramesGraph(nn.Module):

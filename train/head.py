@@ -6,8 +6,8 @@ lengths and runs no network but the head, so thousands of steps with speakers fo
 matter of minutes.
 
 Most speakers of most corpora were recorded at one sitting, and what tells their sittings apart
-tells them apart, too. A head that has learned that knows nobody again another day. So a part of the
-change is kept: halfway between two heads, one begun with the other, is one that knows what both do
+tells them apart, too. A head that has learned that knows people worse another day. So a part of the
+change is kept: between two heads, one begun with the other, lies one that knows what both do
 (Wortsman et al., 2022).
 """
 
