@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,6 +23,7 @@ from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
+HELD_OUT_RECORDINGS = 6  # of a speaker at most: a few who said much would be most of the pairs
 
 
 @dataclass
@@ -113,11 +115,12 @@ class Corpus:
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str], list[str]]:
         """Audio, speakers and corpora of the held-out utterances that training watches."""
-        chosen = [
-            (int(i), u)
-            for i, u in zip(self.held_out_indices, self.held_out, strict=True)
-            if u.seconds >= HELD_OUT_SECONDS
-        ]
+        counts = Counter[str]()
+        chosen = []
+        for i, u in zip(self.held_out_indices, self.held_out, strict=True):
+            if u.seconds >= HELD_OUT_SECONDS and counts[u.speaker] < HELD_OUT_RECORDINGS:
+                counts[u.speaker] += 1
+                chosen.append((int(i), u))
         audios = [self.waveforms[i] for i, _ in chosen]
         return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
 

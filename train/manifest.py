@@ -77,7 +77,7 @@ def _utterance(row: int, line: dict[str, str], folder: Path) -> Utterance:
     )
 
 
-def is_held_out(speaker: str, fraction: float = 0.06) -> bool:
+def is_held_out(speaker: str, fraction: float = 0.15) -> bool:
     """Whether a training-side speaker is kept for validation and calibration; by name."""
     return speaker != "" and crc32(speaker.encode()) / 2**32 < fraction
 
