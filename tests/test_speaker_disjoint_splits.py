@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_corpus import open_corpus
 
 from edge.errors import EarmarkError
+from train.corpus import HELD_OUT_RECORDINGS
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 
 
@@ -62,3 +67,20 @@ def test_the_corpus_is_disjoint(corpus: Path) -> None:
     voices = {u.speaker for u in held_out} - {""}
     assert len(voices) > 100
     assert not {u.path for u in utterances} & {u.path for u in dev}
+
+
+def test_whoever_said_much_is_not_most_of_the_held_out_trials(tmp_path: Path) -> None:
+    _, corpus = open_corpus(tmp_path)
+    first, often = corpus.held_out[0].speaker, 40
+    mine = [i for i, u in enumerate(corpus.held_out) if u.speaker == first]
+    more = replace(
+        corpus,
+        held_out=[*corpus.held_out, *(corpus.held_out[i] for i in mine * often)],
+        held_out_indices=np.append(corpus.held_out_indices, corpus.held_out_indices[mine * often]),
+    )
+    audios, speakers, corpora = more.held_out_trials()
+    assert len(audios) == len(speakers) == len(corpora)
+    assert Counter(speakers)[first] == HELD_OUT_RECORDINGS
+    others = Counter(corpus.held_out_trials()[1])
+    assert all(Counter(speakers)[name] == others[name] for name in others if name != first)
+    assert len(others) > 2

@@ -23,7 +23,7 @@ from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
-HELD_OUT_RECORDINGS = 6  # of a speaker at most: a few who said much would be most of the pairs
+HELD_OUT_RECORDINGS = 8  # of a speaker at most: a few who said much would be most of the pairs
 
 
 @dataclass
