@@ -108,7 +108,7 @@ def export(
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
     shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
     spec = model_spec(encoder.config, name, training_data, "int8")
-    audios, speakers, corpora = corpus.held_out_trials()
+    audios, speakers = corpus.held_out_trials()
     frames, float_blocks = staging / "frames.onnx", list[int]()
     most = min(MAX_FLOAT_BLOCKS, len(encoder.blocks))
     while True:
@@ -125,7 +125,7 @@ def export(
         float_blocks.append(worst)
 
     across, within = fit_calibration(
-        Model.load(staging), audios, speakers, corpora, shared_channels(corpus)
+        Model.load(staging), *corpus.held_out_speech(), shared_channels(corpus)
     )
     spec = msgspec.structs.replace(spec, calibration_across=across, calibration_within=within)
     write_spec(staging, spec)

@@ -90,7 +90,7 @@ def fix_weights(encoder: Encoder) -> None:
 
 def judge(encoder: Encoder, corpus: Corpus) -> tuple[float, ...]:
     """EER (%) on the held-out speakers, by `SECONDS` of their recordings."""
-    audios, speakers, _ = corpus.held_out_trials()
+    audios, speakers = corpus.held_out_trials()
     embed = crop_embedder(encoder)
     return tuple(100 * verification_errors(audios, speakers, embed, s)[0] for s in SECONDS)
 

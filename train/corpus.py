@@ -23,7 +23,7 @@ from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
-HELD_OUT_RECORDINGS = 8  # of a speaker at most: a few who said much would be most of the pairs
+HELD_OUT_RECORDINGS = 8  # of a speaker in all pairs: a few who said much would be most of them
 
 
 @dataclass
@@ -113,16 +113,23 @@ class Corpus:
         """Augmentation with this corpus's noises, rooms and voices."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
-    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str], list[str]]:
-        """Audio, speakers and corpora of the held-out utterances that training watches."""
+    def held_out_speech(
+        self, most: int | None = None
+    ) -> tuple[list[NDArray[np.float32]], list[str], list[str]]:
+        """Audio, speakers and corpora of held-out utterances, `most` of a speaker."""
         counts = Counter[str]()
         chosen = []
         for i, u in zip(self.held_out_indices, self.held_out, strict=True):
-            if u.seconds >= HELD_OUT_SECONDS and counts[u.speaker] < HELD_OUT_RECORDINGS:
+            if u.seconds >= HELD_OUT_SECONDS and (most is None or counts[u.speaker] < most):
                 counts[u.speaker] += 1
                 chosen.append((int(i), u))
         audios = [self.waveforms[i] for i, _ in chosen]
         return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
+
+    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
+        """Audio and speakers of those of whose pairs an EER is told."""
+        audios, speakers, _ = self.held_out_speech(HELD_OUT_RECORDINGS)
+        return audios, speakers
 
 
 def _online_target(

@@ -206,7 +206,7 @@ class Trainer:
 
     def validate(self, encoder: Encoder) -> dict[str, float]:
         """EER (%) and minDCF on 3 s crops of speakers held out from the training side."""
-        audios, speakers, _ = self.corpus.held_out_trials()
+        audios, speakers = self.corpus.held_out_trials()
         embed = crop_embedder(encoder)
         eer, cost = verification_errors(audios, speakers, embed, 3.0)
         return {"eer_3s": 100 * eer, "min_dcf_3s": cost}
