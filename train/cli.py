@@ -64,10 +64,9 @@ def main(argv: list[str] | None = None) -> int:
             config = replace(config, encoder=initial.config)
         elif args.grow:
             initial = grow(load_encoder(args.grow), config.encoder)
-        elif not config.optimiser.steps or config.optimiser.kept < 1.0:
+        elif not config.optimiser.steps:
             raise EarmarkError(
-                "optimiser.steps is 0 or optimiser.kept less than 1, and there is no encoder to go "
-                "on with",
+                "optimiser.steps is 0, and there is no encoder to go on with",
                 "Give one with --init or --grow",
             )
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)

@@ -42,11 +42,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW with a warm-up and a cosine to zero; an average of the weights is what is exported.
-
-    `kept` is the share of the change that all this makes to the encoder which the run begins with
-    (see `train.interpolation`).
-    """
+    """AdamW with a warm-up and a cosine to zero; an average of the weights is what is exported."""
 
     steps: int = 10000
     batch: int = 48  # crops, on each device
@@ -58,7 +54,6 @@ class OptimiserConfig:
     clip_norm: float = 5.0
     ema_decay: float = 0.998
     whitening_ridge: float = 0.2  # share of the mean variance added to each direction's, at the end
-    kept: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
 
 
 @dataclass(frozen=True)

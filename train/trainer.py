@@ -33,7 +33,6 @@ from train.corpus import Corpus
 from train.curves import plot_curves
 from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder
-from train.interpolation import keep_part
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
@@ -144,9 +143,6 @@ class Trainer:
                 raise
         self._save()
         encoder = self.averaged_encoder()
-        if self.initial is not None:
-            before = self.initial.state_dict().values()
-            keep_part(encoder.state_dict().values(), before, self.config.optimiser.kept)
         if self.accelerator.is_main_process:
             whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
             save_encoder(encoder, self.encoder_path)
