@@ -221,7 +221,7 @@ def test_the_shipped_model_saturates_on_no_cpu() -> None:
         groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
         if node.op_type == "Conv" and groups in ([], [1]) and node.input[1] in sources:
             weights = constants[sources[node.input[1]]].astype(int)
-            assert largest_sum(weights) <= 32767, node.name
+            assert largest_sum(weights) <= 32767, node.output[0]
             checked += 1
     assert checked > 30
 

@@ -184,14 +184,14 @@ def test_the_shipped_frames_graph_is_int8_in_every_matrix() -> None:
     assert len(products) >= 20
     for node in products:
         activation, weight = (producers[name] for name in node.input[:2])
-        assert activation.op_type == weight.op_type == "DequantizeLinear", node.name
-        assert constants[activation.input[2]].dtype == np.uint8, node.name
+        assert activation.op_type == weight.op_type == "DequantizeLinear", node.output[0]
+        assert constants[activation.input[2]].dtype == np.uint8, node.output[0]
         values, scales, zeros = (constants[name] for name in weight.input)
-        assert values.dtype == np.int8, node.name
-        assert not zeros.any(), f"{node.name}: symmetric"
+        assert values.dtype == np.int8, node.output[0]
+        assert not zeros.any(), f"{node.output[0]}: symmetric"
         axis = next(a.i for a in weight.attribute if a.name == "axis")
-        assert scales.shape == (values.shape[axis],), f"{node.name}: a scale per channel"
-        assert len(np.unique(scales)) > 1, node.name
+        assert scales.shape == (values.shape[axis],), f"{node.output[0]}: a scale per channel"
+        assert len(np.unique(scales)) > 1, node.output[0]
     matrices = {name: v for name, v in constants.items() if v.dtype == np.float32 and v.ndim > 1}
     left = [name for name, v in matrices.items() if np.ptp(v) > 0]  # not the counts of frames
     assert not left, "no matrix of float32 stays"
