@@ -51,7 +51,7 @@ class EncoderConfig:
     activity: int = 128  # channels of the blocks that tell speech and overlap
     activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
     afterthought: int = 3  # records back, of which its later outputs tell
-    head_hidden: int = 256
+    head_hidden: int = 512
     embedding: int = 192
 
 
