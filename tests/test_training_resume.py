@@ -187,6 +187,18 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.parametrize("text", [None, "", "{}", '{"config": 3}'])
+def test_a_run_that_does_not_say_how_it_was_begun_is_not_gone_on_with(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], text: str | None
+) -> None:
+    config, corpus = opened
+    (tmp_path / "hearings").mkdir()
+    if text is not None:
+        (tmp_path / "provenance.json").write_text(text)
+    with pytest.raises(EarmarkError, match=r"provenance\.json should say how .*--run"):
+        Trainer(config, corpus, tmp_path, workers=0).train()
+
+
 def test_audio_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
     path, cache = tmp_path / "a.wav", tmp_path / "cache"
     for level in (0.25, 0.5):

@@ -50,7 +50,14 @@ def write_provenance(run: Path, config: Any) -> None:
 
 def check_unchanged(run: Path, config: Any) -> None:
     """Raise EarmarkError if the run was begun with another configuration."""
-    begun = _flat(json.loads((run / "provenance.json").read_text())["config"])
+    path = run / "provenance.json"
+    try:
+        begun = _flat(json.loads(path.read_text())["config"])
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise EarmarkError(
+            f"{path} should say how the run there was begun, and cannot be read ({error!r})",
+            "Begin in another folder with --run",
+        ) from error
     now = _flat(json.loads(json.dumps(asdict(config))))
     changed = [key for key in now if begun.get(key) != now[key]]
     if changed:
