@@ -125,7 +125,7 @@ def export(
         float_blocks.append(worst)
 
     across, within = fit_calibration(
-        Model.load(staging), *corpus.held_out_speech(), shared_channels(corpus)
+        Model.load(staging), *corpus.calibration_speech(), shared_channels(corpus)
     )
     spec = msgspec.structs.replace(spec, calibration_across=across, calibration_within=within)
     write_spec(staging, spec)

@@ -16,14 +16,18 @@ from edge.rttm import Turn
 from train.augment import AugmentConfig, Augmenter
 from train.config import ActivityConfig, DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
-from train.manifest import Utterance, check_disjoint, read_manifest, split_speakers
+from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
 from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
+CALIBRATION_SHARE = 0.06  # of the training side's speakers, by whom odds are fitted
 HELD_OUT_RECORDINGS = 8  # of a speaker in all pairs: a few who said much would be most of them
+
+# Audio, speakers and corpora of recordings.
+Speech = tuple[list[NDArray[np.float32]], list[str], list[str]]
 
 
 @dataclass
@@ -113,23 +117,31 @@ class Corpus:
         """Augmentation with this corpus's noises, rooms and voices."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
-    def held_out_speech(
-        self, most: int | None = None
-    ) -> tuple[list[NDArray[np.float32]], list[str], list[str]]:
-        """Audio, speakers and corpora of held-out utterances, `most` of a speaker."""
+    def calibration_speech(self) -> Speech:
+        """All that those held out said by whom odds are fitted: no stage of any weights heard them.
+
+        The share of the speakers held out was `CALIBRATION_SHARE` once; the first stages of the
+        shipped weights have heard the others, whose odds would be too good.
+        """
+        return self._held_out(CALIBRATION_SHARE, None)
+
+    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
+        """Audio and speakers of those of whose pairs an EER is told."""
+        audios, speakers, _ = self._held_out(1.0, HELD_OUT_RECORDINGS)
+        return audios, speakers
+
+    def _held_out(self, share: float, most: int | None) -> Speech:
+        """What the share of speakers said who are held out first, `most` recordings of each."""
         counts = Counter[str]()
         chosen = []
         for i, u in zip(self.held_out_indices, self.held_out, strict=True):
-            if u.seconds >= HELD_OUT_SECONDS and (most is None or counts[u.speaker] < most):
+            if u.seconds < HELD_OUT_SECONDS or not is_held_out(u.speaker, share):
+                continue
+            if most is None or counts[u.speaker] < most:
                 counts[u.speaker] += 1
                 chosen.append((int(i), u))
         audios = [self.waveforms[i] for i, _ in chosen]
         return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
-
-    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
-        """Audio and speakers of those of whose pairs an EER is told."""
-        audios, speakers, _ = self.held_out_speech(HELD_OUT_RECORDINGS)
-        return audios, speakers
 
 
 def _online_target(
