@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiny_corpus import open_corpus
 
 from edge.errors import EarmarkError
-from train.corpus import CALIBRATION_SHARE, HELD_OUT_RECORDINGS
+from train.corpus import HELD_OUT_RECORDINGS, UNHEARD_SHARE
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 
 
@@ -85,18 +85,19 @@ def test_whoever_said_much_is_not_most_of_the_held_out_trials(tmp_path: Path) ->
     others = Counter(corpus.held_out_trials()[1])
     assert all(Counter(speakers)[name] == others[name] for name in others if name != first)
     assert len(others) > 2
-    # Calibration weighs speakers itself, and wants long speech of them.
-    assert Counter(more.calibration_speech()[1])[first] > often
+    # A calibration weighs speakers itself, and wants long speech of them.
+    assert Counter(more.unheard_speech()[1])[first] > often
 
 
-def test_odds_are_fitted_on_those_alone_whom_no_stage_has_heard(tmp_path: Path) -> None:
+def test_voices_that_a_stage_has_heard_are_not_among_the_unheard(tmp_path: Path) -> None:
     _, corpus = open_corpus(tmp_path)
     names = (f"common_voice/{i:04}" for i in range(10_000))
-    heard_once = next(n for n in names if is_held_out(n) and not is_held_out(n, CALIBRATION_SHARE))
+    heard_once = next(n for n in names if is_held_out(n) and not is_held_out(n, UNHEARD_SHARE))
     moved = corpus.held_out[0].speaker
     renamed = [replace(u, speaker=heard_once) if u.speaker == moved else u for u in corpus.held_out]
     more = replace(corpus, held_out=renamed)
     assert heard_once in more.held_out_trials()[1]
-    audios, speakers, corpora = more.calibration_speech()
+    assert heard_once in more.held_out_speech()[1]
+    audios, speakers, corpora = more.unheard_speech()
     assert len(audios) == len(speakers) == len(corpora)
-    assert set(speakers) == set(corpus.calibration_speech()[1]) - {moved}
+    assert set(speakers) == set(corpus.unheard_speech()[1]) - {moved}

@@ -17,7 +17,7 @@ from edge.config_file import load_config
 from edge.rttm import read_rttm
 from train.batches import Batches
 from train.config import TrainConfig
-from train.corpus import CALIBRATION_SHARE, Corpus
+from train.corpus import UNHEARD_SHARE, Corpus
 from train.encoder import Encoder, EncoderConfig, split_level
 from train.manifest import COLUMNS, is_held_out
 from train.teacher import OnlineTarget
@@ -60,9 +60,9 @@ def conversation() -> Audio:
 
 
 def speaker_names(number: int, *, held_out: bool) -> list[str]:
-    """Names that the split puts on the wanted side; of those held out, such as calibrate."""
+    """Names that the split puts on the wanted side; those held out are unheard by any stage."""
     names = (f"common_voice/{i:04}" for i in count())
-    share = (CALIBRATION_SHARE,) if held_out else ()
+    share = (UNHEARD_SHARE,) if held_out else ()
     return list(islice((name for name in names if is_held_out(name, *share) == held_out), number))
 
 

@@ -23,7 +23,7 @@ from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
-CALIBRATION_SHARE = 0.06  # of the training side's speakers, by whom odds are fitted
+UNHEARD_SHARE = 0.06  # of the training side's speakers: no stage of any weights heard them
 HELD_OUT_RECORDINGS = 8  # of a speaker in all pairs: a few who said much would be most of them
 
 # Audio, speakers and corpora of recordings.
@@ -117,13 +117,17 @@ class Corpus:
         """Augmentation with this corpus's noises, rooms and voices."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
-    def calibration_speech(self) -> Speech:
-        """All that those held out said by whom odds are fitted: no stage of any weights heard them.
+    def held_out_speech(self) -> Speech:
+        """All that those held out said."""
+        return self._held_out(1.0, None)
 
-        The share of the speakers held out was `CALIBRATION_SHARE` once; the first stages of the
-        shipped weights have heard the others, whose odds would be too good.
+    def unheard_speech(self) -> Speech:
+        """All that those held out said whom no stage of any weights has heard.
+
+        The share of the speakers held out was `UNHEARD_SHARE` once; the first stages of the shipped
+        weights have heard the others, and know them too well on another day.
         """
-        return self._held_out(CALIBRATION_SHARE, None)
+        return self._held_out(UNHEARD_SHARE, None)
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
         """Audio and speakers of those of whose pairs an EER is told."""
