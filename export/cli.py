@@ -124,11 +124,12 @@ def export(
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
         float_blocks.append(worst)
 
-    # Of voices that a stage has heard, odds from one recording to another would be too good. Within
-    # one, much speech counts for more: meetings of held-out voices have 14.1 % DER by it for 15.7.
-    model, channels = Model.load(staging), shared_channels(corpus)
-    across, _ = fit_calibration(model, *corpus.unheard_speech(), channels)
-    _, within = fit_calibration(model, *corpus.held_out_speech(), channels)
+    across, within = fit_calibration(
+        Model.load(staging),
+        corpus.held_out_speech(),
+        corpus.unheard_speakers,
+        shared_channels(corpus),
+    )
     spec = msgspec.structs.replace(spec, calibration_across=across, calibration_within=within)
     write_spec(staging, spec)
 

@@ -117,35 +117,30 @@ class Corpus:
         """Augmentation with this corpus's noises, rooms and voices."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms)
 
-    def held_out_speech(self) -> Speech:
-        """All that those held out said."""
-        return self._held_out(1.0, None)
-
-    def unheard_speech(self) -> Speech:
-        """All that those held out said whom no stage of any weights has heard.
+    @property
+    def unheard_speakers(self) -> set[str]:
+        """Those held out whom no stage of any weights has heard.
 
         The share of the speakers held out was `UNHEARD_SHARE` once; the first stages of the shipped
         weights have heard the others, and know them too well on another day.
         """
-        return self._held_out(UNHEARD_SHARE, None)
+        return {u.speaker for u in self.held_out if is_held_out(u.speaker, UNHEARD_SHARE)}
 
-    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
-        """Audio and speakers of those of whose pairs an EER is told."""
-        audios, speakers, _ = self._held_out(1.0, HELD_OUT_RECORDINGS)
-        return audios, speakers
-
-    def _held_out(self, share: float, most: int | None) -> Speech:
-        """What the share of speakers said who are held out first, `most` recordings of each."""
+    def held_out_speech(self, most: int | None = None) -> Speech:
+        """What those held out said, `most` recordings of each."""
         counts = Counter[str]()
         chosen = []
         for i, u in zip(self.held_out_indices, self.held_out, strict=True):
-            if u.seconds < HELD_OUT_SECONDS or not is_held_out(u.speaker, share):
-                continue
-            if most is None or counts[u.speaker] < most:
+            if u.seconds >= HELD_OUT_SECONDS and (most is None or counts[u.speaker] < most):
                 counts[u.speaker] += 1
                 chosen.append((int(i), u))
         audios = [self.waveforms[i] for i, _ in chosen]
         return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
+
+    def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
+        """Audio and speakers of those of whose pairs an EER is told."""
+        audios, speakers, _ = self.held_out_speech(HELD_OUT_RECORDINGS)
+        return audios, speakers
 
 
 def _online_target(
