@@ -96,8 +96,10 @@ train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: S
 	  $(if $(filter-out small,$(SIZE)),--config configs/$(SIZE).yaml)
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-second --threads 2 \
 	  --init runs/$(SIZE)-first/encoder.pt --config configs/fine_tune.yaml
-	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE)-third --threads 2 \
 	  --init runs/$(SIZE)-second/encoder.pt --config configs/head.yaml
+	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
+	  --init runs/$(SIZE)-third/encoder.pt --config configs/segmenter.yaml
 	$(BIN)/earmark-export runs/$(SIZE)/encoder.pt --corpus $(CORPUS) --output edge/models/$(SIZE)
 	mkdir -p train/weights
 	cp runs/$(SIZE)/encoder.pt train/weights/$(SIZE).pt

@@ -1,8 +1,9 @@
 """The streaming encoder: audio in, records of additive statistics out, by ONNX Runtime.
 
-A model is a folder with two graphs: `frames.onnx`, (fbank, states) -> (records, states), and
-`head.onnx`, statistics -> embedding. A stream begins with states of zeros. Both graphs carry their
-`ModelSpec` in the ONNX metadata.
+A model is a folder with three graphs: `frames.onnx`, (fbank, states) -> (records, states);
+`head.onnx`, statistics -> embedding; and `segmenter.onnx`, embeddings along a segment -> which of
+them are one voice's. A stream begins with states of zeros. All graphs carry their `ModelSpec` in
+the ONNX metadata.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.scoring import Calibration
-from edge.statistics import Sums
+from edge.statistics import AROUND, Sums
 
 METADATA_KEY = "earmark"
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a state may be of
+GRAPHS = ("frames.onnx", "head.onnx", "segmenter.onnx")
 DEFAULT_MODEL = Path(__file__).parent / "models" / "small"
 
 Samples = NDArray[np.float32]
@@ -61,24 +63,25 @@ class Activity(NamedTuple):
 
 
 class Model:
-    """The two graphs of an encoder; one model serves any number of streams."""
+    """The graphs of an encoder; one model serves any number of streams."""
 
     def __init__(self, folder: Path) -> None:
-        frames_path, head_path = folder / "frames.onnx", folder / "head.onnx"
-        for path in (frames_path, head_path):
+        paths = [folder / name for name in GRAPHS]
+        for path in paths:
             if not path.is_file():
                 raise EarmarkError(
                     f"no model at {folder}: {path.name} is missing",
                     "Give a folder made by earmark-export",
                 )
-        graphs = [path.read_bytes() for path in (frames_path, head_path)]
-        self.id = sha256(b"".join(graphs)).hexdigest()[:16]  # what a stored profile belongs to
-        self._frames = _session(graphs[0], frames_path)
-        self._head = _session(graphs[1], head_path)
-        self.spec = _read_spec(self._frames, frames_path)
-        if _read_spec(self._head, head_path) != self.spec:
+        graphs = [path.read_bytes() for path in paths]
+        # What a stored profile belongs to: no profile comes from the segmenter.
+        self.id = sha256(b"".join(graphs[:2])).hexdigest()[:16]
+        sessions = [_session(graph, path) for graph, path in zip(graphs, paths, strict=True)]
+        self._frames, self._head, self._segmenter = sessions
+        self.spec, *others = map(_read_spec, sessions, paths)
+        if any(spec != self.spec for spec in others):
             raise EarmarkError(
-                f"{folder}: frames.onnx and head.onnx belong to different models",
+                f"{folder}: {', '.join(GRAPHS)} belong to different models",
                 "Export the model again",
             )
         self.fbank_options = _check_front_end(self.spec, folder)
@@ -137,6 +140,15 @@ class Model:
         ]
         return rows.astype(np.float64)
 
+    def one_voice(self, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log-odds (tokens, tokens) that two tokens of a segment are one voice's.
+
+        `tokens` (tokens, values): see `edge.segmenter.as_tokens`.
+        """
+        inputs = {"tokens": tokens[None].astype(np.float32)}
+        (log_odds,) = self._segmenter.run(None, inputs)[0]
+        return np.asarray(log_odds, dtype=np.float64)
+
     def advance(self, fbank: Samples, state: State) -> tuple[Samples, State]:
         """Run one chunk: frames (chunk, mels) -> records (n, size), and the new state."""
         values = dict(zip(self._inputs, [fbank[None], *state], strict=True))
@@ -148,16 +160,18 @@ class Model:
         return initial_state(self._frames)
 
     def _try_graphs(self) -> None:
-        """Run silence through both graphs; the second chunk shows whether the states fit."""
+        """Run silence through the graphs; the second chunk shows whether the states fit."""
         spec = self.spec
         chunk = np.zeros((spec.frames_per_chunk, self.fbank_options.num_mels), dtype=np.float32)
         _, state = self.advance(chunk, self.initial_state())
         records, _ = self.advance(chunk, state)
         embeddings = self.embed(records.astype(np.float64))
+        tokens = np.zeros((2, len(AROUND) * spec.embedding))
         count = spec.frames_per_chunk // spec.frames_per_record
         for what, array, shape in (
             ("records", records, (count, self.statistics_size)),
             ("embeddings", embeddings, (count, spec.embedding)),
+            ("log-odds", self.one_voice(tokens), (2, 2)),
         ):
             if array.shape != shape:
                 raise ValueError(f"{what} of shape {shape} expected, got {array.shape}")

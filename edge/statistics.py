@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 Sums = NDArray[np.float64]
 
+TOKEN = 2  # records that are told apart from others as one: they come from one run of the encoder
+AROUND = (1, 3, 8)  # records on both sides of a token that are summed up with it
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -22,3 +25,23 @@ class Profile:
 
     name: str
     statistics: Sums
+
+
+def surroundings(totals: Sums) -> Sums:
+    """Statistics of what is around each token of a segment, in the three widths of `AROUND`.
+
+    Args:
+        totals: from the beginning of the segment to each of its records (records, size).
+
+    Returns:
+        (widths, tokens, size), of records / TOKEN tokens. At both ends less is around.
+    """
+    first = np.arange(0, len(totals) - TOKEN + 1, TOKEN)
+    count = TOKEN * len(first)
+    sums = np.concatenate([np.zeros_like(totals[:1]), totals[:count]])
+    return np.stack(
+        [
+            sums[np.minimum(first + TOKEN + wide, count)] - sums[np.maximum(first - wide, 0)]
+            for wide in AROUND
+        ]
+    )

@@ -1,8 +1,8 @@
 """Incremental diarization: which voice each stretch of speech is, decided as it is heard.
 
 Speech is cut into segments where silence or a change of voice ends them. A segment is labelled
-provisionally while it grows; once closed it enters the horizon, where it may be corrected until it
-settles.
+provisionally while it grows; once closed it is heard again as a whole, cut where more than one
+voice is in it, and enters the horizon, where it may be corrected until it settles.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
 from edge.scoring import OperatingPoint
+from edge.segmenter import changes
 from edge.speakers import SpeakerBook
 from edge.state import State
 from edge.statistics import Profile, Sums
@@ -244,7 +245,17 @@ class Tracker:
         return self._horizon.next_name if speaker == UNKNOWN else speaker
 
     def _close(self) -> list[Event]:
-        """End the open segment and hand it to the horizon."""
+        """End the open segment, and cut it where, with all of it in view, the voice changes."""
+        parts = [self._open]
+        for place in reversed(changes(self._model, self._open.totals)):
+            parts.insert(1, self._open.split(place))
+        events = []
+        for self._open in parts:
+            events += self._hand_over()
+        return events
+
+    def _hand_over(self) -> list[Event]:
+        """The open segment goes to the horizon; nothing is open then."""
         events: list[Event] = []
         if self._shown is not None or len(self._open) >= self.config.min_segment:
             statistics = self._open.totals[-1]

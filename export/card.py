@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge.encoder import ModelSpec
+from edge.encoder import GRAPHS, ModelSpec
 from edge.scoring import Calibration
 from export.gate import GateFigures, Window
 
@@ -18,9 +18,9 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 
 | | |
 | --- | --- |
-| precision | {precision} (head: int8 weights, float32 sums) |
+| precision | {precision} (head and segmenter: int8 weights, float32 sums) |
 | parameters | {parameters:,} |
-| files | frames.onnx {frames_kb} kB, head.onnx {head_kb} kB |
+| files | {files} |
 | embedding | {embedding} values |
 | chunk, look-ahead | {chunk_ms} ms, {look_ahead_ms} ms |
 | overlap, and speech once more | {afterthought_ms} ms later |
@@ -61,13 +61,12 @@ def write_card(
     origin: dict[str, Any],
 ) -> None:
     """Write `README.md` and `figures.json` beside the graphs."""
-    sizes = {name: (folder / f"{name}.onnx").stat().st_size // 1000 for name in ("frames", "head")}
+    sizes = [f"{name} {(folder / name).stat().st_size // 1000} kB" for name in GRAPHS]
     text = _TEMPLATE.format(
         name=spec.name,
         precision=spec.precision,
         parameters=parameters,
-        frames_kb=sizes["frames"],
-        head_kb=sizes["head"],
+        files=", ".join(sizes),
         embedding=spec.embedding,
         chunk_ms=spec.frames_per_chunk * 10,
         look_ahead_ms=spec.look_ahead * 10,

@@ -25,7 +25,7 @@ from export.gate import measure
 from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
-from export.quantise import next_float_block, quantise_frames, shrink_head
+from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from train.augment import AugmentConfig, Augmenter
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -106,7 +106,8 @@ def export(
     crops = [corpus.waveforms.random_crop(int(i), RANGE_SAMPLES, random) for i in chosen]
     heard = [augmenter.waveform(crop, random) for crop in crops]
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
-    shrink_head(fp32_folder / "head.onnx", staging / "head.onnx")
+    for graph in ("head.onnx", "segmenter.onnx"):
+        shrink_matrices(fp32_folder / graph, staging / graph)
     spec = model_spec(encoder.config, name, training_data, "int8")
     audios, speakers = corpus.held_out_trials()
     frames, float_blocks = staging / "frames.onnx", list[int]()

@@ -1,4 +1,4 @@
-"""torch to ONNX: batch normalisation folded away, all maps as convolutions, two graphs written."""
+"""torch to ONNX: batch normalisation folded away, maps as convolutions, three graphs written."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class ConvolutionalFrames(nn.Module):
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:
-    """Write `frames.onnx` and `head.onnx` in float32 into the folder.
+    """Write the three graphs in float32 into the folder.
 
     The frames graph takes chunks of `CHUNK` frames and no others: where every shape is known, what
     would have to be computed of them at each call is computed once, when the graph is loaded.
@@ -189,6 +189,16 @@ def export_graphs(encoder: Encoder, folder: Path) -> None:
             input_names=["statistics"],
             output_names=["embedding"],
             dynamic_axes={"statistics": {0: "rows"}, "embedding": {0: "rows"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        torch.onnx.export(
+            encoder.segmenter,
+            (torch.zeros(1, 2, encoder.segmenter.inputs),),
+            folder / "segmenter.onnx",
+            input_names=["tokens"],
+            output_names=["log_odds"],
+            dynamic_axes={"tokens": {1: "tokens"}, "log_odds": {1: "tokens", 2: "tokens"}},
             opset_version=OPSET,
             dynamo=False,
         )

@@ -8,7 +8,7 @@ import msgspec
 import onnx
 
 from edge._native import FbankOptions
-from edge.encoder import METADATA_KEY, ModelSpec
+from edge.encoder import GRAPHS, METADATA_KEY, ModelSpec
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.scoring import Calibration
 from export.graphs import CHUNK
@@ -43,8 +43,8 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
 
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """Put the specification into the metadata of both graphs."""
-    for name in ("frames.onnx", "head.onnx"):
+    """Put the specification into the metadata of all graphs."""
+    for name in GRAPHS:
         path = folder / name
         model = onnx.load(path)
         del model.metadata_props[:]

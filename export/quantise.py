@@ -105,8 +105,8 @@ def quantise_frames(
     onnx.save(model, target)
 
 
-def shrink_head(source: Path, target: Path) -> None:
-    """Write a float head graph with its matrices as int8, a scale for each of their rows.
+def shrink_matrices(source: Path, target: Path) -> None:
+    """Write a float graph with its matrices as int8, a scale for each of their rows.
 
     The runtime turns them back to float32 once, when it loads the graph: a quarter of the file,
     and sums as exact as before.

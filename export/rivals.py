@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
-from edge.encoder import DEFAULT_MODEL, EncoderStream, Model
+from edge.encoder import DEFAULT_MODEL, GRAPHS, EncoderStream, Model
 from train.trials import Embed
 
 Audio = NDArray[np.float32]
@@ -79,7 +79,7 @@ def cost_of_model(
         model.embed(np.concatenate(records).sum(axis=0, dtype=np.float64)[None])
 
     run()
-    paths = [folder / "frames.onnx", folder / "head.onnx"]
+    paths = [folder / name for name in GRAPHS]
     return _cost(f"Earmark {model.spec.name}", parameters, paths, _cpu_seconds(run), audio)
 
 

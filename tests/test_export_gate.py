@@ -34,7 +34,7 @@ from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import UNCALIBRATED, model_spec, write_spec
 from export.parity import streamed_records
-from export.quantise import next_float_block, quantise_frames, shrink_head
+from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.saturation import fitting_scales
 from train.encoder import Encoder
 from train.encoder_file import save_encoder
@@ -60,7 +60,8 @@ def export_pair(
     export_graphs(encoder, fp32)
     int8.mkdir()
     quantise_frames(fp32 / "frames.onnx", int8 / "frames.onnx", streams, CHUNK)
-    shrink_head(fp32 / "head.onnx", int8 / "head.onnx")
+    for graph in ("head.onnx", "segmenter.onnx"):
+        shrink_matrices(fp32 / graph, int8 / graph)
     for path, precision in ((fp32, "float32"), (int8, "int8")):
         write_spec(path, model_spec(encoder.config, "tiny", "", precision))
     return Model.load(fp32), Model.load(int8)

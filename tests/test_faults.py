@@ -25,7 +25,7 @@ from voices import CONVERSATION, ENROLMENT, ada, model
 
 from edge.client import Subscriber
 from edge.daemon import Stream
-from edge.encoder import DEFAULT_MODEL
+from edge.encoder import DEFAULT_MODEL, GRAPHS
 from edge.events import Envelope, Health, Segment, SourceGap, SpeechStarted
 from edge.protocol import Status, StatusRequest
 from edge.requests import command
@@ -142,7 +142,7 @@ def test_a_store_that_is_locked(tmp_path: Path) -> None:
         assert "1 enrolled" in daemon.line("command")["what"]
 
 
-@pytest.mark.parametrize("graph", ["frames.onnx", "head.onnx"])
+@pytest.mark.parametrize("graph", GRAPHS)
 def test_a_model_that_is_replaced_by_garbage(tmp_path: Path, graph: str) -> None:
     folder = tmp_path / "model"
     shutil.copytree(DEFAULT_MODEL, folder)

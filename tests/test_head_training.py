@@ -20,7 +20,7 @@ from train.head import train_head
 from train.hearings import RECORDS, Hearings, Utterances
 from train.voices import VoiceConfig
 
-HEAD = HeadConfig(steps=200, hearings=2, batch=32, kept=1.0)
+HEAD = HeadConfig(steps=400, hearings=2, batch=32, kept=1.0)
 Opened = tuple[TrainConfig, Corpus]
 
 

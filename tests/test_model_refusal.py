@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.encoder import DEFAULT_MODEL, METADATA_KEY, Model
+from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, Model
 from edge.errors import EarmarkError
 
 onnx = pytest.importorskip("onnx", reason="needs the onnx package, of the extra [train]")
-GRAPHS = ("frames.onnx", "head.onnx")
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -97,15 +97,17 @@ def test_no_metadata(folder: Path, name: str, text: str | None) -> None:
         Model(folder)
 
 
-def test_graphs_of_two_models(folder: Path) -> None:
-    alter_spec(folder, lambda spec: spec.update(version=2), ("head.onnx",))
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_of_two_models(folder: Path, name: str) -> None:
+    alter_spec(folder, lambda spec: spec.update(version=2), (name,))
     with pytest.raises(EarmarkError, match="different models"):
         Model(folder)
 
 
-def test_graphs_in_each_others_place(folder: Path) -> None:
-    for name in GRAPHS:
-        shutil.copy(DEFAULT_MODEL / name, folder / next(n for n in GRAPHS if n != name))
+@pytest.mark.parametrize("pair", list(combinations(GRAPHS, 2)))
+def test_graphs_in_each_others_place(folder: Path, pair: tuple[str, str]) -> None:
+    for name, other in (pair, reversed(pair)):
+        shutil.copy(DEFAULT_MODEL / name, folder / other)
     with pytest.raises(EarmarkError, match="graphs"):
         Model(folder)
 

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from tiny_corpus import ASSETS, conversation, settled_encoder
 
 from edge._native import Fbank, FbankOptions
-from edge.encoder import DEFAULT_MODEL, METADATA_KEY, EncoderStream, Model
+from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, EncoderStream, Model
 from edge.front_end import front_end_hash
 from edge.rttm import read_rttm
 from edge.scoring import directions
@@ -76,9 +76,9 @@ def test_float_onnx_streamed_in_ragged_blocks_equals_torch_in_one_shot(
     records = streamed(model, ragged(audio, seed))
     expected = torch_records(encoder, chunked_frames(model, audio))
     assert records.shape == expected.shape == (198, encoder.statistics_size)
-    # Of each statistic's largest value; torch itself is half as far from double precision.
+    # Of each statistic's largest value; each of the two is up to 8e-6 from double precision.
     size = np.abs(expected).max(axis=0)
-    assert (np.abs(records - expected) / size).max() < 1e-5
+    assert (np.abs(records - expected) / size).max() < 2e-5
 
     sums = np.cumsum(expected, axis=0, dtype=np.float64)[9::20]
     with torch.inference_mode():
@@ -160,11 +160,11 @@ def test_the_shipped_metadata_say_what_the_graphs_are(shipped: tuple[Encoder, Mo
     assert spec.calibration_within.weights[4] == 0
     assert spec.training_data
     texts = []
-    for name in ("frames.onnx", "head.onnx"):
+    for name in GRAPHS:
         entries = onnx.load(DEFAULT_MODEL / name).metadata_props
         assert [entry.key for entry in entries] == [METADATA_KEY]
         texts.append(entries[0].value)
-    assert texts[0] == texts[1]
+    assert len(set(texts)) == 1
 
 
 def test_the_shipped_head_keeps_its_matrices_as_int8() -> None:

@@ -16,7 +16,7 @@ from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.manifest import Utterance, is_held_out, read_manifest
 from train.rooms import seat_responses
-from train.simulate import Meeting, _over_line, _Voice, _without_pauses, simulate_meeting
+from train.simulate import Meeting, _over_line, _Voice, simulate_meeting, without_pauses
 from train.turn_taking import LONGEST_SILENCE, _closed_up, read_timings, turn_taking, with_overlap
 
 
@@ -116,10 +116,10 @@ def test_a_turn_sounds_from_its_start_to_its_end_and_then_rings(tmp_path: Path) 
 def test_pauses_are_cut_and_nothing_else() -> None:
     tone = (np.sin(np.arange(RATE)) * 0.1).astype(np.float32)
     quiet = np.full(RATE // 2, 1e-4, dtype=np.float32)
-    speech = _without_pauses(np.concatenate([quiet, tone, quiet, tone, quiet]))
+    speech = without_pauses(np.concatenate([quiet, tone, quiet, tone, quiet]))
     assert len(speech) == 2 * RATE + 4 * 1600
     assert rms(speech) == pytest.approx(1.0, rel=1e-3)
-    assert len(_without_pauses(tone)) == RATE
+    assert len(without_pauses(tone)) == RATE
 
 
 def test_a_telephone_carries_no_high_tones_and_a_wide_line_all() -> None:

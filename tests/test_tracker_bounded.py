@@ -74,7 +74,7 @@ def test_a_voice_that_never_pauses_is_cut() -> None:
     speech = [dataclasses.replace(r, hindsight=told) for r in recorded() if r.speech]
     steady = tracker(TrackerConfig(max_segment=50, change_llr=-1e9))
     events: list[Event] = []
-    for record in without_end(speech[:40], 400):
+    for record in without_end(speech[5:30], 400):
         events += steady.push(record)
         assert len(steady._open.records) <= 50
     events += steady.finish()

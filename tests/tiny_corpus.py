@@ -36,15 +36,17 @@ SHAPE = EncoderConfig(
     activity_dilations=(1, 2),
     head_hidden=12,
     embedding=8,
+    segmenter=8,
 )
 YAML = """
 encoder:
   {spectral: 2, channels: 16, kernel: 3, dilations: [1, 2], features: 16, attention: 8,
-   activity: 6, activity_dilations: [1, 2], head_hidden: 12, embedding: 8}
+   activity: 6, activity_dilations: [1, 2], head_hidden: 12, embedding: 8, segmenter: 8}
 data: {crop_seconds: [1.0, 1.3]}
 augment: {rooms: {count: 2}}
 optimiser: {steps: 6, batch: 4, warmup: 2}
 activity: {steps: 4, batch: 4}
+segmenter: {steps: 4, talks: 4, seconds: 6.0, batch: 4, tokens: 10}
 """
 
 Audio = NDArray[np.float32]
@@ -140,6 +142,7 @@ def settled_encoder(seed: int, config: EncoderConfig = SHAPE) -> Encoder:
     inputs = split_level(frames)
     encoder.input_mean.copy_(inputs.mean(dim=0))
     encoder.input_std.copy_(inputs.std(dim=0))
+    torch.manual_seed(seed)
     for module in encoder.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -21,6 +21,7 @@ from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
 from train.head import train_head
 from train.precision import resolved
+from train.segmentation import measure_segmenter, train_segmenter
 from train.trainer import Trainer
 
 
@@ -83,6 +84,12 @@ def main(argv: list[str] | None = None) -> int:
             train_activity(encoder, config, corpus, args.workers)
             save_encoder(encoder, trainer.encoder_path)
             for name, value in asdict(measure_activity(encoder, config, corpus)).items():
+                print(f"{name:18} {value:.3f}")
+        if config.segmenter.steps:
+            train_segmenter(encoder, config, corpus, trainer.talks, args.workers)
+            save_encoder(encoder, trainer.encoder_path)
+            found = measure_segmenter(encoder, config, corpus, trainer.talks, args.workers)
+            for name, value in found.items():
                 print(f"{name:18} {value:.3f}")
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)

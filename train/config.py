@@ -93,6 +93,19 @@ class HeadConfig:
 
 
 @dataclass(frozen=True)
+class SegmenterConfig:
+    """Talks with known truth, on which the network is trained that cuts segments."""
+
+    steps: int = 0  # after the head's; in the last stage of a recipe
+    talks: Annotated[int, Meta(ge=1)] = 24000  # heard once; a step takes parts of some
+    seconds: float = 20.0  # of a talk
+    batch: int = 48  # parts of talks
+    tokens: int = 50  # of a part
+    learning_rate: float = 1.0e-3
+    weight_decay: float = 0.02
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a run's result."""
 
@@ -102,5 +115,6 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     activity: ActivityConfig = field(default_factory=ActivityConfig)
+    segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

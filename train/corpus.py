@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import AugmentConfig, Augmenter
-from train.config import ActivityConfig, DataConfig, TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.lists import AUDIO_SUFFIXES, read_list
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 from train.rooms import simulate_rooms
@@ -101,7 +101,7 @@ class Corpus:
             noises=_folder(folder / "noise", cache),
             measured_rooms=_folder(folder / "rir", cache),
             simulated_rooms=partial(simulate_rooms, config.augment.rooms, cache),
-            timings=_timings(folder / "turns" / "ami", config.activity),
+            timings=_timings(folder / "turns" / "ami", config),
             train=train,
             train_indices=np.array([index[u.path] for u in train]),
             held_out=held_out,
@@ -160,14 +160,15 @@ def _online_target(
     return OnlineTarget(teachers, known, targets)
 
 
-def _timings(folder: Path, config: ActivityConfig) -> list[list[Turn]]:
-    """Who spoke when in real meetings, if mixtures will ask for it."""
-    if not config.steps or not config.talk_probability:
+def _timings(folder: Path, config: TrainConfig) -> list[list[Turn]]:
+    """Who spoke when in real meetings, if mixtures or talks will ask for it."""
+    mixtures = config.activity.steps and config.activity.talk_probability
+    if not mixtures and not config.segmenter.steps:
         return []
     if not folder.is_dir():
         raise EarmarkError(
-            f"talk_probability needs the timings of real meetings, and {folder} is missing",
-            "Put RTTM files there, or set activity.talk_probability to 0",
+            f"mixtures and talks need the timings of real meetings, and {folder} is missing",
+            "Put RTTM files there, or set activity.talk_probability and segmenter.steps to 0",
         )
     return read_timings(folder)
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from edge.statistics import AROUND
 from train.layers import (
     ACTIVITIES,
     Activity,
@@ -31,6 +32,7 @@ from train.layers import (
     Spectral,
     rectified,
 )
+from train.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class EncoderConfig:
     afterthought: int = 3  # records back, of which its later outputs tell
     head_hidden: int = 512
     embedding: int = 192
+    segmenter: int = 96  # width of the network that tells where a segment changes its voice
 
 
 class FrameOutputs(NamedTuple):
@@ -113,6 +116,7 @@ class Encoder(nn.Module):
         self.head_linear = nn.Linear(2 * features, config.embedding)
         self.head_in = nn.Linear(2 * features, config.head_hidden)
         self.head_out = nn.Linear(config.head_hidden, config.embedding)
+        self.segmenter = Segmenter(len(AROUND) * config.embedding, config.segmenter)
         # At work while the head is trained by itself.
         self.moment_dropout = nn.Dropout(0.0)
         self.hidden_dropout = nn.Dropout(0.0)

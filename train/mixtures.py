@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,7 @@ class Mixtures(Dataset[Mixture]):
             level = random.uniform(*config.distant_db)
             audio += voice * (FIRST_RMS * from_db(level))
         level = random.uniform(*config.background_db)
-        audio += self._background(count, random) * (FIRST_RMS * from_db(level))
+        audio += background(self._noises, count, random) * (FIRST_RMS * from_db(level))
         self._fbank.reset()
         fbank = self._fbank.push(self._augmenter.waveform(audio, random))
         fbank = self._augmenter.features(fbank, random)
@@ -113,11 +114,7 @@ class Mixtures(Dataset[Mixture]):
         if random.random() < config.talk_probability:
             seconds, seats = count * FRAME / SAMPLE_RATE, int(random.integers(2, SEATS + 1))
             talk = with_overlap(excerpt(self._timings, seats, seconds, random), random)
-            spans: dict[str, list[Span]] = {}
-            for turn in talk:
-                start, end = (round(t * SAMPLE_RATE / FRAME) for t in (turn.start, turn.end))
-                spans.setdefault(turn.speaker, []).append((start, min(end, count)))
-            return list(spans.values())
+            return list(turn_spans(talk, count).values())
         voices = 2 if random.random() < config.two_voices_probability else 1
         parts = [(0, count)] * voices
         for i in range(voices):
@@ -138,30 +135,55 @@ class Mixtures(Dataset[Mixture]):
     def _voice(self, spans: list[Span], count: int, random: Generator) -> tuple[Audio, Marks]:
         """A voice of unit level that has these turns, and where it speaks."""
         source = self._waveforms[int(random.choice(self._indices))]
-        speech = speech_marks(source)
-        source = source[: len(speech) * FRAME].reshape(-1, FRAME)
-        audio = np.zeros(count, dtype=np.float32)
-        marks = np.zeros(count // FRAME, dtype=bool)
-        next_frame = int(random.integers(len(speech)))
-        for start, end in spans:
-            frames = (next_frame + np.arange(end - start)) % len(speech)
-            next_frame += end - start
-            audio[start * FRAME : end * FRAME] = source[frames].ravel()
-            marks[start:end] = speech[frames]
+        audio, marks = take_turns(source, spans, count, random)
         if random.random() < self.config.activity.room_probability:
             audio = self._augmenter.in_room(audio, random)
-        power = np.mean(audio**2) * len(marks) / max(1, marks.sum())  # of its speech alone
-        return audio / np.float32(np.sqrt(power + 1e-8)), marks
+        return at_unit_level(audio, marks), marks
 
-    def _background(self, count: int, random: Generator) -> Audio:
-        """Noise of unit level: a recording, or what paper, chairs, breath and microphones make."""
-        if random.random() < RUSTLE:
-            noise = rustle(count, random)
-        else:
-            index = int(random.integers(len(self._noises)))
-            noise = self._noises.random_crop(index, count, random)
-        unit: Audio = noise / np.sqrt(np.mean(noise**2) + np.float32(1e-8))
-        return unit
+
+def turn_spans(talk: Sequence[Turn], count: int) -> dict[str, list[Span]]:
+    """Frames, of `count`, of the turns of each speaker of a talk."""
+    spans: dict[str, list[Span]] = {}
+    for turn in talk:
+        start, end = (round(t * SAMPLE_RATE / FRAME) for t in (turn.start, turn.end))
+        spans.setdefault(turn.speaker, []).append((start, min(end, count)))
+    return spans
+
+
+def take_turns(
+    source: Audio, spans: Sequence[Span], count: int, random: Generator
+) -> tuple[Audio, Marks]:
+    """`count` samples in which a clean voice goes on, from anywhere in `source` and round and
+    round, whenever it has a turn; and the frames in which it speaks.
+    """
+    speech = speech_marks(source)
+    source = source[: len(speech) * FRAME].reshape(-1, FRAME)
+    audio = np.zeros(count, dtype=np.float32)
+    marks = np.zeros(count // FRAME, dtype=bool)
+    next_frame = int(random.integers(len(speech)))
+    for start, end in spans:
+        frames = (next_frame + np.arange(end - start)) % len(speech)
+        next_frame += end - start
+        audio[start * FRAME : end * FRAME] = source[frames].ravel()
+        marks[start:end] = speech[frames]
+    return audio, marks
+
+
+def at_unit_level(audio: Audio, marks: Marks) -> Audio:
+    """The samples at unit RMS of the frames that are marked."""
+    power = np.mean(audio**2) * len(marks) / max(1, marks.sum())
+    unit: Audio = audio / np.float32(np.sqrt(power + 1e-8))
+    return unit
+
+
+def background(noises: Waveforms, count: int, random: Generator) -> Audio:
+    """Noise of unit level: a recording, or what paper, chairs, breath and microphones make."""
+    if random.random() < RUSTLE:
+        noise = rustle(count, random)
+    else:
+        noise = noises.random_crop(int(random.integers(len(noises))), count, random)
+    unit: Audio = noise / np.sqrt(np.mean(noise**2) + np.float32(1e-8))
+    return unit
 
 
 def _part(count: int, random: Generator) -> Span:

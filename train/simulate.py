@@ -6,7 +6,6 @@ diarization, the development split to report it.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ from scipy.signal import fftconvolve
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import from_db, rms
+from train.cast import voices_by_corpus
 from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
 from train.turn_taking import read_timings, turn_taking, with_overlap
 from train.waveforms import SAMPLE_RATE, read_audio
 
-SHORTEST_UTTERANCE = 1.5  # seconds: sentences, not words
 LEAST_SPEECH = 8.0  # seconds of a voice that may take part
 BLOCK = 60 * SAMPLE_RATE
 FADE = SAMPLE_RATE // 100  # at both ends of a turn, which may be in mid-word
@@ -110,7 +109,7 @@ class _Voice:
     """A voice at its seat, as the microphone hears it."""
 
     def __init__(self, paths: Sequence[Path], response: Audio, random: Generator) -> None:
-        self._utterances = [_without_pauses(read_audio(path)) for path in paths]
+        self._utterances = [without_pauses(read_audio(path)) for path in paths]
         self._gain = from_db(random.uniform(*LEVEL_DB))
         self._response = response
         self._random = random
@@ -135,15 +134,8 @@ def _cast(
     utterances: Sequence[Utterance], speakers: int, random: Generator
 ) -> dict[str, list[Path]]:
     """So many voices of a random corpus that has them, with the recordings of each."""
-    chosen = [u for u in utterances if u.speaker and u.seconds > SHORTEST_UTTERANCE]
-    seconds: dict[str, float] = defaultdict(float)
-    for utterance in chosen:
-        seconds[utterance.speaker] += utterance.seconds
-    corpora: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for utterance in chosen:
-        if seconds[utterance.speaker] > LEAST_SPEECH:
-            corpora[utterance.corpus][utterance.speaker].append(utterance.path)
-    large = [corpora[name] for name in sorted(corpora) if len(corpora[name]) >= speakers]
+    corpora = voices_by_corpus(utterances, LEAST_SPEECH).values()
+    large = [voices for voices in corpora if len(voices) >= speakers]
     if not large:
         raise EarmarkError(
             f"a meeting of {speakers} needs as many speakers of one corpus with {LEAST_SPEECH:g} s "
@@ -152,10 +144,10 @@ def _cast(
         )
     voices = large[int(random.integers(len(large)))]
     names = random.choice(sorted(voices), size=speakers, replace=False)
-    return {str(name): voices[str(name)] for name in names}
+    return {str(name): [utterances[i].path for i in voices[str(name)]] for name in names}
 
 
-def _without_pauses(audio: Audio) -> Audio:
+def without_pauses(audio: Audio) -> Audio:
     """The tenths of a second that are within 25 dB of the loudest, and their neighbours.
 
     At unit RMS.

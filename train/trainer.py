@@ -107,6 +107,11 @@ class Trainer:
         return self.run / "hearings"
 
     @property
+    def talks(self) -> Path:
+        """Where the segmenter's training keeps what the encoder made of talks."""
+        return self.run / "talks"
+
+    @property
     def encoder_path(self) -> Path:
         """What a finished run leaves for the exporter."""
         return self.run / "encoder.pt"
@@ -151,7 +156,7 @@ class Trainer:
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
         resumed = self.checkpoint_path.is_file()
-        if resumed or self.hearings.is_dir():
+        if resumed or self.hearings.is_dir() or self.talks.is_dir():
             check_unchanged(self.run, self.config)
         if self.accelerator.is_main_process:
             self.run.mkdir(parents=True, exist_ok=True)
