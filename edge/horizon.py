@@ -27,7 +27,7 @@ from edge.voices import UNKNOWN, Standing, Voice, Voices, standing
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
-EARLY_SHARE = 2.0 / 3.0  # but this share of it always
+EARLY_SHARE = 0.5  # but this share of it always
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class HorizonConfig:
     stretches: int = 192  # at most so many are kept open, whatever their age
     seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
     new_speech: float = 3.0  # least speech of a new speaker
-    merge_llr: float = 0.0  # clusters that match at least so well are one voice
+    merge_llr: float = -0.25  # clusters that match at least so well are one voice
     known_llr: float = 0.0  # an enrolled speaker is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
     max_speakers: int = 64
