@@ -80,6 +80,11 @@ eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), 
 	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \
 	  --meetings 3 --hours 3 --plot runs/eval/reliability.png --json runs/eval/eval.json
 
+.PHONY: development
+development: .venv/.test ## DER of simulated meetings of CORPUS by which settings are chosen: CONFIG=some.yaml
+	$(BIN)/python -m export.development --corpus $(CORPUS) --kept runs/development \
+	  $(if $(CONFIG),--config $(CONFIG))
+
 # Without what they require: torch is here, and theirs would bring CUDA.
 runs/rivals/.installed: .venv/.test
 	$(BIN)/pip install --quiet --upgrade --no-deps --target runs/rivals \

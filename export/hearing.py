@@ -20,6 +20,7 @@ from edge.turns import turns_from_events
 BLOCK = SAMPLE_RATE // 10  # samples: as a microphone gives them
 STEP = 0.1  # seconds between the moments that are looked at
 AT_ONCE = 0.5  # seconds after the speech
+DEFAULTS = PipelineConfig()
 LOOK_BACK = 10 * SAMPLE_RATE  # of the timeline that a listener watches
 
 Floats = NDArray[np.float64]
@@ -49,10 +50,14 @@ class Hearing:
 
 
 def hear(
-    recording: str, model: Model, blocks: Iterable[NDArray[np.float32]], truth: list[Turn]
+    recording: str,
+    model: Model,
+    blocks: Iterable[NDArray[np.float32]],
+    truth: list[Turn],
+    config: PipelineConfig = DEFAULTS,
 ) -> Hearing:
     """Send a recording, samples (n,) at 16 kHz, through the pipeline as a microphone would."""
-    pipeline = Pipeline(model, [], PipelineConfig())
+    pipeline = Pipeline(model, [], config)
     log: list[tuple[int, Event]] = []  # with the position of the stream when each came
     for samples in blocks:
         for start in range(0, len(samples), BLOCK):

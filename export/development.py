@@ -1,0 +1,164 @@
+"""`make development`: diarization of simulated meetings of the training-side voices held out.
+
+By it the settings of the runtime are chosen; `make eval` reports on other people. What the encoder
+makes of a meeting is kept, so that other settings are judged in a minute or two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from edge.config import load
+from edge.encoder import DEFAULT_MODEL, EncoderStream, Model, State
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.pipeline import PipelineConfig
+from export.diarization import Diarization, judge
+from export.hearing import Hearing, hear
+from export.tables import diarization_table
+from train.lists import read_list
+from train.manifest import split_speakers
+from train.simulate import Meeting, simulate_meeting
+from train.waveforms import SAMPLE_RATE
+
+MINUTES = {2: 1.5, 3: 3.0, 4: 5.0, 5: 7.5, 6: 10.0, 8: 15.0}  # of a meeting, by speakers
+EXCERPT_MINUTES = 0.5
+EXCERPT_SPEAKERS = (2, 3, 4)
+FULL_SCALE = 32767.0
+PAGE_WIDTH = 170  # of the tables where no terminal says how wide it is
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A meeting, and the file in which it is kept."""
+
+    name: str
+    meeting: Meeting
+    kept: Path
+
+
+class RecallingModel(Model):
+    """A model that has heard a recording, and tells again what it made of it."""
+
+    def __init__(self, model: Model, records: Samples) -> None:
+        vars(self).update(vars(model))
+        self._records = records
+        self._told = 0
+
+    def advance(self, fbank: Samples, state: State) -> tuple[Samples, State]:
+        """The next records, whatever is put in."""
+        first = self._told
+        self._told += len(fbank) // self.spec.frames_per_record
+        return self._records[first : self._told], state
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Judge settings; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="make development", description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
+    parser.add_argument("--config", type=Path, help="settings of the runtime, as for earmark run")
+    parser.add_argument("--meetings", type=int, default=36, help="of 2 to 8 voices (%(default)s)")
+    parser.add_argument(
+        "--excerpts", type=int, default=160, help="of half a minute, 2 to 4 voices (%(default)s)"
+    )
+    parser.add_argument("--kept", type=Path, required=True, help="folder for what was heard")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (all cores)")
+    args = parser.parse_args(argv)
+    try:
+        develop(args)
+    except EarmarkError as error:
+        print(f"development: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def develop(args: argparse.Namespace) -> None:
+    """Print how well meetings and excerpts are told, at once and in the end."""
+    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
+    kept = args.kept / Model.load(args.model).id
+    meetings, excerpts = rehearsals(args.corpus, kept, args.meetings, args.excerpts)
+    hear_one = partial(rehearse, args.model, load(args.config).pipeline)
+    with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
+        for what, group in (("meetings", meetings), ("excerpts of half a minute", excerpts)):
+            if not group:
+                continue
+            heard = pool.map(hear_one, group)
+            outcome = judge(list(track(heard, description=what, total=len(group), transient=True)))
+            rows = [_under("at once", outcome.at_once), _under("final", outcome.final)]
+            console.print(diarization_table(f"{len(group)} {what}", rows))
+
+
+def _under(name: str, rows: Sequence[Diarization]) -> Diarization:
+    """The last of the rows, of all recordings together, under another name."""
+    return replace(rows[-1], recording=name)
+
+
+def rehearsals(
+    corpus: Path, kept: Path, meetings: int, excerpts: int
+) -> tuple[list[Rehearsal], list[Rehearsal]]:
+    """Meetings of all sizes, in every second of which they interrupt each other; and excerpts.
+
+    Raises:
+        EarmarkError: the corpus does not suffice.
+    """
+    _, voices = split_speakers(read_list(corpus, "train"))
+
+    def one(kind: str, seed: int, speakers: int, minutes: float, overlap: bool) -> Rehearsal:
+        meeting = simulate_meeting(voices, corpus, speakers, 60 * minutes, seed, overlap=overlap)
+        return Rehearsal(f"{kind}{seed}", meeting, kept / f"{kind}{seed}.npz")
+
+    sizes = list(MINUTES)
+    long, short = [], []
+    for seed in range(meetings):
+        speakers = sizes[seed % len(sizes)]
+        overlap = seed // len(sizes) % 2 == 1
+        long.append(one("meeting", seed, speakers, MINUTES[speakers], overlap))
+    for seed in range(excerpts):
+        speakers = EXCERPT_SPEAKERS[seed % len(EXCERPT_SPEAKERS)]
+        short.append(one("excerpt", seed, speakers, EXCERPT_MINUTES, True))
+    return long, short
+
+
+def rehearse(folder: Path, config: PipelineConfig, rehearsal: Rehearsal) -> Hearing:
+    """Hear a meeting with these settings; its sound goes through the encoder the first time."""
+    model = Model.load(folder)
+    if not rehearsal.kept.is_file():
+        _keep(model, rehearsal)
+    with np.load(rehearsal.kept) as kept:
+        audio = kept["audio"].astype(np.float32) / np.float32(FULL_SCALE)
+        records = kept["records"]
+    recalling = RecallingModel(model, records)
+    return hear(rehearsal.name, recalling, [audio], rehearsal.meeting.turns, config)
+
+
+def _keep(model: Model, rehearsal: Rehearsal) -> None:
+    """The sound of a meeting, in 16 bits, and the records of it and of a second of silence."""
+    sound = np.concatenate(list(rehearsal.meeting.blocks()))
+    audio = np.rint(sound * FULL_SCALE).astype(np.int16)
+    heard = np.pad(audio.astype(np.float32) / np.float32(FULL_SCALE), (0, SAMPLE_RATE))
+    records = EncoderStream(model).push(heard)
+    rehearsal.kept.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = rehearsal.kept.with_suffix(".partial.npz")
+    np.savez(partial_path, audio=audio, records=records)
+    partial_path.replace(rehearsal.kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
