@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.open_segment import OpenSegment
-from edge.scoring import Floats, directions, match_pairs
+from edge.scoring import Calibration, Floats, directions, match_pairs
 from edge.statistics import Sums
 from edge.voices import Score
 
@@ -41,20 +41,23 @@ class ChangeFinder:
         self._recent = recent
         self._switch_llr = switch_llr
 
-    def by_sound(self, segment: OpenSegment) -> int | None:
-        """Where what was heard does not match what followed, if there is such a place."""
+    def by_sound(self, segment: OpenSegment, within: Calibration) -> int | None:
+        """Where what was heard does not match what followed, if there is such a place.
+
+        `within`: scores.
+        """
         places = len(segment) - self._newer_sides
         places = places[places >= self._min_side]
         if not len(places):
             return None
-        llrs = self._one_voice(segment, places)
+        llrs = self._one_voice(segment, places, within)
         worst = int(np.argmin(llrs))
         if llrs[worst] >= self._change_llr:
             return None
         # Some change is near: it is where the two sides match worst.
         last = places[worst - 1] if worst > 0 else places[worst]
         first = places[worst + 1] if worst + 1 < len(places) else places[worst]
-        return self._worst(segment, np.arange(first, last + 1))
+        return self._worst(segment, np.arange(first, last + 1), within)
 
     def halves(self, segment: OpenSegment) -> list[Sums]:
         """The segment up to what is recent in it, and what is; none if it is too short for that."""
@@ -64,7 +67,9 @@ class ChangeFinder:
         older = segment.totals[count - self._recent - 1]
         return [older, segment.totals[-1] - older]
 
-    def by_voices(self, segment: OpenSegment, halves: Sequence[Sequence[Score]]) -> int | None:
+    def by_voices(
+        self, segment: OpenSegment, halves: Sequence[Sequence[Score]], within: Calibration
+    ) -> int | None:
         """Where one known voice has taken over from another.
 
         `halves`: how the `halves` compare with all voices, likeliest first.
@@ -78,19 +83,21 @@ class ChangeFinder:
             return None
         half = self._recent // 2
         near = np.arange(count - self._recent - half, count - half + 1, STEP)
-        return self._worst(segment, near[near >= STEP])
+        return self._worst(segment, near[near >= STEP], within)
 
-    def _worst(self, segment: OpenSegment, places: NDArray[np.int64]) -> int:
-        return int(places[np.argmin(self._one_voice(segment, places))])
+    def _worst(self, segment: OpenSegment, places: NDArray[np.int64], within: Calibration) -> int:
+        return int(places[np.argmin(self._one_voice(segment, places, within))])
 
-    def _one_voice(self, segment: OpenSegment, places: NDArray[np.int64]) -> Floats:
+    def _one_voice(
+        self, segment: OpenSegment, places: NDArray[np.int64], within: Calibration
+    ) -> Floats:
         """Llrs that the voice before each place in the segment is the one behind it."""
         older = np.stack([segment.totals[place - 1] for place in places])
         newer = segment.totals[-1] - older
         embeddings = self._model.embed(np.concatenate([older, newer]))
         match = match_pairs(*map(directions, np.split(embeddings, 2)))
         seconds = self._model.seconds
-        return self._model.within.llr(match, seconds(older), seconds(newer))
+        return within.llr(match, seconds(older), seconds(newer))
 
 
 def side_lengths(least: int, most: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.scoring import Floats, directions, match_all, match_pairs
 from edge.statistics import Sums
-from edge.voices import Voices, odds
+from edge.voices import Odds, Voices
 
 
 def agglomerate(
@@ -20,6 +20,8 @@ def agglomerate(
     statistics: Sums,
     embeddings: Floats,
     settled: NDArray[np.bool_],
+    *,
+    odds: Odds,
     threshold: float,
 ) -> list[list[int]]:
     """Merge clusters that are each other's likeliest while their llr is at least the threshold.
@@ -28,11 +30,12 @@ def agglomerate(
     each with one call of the head, do what single merges do one after another.
 
     Args:
-        model: embeds and scores.
+        model: embeds.
         statistics: one row a cluster to begin with (rows, size).
         embeddings: of these (rows, size).
         settled: the first rows are speakers known to be different, never merged with each other;
             whether each of these is known from other recordings.
+        odds: score.
         threshold: in llr (nats).
 
     Returns:
@@ -44,7 +47,7 @@ def agglomerate(
     elsewhere[:fixed] = settled
     sums, embeddings = statistics.copy(), embeddings.copy()
     while len(sums) > 1:
-        llrs = _llrs(model, sums, embeddings, elsewhere)
+        llrs = _llrs(odds, model.seconds(sums), embeddings, elsewhere)
         llrs[:fixed, :fixed] = -np.inf
         first, second = _reciprocal(llrs, threshold)
         if not len(first):
@@ -60,12 +63,11 @@ def agglomerate(
     return members
 
 
-def _llrs(model: Model, sums: Sums, embeddings: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
+def _llrs(odds: Odds, seconds: Floats, embeddings: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
     """Of each row with each (rows, rows), with itself minus infinity."""
-    seconds = model.seconds(sums)
     rows = directions(embeddings)
     apart = elsewhere[:, None] | elsewhere[None]
-    llrs = odds(model, match_all(rows, rows), seconds[:, None], seconds[None], apart)
+    llrs = odds.llr(match_all(rows, rows), seconds[:, None], seconds[None], apart)
     np.fill_diagonal(llrs, -np.inf)
     symmetric: Floats = np.maximum(llrs, llrs.T)  # rounding may tell the two sides apart
     return symmetric
@@ -90,10 +92,10 @@ def leave_one_out(
     """Llr (rows, voices) of stretches with voices; a voice that a stretch is part of is without it.
 
     Args:
-        model: embeds and scores.
+        model: embeds.
         statistics: of the stretches (rows, size).
         embeddings: of these (rows, size).
-        voices: with the stretches that they own.
+        voices: with the stretches that they own; they score.
         owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
             is minus infinity.
     """
@@ -106,6 +108,6 @@ def leave_one_out(
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
         match = match_pairs(directions(model.embed(rest)), directions(embeddings[owned]))
         elsewhere = np.array([voices[place].elsewhere for place in owner[owned]])
-        own = odds(model, match, seconds[owned], model.seconds(rest), elsewhere)
+        own = voices.odds.llr(match, seconds[owned], model.seconds(rest), elsewhere)
         llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
     return llrs

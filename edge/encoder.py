@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE, front_end_hash
+from edge.resemblance import Resemblance
 from edge.scoring import Calibration
 from edge.statistics import AROUND, Sums
 
@@ -48,7 +49,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     afterthought: Annotated[int, msgspec.Meta(ge=1, le=10)]  # records back that `Activity` tells of
     embedding: int
     calibration_across: Calibration  # of scores between recordings
-    calibration_within: Calibration  # of scores within one recording
+    calibration_within: Calibration  # of scores within a usual recording
+    resemblance: Resemblance  # of the voices of one recording
     training_data: str
     licence: str
     precision: str
@@ -89,6 +91,7 @@ class Model:
         # than elsewhere, and a speaker much more like themselves.
         self.across = self.spec.calibration_across
         self.within = self.spec.calibration_within
+        self.resemblance = self.spec.resemblance
         try:
             self._inputs = [value.name for value in self._frames.get_inputs()]
             self.statistics_size = int(self._head.get_inputs()[0].shape[1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge.encoder import Model
 from edge.quality import Quality
 from edge.statistics import Sums
-from edge.voices import Score, Voice, Voices
+from edge.voices import Score, Voice, Voices, usual_odds
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Likeness:
 
 def likeness(model: Model, name: str, statistics: Sums, voices: Sequence[Voice]) -> Likeness:
     """Compare speech (size,) that is said to be the voice `name`'s with all voices."""
-    ranked = Voices(model, voices).rank(statistics)
+    ranked = Voices(model, voices, usual_odds(model)).rank(statistics)
     own = next((score.llr for score in ranked if score.speaker == name), None)
     return Likeness(own, next((score for score in ranked if score.speaker != name), None))
 

@@ -18,12 +18,12 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
-from edge.scoring import OperatingPoint
+from edge.scoring import OperatingPoint, directions
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
-from edge.voices import UNKNOWN, Standing, Voice, Voices, standing
+from edge.voices import UNKNOWN, Standing, Voice, Voices, standing, usual_odds
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
@@ -64,7 +64,8 @@ class Horizon:
         self._point = point
         self._stretches: list[Stretch] = []
         self._unsorted = 0  # stretches since the last clustering
-        self.voices = Voices(model, book.voices)
+        self._odds = usual_odds(model)
+        self.voices = Voices(model, book.voices, self._odds)
 
     @property
     def next_name(self) -> str:
@@ -86,7 +87,7 @@ class Horizon:
     def restore(self, state: State, elsewhere: bool) -> None:
         """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
         self._book.restore(state, elsewhere)
-        self.voices = Voices(self._model, self._book.voices)
+        self.voices = Voices(self._model, self._book.voices, self._odds)
 
     def reconfigure(self, config: HorizonConfig, point: OperatingPoint) -> None:
         """Other settings from the next stretch on."""
@@ -115,7 +116,7 @@ class Horizon:
         events: list[Event] = []
         while self._stretches:
             events += self._settle(self._stretches.pop(0))
-        self.voices = Voices(self._model, self._book.voices)
+        self.voices = Voices(self._model, self._book.voices, self._odds)
         return events
 
     def _place(self, newest: Stretch) -> list[Event]:
@@ -188,18 +189,31 @@ class Horizon:
         heard: list[Voice | Stretch] = [*settled, *seeds]
         if not heard:
             return []
+        self._weigh([one for one in heard if isinstance(one, Stretch) or not one.elsewhere])
         groups = agglomerate(
             self._model,
             np.stack([one.statistics for one in heard]),
             np.stack([one.embedding for one in heard]),
             np.array([voice.elsewhere for voice in settled], dtype=bool),
-            config.merge_llr,
+            odds=self._odds,
+            threshold=config.merge_llr,
         )
         clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= share * config.new_speech]
         new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
         return old + new[: max(0, config.max_speakers - len(old))]
+
+    def _weigh(self, heard: Sequence[Voice | Stretch]) -> None:
+        """The odds of this recording, by how much the voices heard in it resemble each other."""
+        if len(heard) > 1:
+            resemblance = self._model.resemblance
+            found = resemblance.estimate(
+                directions(np.stack([one.embedding for one in heard])).units,
+                self._model.seconds(np.stack([one.statistics for one in heard])),
+            )
+            within = resemblance.calibration(self._model.within, found)
+            self._odds = self._odds._replace(within=within)
 
     def _share(self) -> float:
         """Of the speech that a new speaker needs, how much they need by now."""
@@ -240,6 +254,7 @@ class Horizon:
                 )
                 for (name, statistics), embedding in embedded
             ),
+            self._odds,
         )
 
     def _compare(self) -> None:
@@ -293,7 +308,7 @@ class Horizon:
         # begin in another's.
         names = {voice.name for voice in self._book.voices if not voice.enrolled}
         voices = [voice for voice in self.voices if voice.name in names]
-        pair = twins(self._model, voices, settled.speaker, self.config.merge_llr)
+        pair = twins(self._model, voices, settled.speaker, self._odds, self.config.merge_llr)
         if pair is None:
             return []
         older, newer = pair

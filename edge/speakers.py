@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from edge.encoder import Model
 from edge.state import State
 from edge.statistics import Profile, Sums
-from edge.voices import Voice, Voices
+from edge.voices import Odds, Voice, Voices
 
 
 def numbered(number: int) -> str:
@@ -17,17 +17,17 @@ def numbered(number: int) -> str:
 
 
 def twins(
-    model: Model, voices: Sequence[Voice], name: str, threshold: float
+    model: Model, voices: Sequence[Voice], name: str, odds: Odds, threshold: float
 ) -> tuple[str, str] | None:
     """The voice of that name and the one most like it, in their order, if they match so well.
 
-    `threshold`: the least llr.
+    `odds`: score. `threshold`: the least llr.
     """
     grown = next((voice for voice in voices if voice.name == name), None)
     others = [voice for voice in voices if voice.name != name]
     if grown is None or not others:
         return None
-    best = Voices(model, others).rank(grown.statistics)[0]
+    best = Voices(model, others, odds).rank(grown.statistics)[0]
     if best.llr < threshold:
         return None
     older, newer = (voice.name for voice in voices if voice.name in (name, best.speaker))

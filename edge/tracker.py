@@ -153,9 +153,10 @@ class Tracker:
         """Whose the open segment is; where the voice has changed in it, another begins."""
         halves = self._changes.halves(self._open) if len(self.voices) > 1 else []
         ranked, *ranked_halves = self._rank([self._open.totals[-1], *halves])
-        change = self._changes.by_sound(self._open)
+        within = self.voices.odds.within
+        change = self._changes.by_sound(self._open, within)
         if change is None and halves:
-            change = self._changes.by_voices(self._open, ranked_halves)
+            change = self._changes.by_voices(self._open, ranked_halves, within)
         if change is None:
             return self._show(ranked)
         newer = self._open.split(change)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import Floats, Match, directions, match_all, weighted_llr
+from edge.scoring import Calibration, Floats, Match, directions, match_all, weighted_llr
 from edge.statistics import Sums
 
 UNKNOWN = "unknown"
@@ -57,25 +57,40 @@ def standing(speaker: str, ranked: Sequence[Score]) -> Standing:
     return Standing(own, other.speaker, None if own is None else own - other.llr)
 
 
-def odds(
-    model: Model, match: Match, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
-) -> Floats:
-    """Llrs of the match's shape, with `first` and `second` seconds of speech.
+class Odds(NamedTuple):
+    """How scores are weighed in a recording.
 
-    `elsewhere`: where one side comes from another recording than the other.
+    `across`: with speech of other recordings. `within`: with that of the same.
     """
-    return weighted_llr(_weights(model, elsewhere), match, first, second)
+
+    across: Calibration
+    within: Calibration
+
+    def llr(
+        self, match: Match, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
+    ) -> Floats:
+        """Llrs of the match's shape, with `first` and `second` seconds of speech.
+
+        `elsewhere`: where one side comes from another recording than the other.
+        """
+        return weighted_llr(self.weights(elsewhere), match, first, second)
+
+    def weights(self, elsewhere: NDArray[np.bool_]) -> list[Floats]:
+        """The weights of scores with what is from elsewhere, or not."""
+        pairs = zip(self.across.values, self.within.values, strict=True)
+        return [np.where(elsewhere, across, within) for across, within in pairs]
 
 
-def _weights(model: Model, elsewhere: NDArray[np.bool_]) -> list[Floats]:
-    pairs = zip(model.across.values, model.within.values, strict=True)
-    return [np.where(elsewhere, across, within) for across, within in pairs]
+def usual_odds(model: Model) -> Odds:
+    """Those of a recording of which nothing has been heard yet."""
+    return Odds(model.across, model.within)
 
 
 class Voices(Sequence[Voice]):
     """Voices as they are when this is made; what changes of them later does not count."""
 
-    def __init__(self, model: Model, voices: Iterable[Voice]) -> None:
+    def __init__(self, model: Model, voices: Iterable[Voice], odds: Odds) -> None:
+        self.odds = odds
         self._model = model
         self._voices = list(voices)
         if not self._voices:
@@ -83,7 +98,7 @@ class Voices(Sequence[Voice]):
         self._directions = directions(np.stack([voice.embedding for voice in self._voices]))
         self._seconds = model.seconds(np.stack([voice.statistics for voice in self._voices]))
         elsewhere = np.array([voice.elsewhere for voice in self._voices])
-        self._weights = _weights(model, elsewhere)
+        self._weights = odds.weights(elsewhere)
 
     @overload
     def __getitem__(self, index: int) -> Voice: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from scipy.optimize import minimize
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
+from edge.resemblance import Resemblance
 from edge.scoring import MAX_SECONDS, MIN_SECONDS, Calibration, abundance, directions, match_all
 from train.augment import AugmentConfig
 from train.corpus import Corpus, Speech
@@ -28,6 +30,8 @@ CHANNELS = 6
 SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
 TRIALS_PER_SPEAKER = (3, 16)
 MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
+TABLE = 4  # speakers of a recording
+PLENTY = float(np.log(2.0))  # abundance from which on strangers tell how alike they are
 RARE = 0.01  # share of norms, for so much speech, at either end that count as what is next to them
 LENGTHS = 8  # classes of lengths of speech, each of which counts alike
 _CHANNEL = AugmentConfig(
@@ -51,7 +55,7 @@ class Sides(NamedTuple):
 
 def fit_calibration(
     model: Model, speech: Speech, unheard: Set[str], channels: Sequence[Channel]
-) -> tuple[Calibration, Calibration]:
+) -> tuple[Calibration, Calibration, Resemblance]:
     """What turns cosines, net seconds and norms of embeddings into log-likelihood ratios.
 
     The speech of every speaker is parted at a random place, and each part gives one side of a
@@ -61,6 +65,9 @@ def fit_calibration(
     corpus, so that its language and microphones do not tell them apart. Logistic regression, with
     both kinds of trials and all lengths of speech weighted alike, then makes the score a likelihood
     ratio (Brümmer and du Preez, 2006).
+
+    Within a recording, strangers sit at one table of a few; how much they resemble each other
+    there, by their cosines, moves the odds.
 
     Of voices that a stage has heard, odds from one recording to another would be too good. Within
     one, much speech counts for more: meetings of held-out voices have 14.1 % DER by it for 15.7.
@@ -72,7 +79,8 @@ def fit_calibration(
         channels: see above.
 
     Returns:
-        The calibration between recordings, and that within one.
+        The calibration between recordings, that within one, and how voices resemble each other
+        there.
     """
     audios, speakers, corpora = speech
     homes = dict(zip(speakers, corpora, strict=True))
@@ -85,16 +93,13 @@ def fit_calibration(
         records = [speech_records(model, channel(audio)) for audio in audios]
         heard_within.append(_sides(model, records, cuts_within))
         heard_across.append(_sides(model, records, cuts_across))
-    strangers = _strangers(cuts_within, homes)
-    within = [_trials(older, newer, strangers) for older, newer in heard_within]
     strangers = _strangers(cuts_across, homes)
     next_channel = [*heard_across[1:], heard_across[0]]
     across = [
         _trials(older, newer, strangers)
         for (older, _), (_, newer) in zip(heard_across, next_channel, strict=True)
     ]
-    # The noise of one recording is in both sides: there, meetings were heard no better for it.
-    return _fit(across, by_norm=True), _fit(within, by_norm=False)
+    return _fit_across(across), *_fit_within(_at_tables(heard_within, cuts_within, homes))
 
 
 def _as_it_is(audio: Audio) -> Audio:
@@ -191,33 +196,98 @@ def _trials(older: Sides, newer: Sides, strangers: Marks) -> Trials:
     return Trials(match.cosines[used], match.norms[used], abundances[used], same[used])
 
 
-def _fit(conditions: Sequence[Trials], *, by_norm: bool) -> Calibration:
-    """The calibration of the trials of all conditions.
+def _at_tables(
+    heard: Sequence[tuple[Sides, Sides]], cuts: Sequence[Cut], homes: Mapping[str, str]
+) -> dict[str, list[Trials]]:
+    """By corpus, the trials at each table, through each channel: a few speakers of the corpus."""
+    owners = np.array([cut.speaker for cut in cuts])
+    random = np.random.default_rng(2)
+    tables = defaultdict[str, list[Trials]](list)
+    for older, newer in heard:
+        for corpus in sorted(set(homes.values())):
+            speakers = random.permutation(sorted({s for s in owners if homes[s] == corpus}))
+            for first in range(0, len(speakers) - 1, TABLE):
+                seated = np.isin(owners, speakers[first : first + TABLE])
+                strangers = owners[seated][:, None] != owners[seated][None]
+                one, other = (Sides(*(part[seated] for part in side)) for side in (older, newer))
+                trials = _trials(one, other, strangers)
+                if not trials.same.all():
+                    tables[corpus].append(trials)
+    return tables
 
-    `by_norm`: whether the norms of embeddings count.
-    """
-    cosines, norms, abundances, targets = (
-        np.concatenate(parts) for parts in zip(*conditions, strict=True)
-    )
-    slope, usual = (float(value) for value in np.polyfit(abundances, norms, 1))
-    noise = norms - usual - slope * abundances
-    least, most = (float(edge) for edge in np.quantile(noise, [RARE, 1.0 - RARE]))
-    edges = np.linspace(np.log(MIN_SECONDS), np.log(MAX_SECONDS), LENGTHS + 1)[1:-1]
-    kinds = 2 * np.digitize(abundances, edges) + targets
-    counts = np.bincount(kinds, minlength=2 * LENGTHS)
-    importance = 1.0 / counts[kinds]
-    columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances]
-    if by_norm:
-        columns.append(cosines * np.clip(noise, least, most))
-    a, b, c, d, *rest = _logistic_regression(
-        np.stack(columns, axis=1), targets, importance / importance.sum()
-    )
-    e = rest[0] if by_norm else 0.0
+
+def _fit_across(conditions: Sequence[Trials]) -> Calibration:
+    """The calibration of the trials of all conditions."""
+    trials = Trials(*map(np.concatenate, zip(*conditions, strict=True)))
+    cosines, norms, abundances, same = trials
+    usual, slope, least, most = _norms(trials)
+    noise = np.clip(norms - usual - slope * abundances, least, most)
+    columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances, cosines * noise]
+    a, b, c, d, e = _logistic_regression(columns, same, _importance(trials))
     return Calibration((a, b, c, d, e), (usual, slope, least, most))
 
 
-def _logistic_regression(features: Floats, targets: Marks, importance: Floats) -> list[float]:
+def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, Resemblance]:
+    """The calibration of trials at a usual table, and what is otherwise where voices are alike.
+
+    What is usual: all corpora count alike, whatever tables they have.
+    """
+    tables = [table for corpus in corpora.values() for table in corpus]
+    found = np.array([_resemblance(table) for table in tables])
+    weights = np.concatenate([np.full(len(corpus), 1 / len(corpus)) for corpus in corpora.values()])
+    mean = float(np.average(found, weights=weights))
+    deviation = float(np.sqrt(np.average((found - mean) ** 2, weights=weights)))
+    trials = Trials(*map(np.concatenate, zip(*tables, strict=True)))
+    cosines, _, x, same = trials
+    resemblance = np.repeat(found, [len(table.same) for table in tables])
+    higher = resemblance - mean
+    columns = [np.ones_like(x), x, cosines, cosines * x, higher, higher * x]
+    a, b, c, d, *shift = _logistic_regression(columns, same, _importance(trials))
+    plain = np.stack(columns[:2], axis=1)
+    alike = plain * resemblance[:, None]
+    # The noise of one recording is in both sides: there, meetings were heard no better for norms.
+    return Calibration((a, b, c, d, 0.0), _norms(trials)), Resemblance(
+        usual=(mean, deviation),
+        strangers=_line(alike[~same], cosines[~same]),
+        same=_line(plain[same], cosines[same]),
+        shift=(shift[0], shift[1]),
+    )
+
+
+def _resemblance(table: Trials) -> float:
+    """The mean cosine of strangers in trials with plenty of speech, or as much as there is."""
+    cosines, x = table.cosines[~table.same], table.abundances[~table.same]
+    return float(cosines[x >= min(PLENTY, float(x.max()))].mean())
+
+
+def _line(columns: Floats, cosines: Floats) -> tuple[float, float, float]:
+    """Two weights of least squares, and the deviation from them."""
+    u, v = np.linalg.lstsq(columns, cosines, rcond=None)[0]
+    return float(u), float(v), float(np.std(cosines - columns @ np.array([u, v])))
+
+
+def _norms(trials: Trials) -> tuple[float, float, float, float]:
+    """The norms that are usual, by abundance: offset and slope; the least and greatest excess."""
+    slope, usual = (float(value) for value in np.polyfit(trials.abundances, trials.norms, 1))
+    noise = trials.norms - usual - slope * trials.abundances
+    least, most = (float(edge) for edge in np.quantile(noise, [RARE, 1.0 - RARE]))
+    return usual, slope, least, most
+
+
+def _importance(trials: Trials) -> Floats:
+    """Weights that make both kinds of trials, and all lengths of speech, count alike."""
+    edges = np.linspace(np.log(MIN_SECONDS), np.log(MAX_SECONDS), LENGTHS + 1)[1:-1]
+    kinds = 2 * np.digitize(trials.abundances, edges) + trials.same
+    importance = 1.0 / np.bincount(kinds, minlength=2 * LENGTHS)[kinds]
+    weights: Floats = importance / importance.sum()
+    return weights
+
+
+def _logistic_regression(
+    columns: Sequence[Floats], targets: Marks, importance: Floats
+) -> list[float]:
     """Weights of least cross-entropy; the importance of all trials sums to one."""
+    features = np.stack(columns, axis=1)
     sign = np.where(targets, 1.0, -1.0)
 
     def cost(weights: Floats) -> tuple[float, Floats]:

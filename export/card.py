@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ On held-out speakers of the training side; `make eval` reports on the developmen
   norms; their usual sum, its slope over log seconds, least and greatest excess):
     - between recordings {across}
     - within one {within}
+    - of the resemblance of its voices: mean and deviation; of the cosines of strangers, and of one
+      voice, offset, slope over log seconds, deviation; shift of the odds, offset and slope:
+      {resemblance}
 
 ## Intended use and limits
 Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.
@@ -79,6 +82,7 @@ def write_card(
         packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
         across=_calibration(spec.calibration_across),
         within=_calibration(spec.calibration_within),
+        resemblance="; ".join(map(_values, astuple(spec.resemblance))),
         windows="\n".join(_row(window) for window in gate.windows),
         statistics_error=gate.statistics_error,
         int8_ms=gate.chunk_ms["int8"],
@@ -91,11 +95,11 @@ def write_card(
 
 
 def _calibration(calibration: Calibration) -> str:
-    weights, norms = (
-        ", ".join(f"{value:.3f}" for value in values)
-        for values in (calibration.weights, calibration.norms)
-    )
-    return f"{weights}; {norms}"
+    return f"{_values(calibration.weights)}; {_values(calibration.norms)}"
+
+
+def _values(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def _row(window: Window) -> str:

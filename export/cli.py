@@ -125,13 +125,15 @@ def export(
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
         float_blocks.append(worst)
 
-    across, within = fit_calibration(
+    across, within, resemblance = fit_calibration(
         Model.load(staging),
         corpus.held_out_speech(),
         corpus.unheard_speakers,
         shared_channels(corpus),
     )
-    spec = msgspec.structs.replace(spec, calibration_across=across, calibration_within=within)
+    spec = msgspec.structs.replace(
+        spec, calibration_across=across, calibration_within=within, resemblance=resemblance
+    )
     write_spec(staging, spec)
 
     parameters = sum(p.numel() for p in encoder.parameters())

@@ -10,12 +10,14 @@ import onnx
 from edge._native import FbankOptions
 from edge.encoder import GRAPHS, METADATA_KEY, ModelSpec
 from edge.front_end import SAMPLE_RATE, front_end_hash
+from edge.resemblance import Resemblance
 from edge.scoring import Calibration
 from export.graphs import CHUNK
 from train.encoder import EncoderConfig
 
 # llr = cosine, until the scores are calibrated
 UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
+UNKNOWN = Resemblance((0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0))
 
 
 def model_spec(config: EncoderConfig, name: str, training_data: str, precision: str) -> ModelSpec:
@@ -36,6 +38,7 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
         embedding=config.embedding,
         calibration_across=UNCALIBRATED,
         calibration_within=UNCALIBRATED,
+        resemblance=UNKNOWN,
         training_data=training_data,
         licence="Apache-2.0",
         precision=precision,

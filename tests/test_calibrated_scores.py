@@ -27,8 +27,8 @@ from edge.scoring import (
 )
 from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
-from edge.voices import Voices
-from export.calibrate import CHANNELS, Trials, _fit, shared_channels
+from edge.voices import Voices, usual_odds
+from export.calibrate import CHANNELS, Trials, _fit_across, _fit_within, shared_channels
 
 lengths = st.floats(0, 1e6)
 long_enough = st.floats(MIN_SECONDS, 1e6)
@@ -139,7 +139,8 @@ def test_whole_arrays_at_once() -> None:
 
 def test_the_best_comes_first_with_its_margin() -> None:
     profiles = [ada(), type(ada())("noise", np.ones(model().statistics_size))]
-    scores = Voices(model(), SpeakerBook(model(), profiles).voices).rank(ada().statistics)
+    voices = Voices(model(), SpeakerBook(model(), profiles).voices, usual_odds(model()))
+    scores = voices.rank(ada().statistics)
     assert [score.speaker for score in scores] == ["ada", "noise"]
     found = identify(model(), Gallery(model(), profiles), ada().statistics, OperatingPoint())
     assert (found.answer, found.best, found.runner_up) == ("yes", "ada", "noise")
@@ -201,17 +202,41 @@ def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
         abundances = np.full(kept.sum(), x)
         norms = 8.0 - 0.2 * x + noise[kept]
         conditions.append(Trials(cosines[kept], norms, abundances, targets[kept]))
-    fitted = _fit(conditions, by_norm=True)
+    fitted = _fit_across(conditions)
     np.testing.assert_allclose(fitted.norms, [8.0, -0.2, -0.49, 0.49], atol=0.02)
     *_, c, d, e = fitted.weights
-    plain = _fit(conditions, by_norm=False).weights
-    assert plain[4] == 0.0
     for seconds in (0.5, 4.0, 25.0):
         x = np.log(seconds)
         for excess in (-0.4, 0.4):
             expected = 7.0 + 3.0 * x - 2.0 * excess
             np.testing.assert_allclose(c + d * x + e * excess, expected, rtol=0.1)
-        np.testing.assert_allclose(plain[2] + plain[3] * x, 7.0 + 3.0 * x, rtol=0.1)
+
+
+def test_odds_are_right_at_every_table_however_alike_its_voices_are() -> None:
+    """Fitted on tables of known resemblance: normal cosines whose likelihood ratio is known."""
+    random = np.random.default_rng(0)
+    deviation, same_mean = 0.15, 0.7
+    tables = []
+    for resemblance in np.tile([0.0, 0.1, 0.2, 0.3, 0.4], 12):
+        x = np.log(random.uniform(0.5, 20.0, 1200))
+        same = np.arange(len(x)) % 2 == 0
+        means = np.where(same, same_mean, resemblance * (0.7 + 0.2 * x))
+        cosines = random.normal(means, deviation)
+        tables.append(Trials(cosines, np.zeros_like(x), x, same))
+    within, found = _fit_within({"one": tables[:20], "other": tables[20:]})
+    assert within.weights[4] == 0.0
+    plenty = 0.7 + 0.2 * 2.0
+    np.testing.assert_allclose(found.usual, (0.2 * plenty, 0.14 * plenty), atol=0.03)
+    np.testing.assert_allclose(found.strangers[2], deviation, rtol=0.05)
+    np.testing.assert_allclose(found.same, (same_mean, 0.0, deviation), atol=0.02)
+    for resemblance in (0.0, 0.2, 0.4):
+        calibration = found.calibration(within, resemblance * plenty)
+        strangers = resemblance * (0.7 + 0.2 * np.log(4.0))
+        middle = (same_mean + strangers) / 2
+        value = calibration.llr(
+            Match(np.array([middle]), np.zeros(1)), np.array([4.0]), np.array([4.0])
+        )
+        assert abs(value[0]) < 1.0, "halfway between strangers and one voice, odds are even"
 
 
 def test_a_shared_channel_does_the_same_to_every_recording(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from edge.rttm import read_rttm
 from export.cli import main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
-from export.metadata import UNCALIBRATED, model_spec, write_spec
+from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
 from export.parity import streamed_records
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.saturation import fitting_scales
@@ -266,6 +266,7 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
     assert model.spec.training_data == "common_voice"
     for calibration in (model.spec.calibration_across, model.spec.calibration_within):
         assert calibration != UNCALIBRATED
+    assert model.resemblance != UNKNOWN
     assert Model.load(tmp_path / "run" / "fp32").spec.precision == "float32"
     figures = json.loads((output / "figures.json").read_text())
     assert [window["seconds"] for window in figures["windows"]] == [8.0, 3.0, 1.5]

@@ -25,7 +25,7 @@ from edge.speakers import SpeakerBook
 from edge.statistics import Sums
 from edge.timeline import Timeline
 from edge.turns import turns_from_events
-from edge.voices import Voices
+from edge.voices import Voices, usual_odds
 
 
 @cache
@@ -85,12 +85,11 @@ def test_a_second_voice_is_never_the_first_nor_somebody_enrolled_without_evidenc
     both = both_speak(model(), [record(k, statistics) for k in range(3)], [1.0] * 3, 0.6)
     assert len(both) == 1
     enrolled = SpeakerBook(model(), [ada()])
-    voices = Voices(model(), enrolled.voices)
+    voices = Voices(model(), enrolled.voices, usual_odds(model()))
     somebody = (Overlap(0, 4800, "unknown"),)
     assert second_voices(voices, both, "speaker1") == somebody
     assert second_voices(voices, both, "ada") == somebody
     assert second_voices(voices, both, "unknown") == ()
     enrolled.learn("speaker1", ada().statistics)
-    assert second_voices(Voices(model(), enrolled.voices), both, "ada") == (
-        Overlap(0, 4800, "speaker1"),
-    )
+    voices = Voices(model(), enrolled.voices, usual_odds(model()))
+    assert second_voices(voices, both, "ada") == (Overlap(0, 4800, "speaker1"),)

@@ -150,7 +150,7 @@ def test_the_shipped_metadata_say_what_the_graphs_are(shipped: tuple[Encoder, Mo
     different = {
         name for name in made.__struct_fields__ if getattr(made, name) != getattr(spec, name)
     }
-    fitted = {"calibration_across", "calibration_within"}
+    fitted = {"calibration_across", "calibration_within", "resemblance"}
     assert different == fitted, "fitted, all else as the exporter would write it"
     assert spec.front_end_hash == front_end_hash(FbankOptions())
     assert model.statistics_size == encoder.statistics_size
@@ -158,6 +158,8 @@ def test_the_shipped_metadata_say_what_the_graphs_are(shipped: tuple[Encoder, Mo
         assert weights[2] > 0, "a higher cosine is evidence for the same speaker"
     assert spec.calibration_across.weights[4] < 0, "the more noise, the less a cosine says"
     assert spec.calibration_within.weights[4] == 0
+    assert 0.0 < spec.resemblance.usual[0] < 0.4
+    assert spec.resemblance.shift[0] < 0, "where all are alike, a cosine says less"
     assert spec.training_data
     texts = []
     for name in GRAPHS:

@@ -26,7 +26,7 @@ from edge.verification import (
     identify,
     verify,
 )
-from edge.voices import Voices
+from edge.voices import Voices, usual_odds
 
 POINT = OperatingPoint()
 
@@ -108,7 +108,7 @@ def test_one_of_two_who_are_alike_is_not_yet() -> None:
 def test_the_nearest_are_the_first_of_all_ranked(count: int, size: int, record: int) -> None:
     profiles = crowd()[:size]
     heard = own()[record].statistics
-    ranked = Voices(model(), SpeakerBook(model(), profiles).voices).rank(heard)
+    ranked = Voices(model(), SpeakerBook(model(), profiles).voices, usual_odds(model())).rank(heard)
     nearest = Gallery(model(), profiles).nearest(heard, count)
     assert len(nearest) == min(count, size)
     for found, expected in zip(nearest, ranked, strict=False):

@@ -26,6 +26,7 @@ from edge.speakers import SpeakerBook, twins
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker import Tracker, TrackerConfig
+from edge.voices import usual_odds
 
 STEP = 1600  # samples of a record
 
@@ -124,8 +125,9 @@ def test_one_voice_under_two_numbers_becomes_one() -> None:
     """Two settled numbers for one voice are merged, once; another voice keeps its own."""
     (first, second, *_), other = spoken()["ada"], spoken()["callum"][0]
     book, horizon = after_settling(other, first, second)
-    assert twins(model(), book.voices, "speaker1", 0.0) is None
-    assert twins(model(), book.voices, "speaker3", 0.0) == ("speaker2", "speaker3")
+    assert twins(model(), book.voices, "speaker1", usual_odds(model()), 0.0) is None
+    pair = twins(model(), book.voices, "speaker3", usual_odds(model()), 0.0)
+    assert pair == ("speaker2", "speaker3")
     horizon._stretches = [stretch(1, 3 * RATE, second, "speaker3")]
     events = horizon._fuse(stretch(0, 3 * RATE, second, "speaker3"))
     assert events[0] == SpeakerMerged(3 * RATE, "speaker3", "speaker2")
