@@ -5,6 +5,8 @@ from __future__ import annotations
 from edge.records import Hindsight, Record
 from edge.statistics import Sums
 
+NEAR = 5  # records
+
 
 class OpenSegment:
     """Speech that goes on.
@@ -53,6 +55,15 @@ class OpenSegment:
             self._append(record, hindsight.overlap)
         for newer in reversed(later):
             self._append(newer, hindsight.overlap)
+
+    def pause_near(self, place: int) -> int:
+        """The nearest place, a few records away at most, that is behind a pause; else `place`."""
+        pauses = [
+            near
+            for near in range(max(1, place - NEAR), min(len(self), place + NEAR + 1))
+            if self.records[near].start > self.records[near - 1].end
+        ]
+        return min(pauses, key=lambda near: abs(near - place), default=place)
 
     def split(self, place: int) -> OpenSegment:
         """Keep the records before `place`; returns a segment of the others."""

@@ -140,7 +140,9 @@ class Tracker:
             return self._close() if over else self._pause()
         self._open.append(record)
         events = [] if self._pushed % STEP else self._look()
-        return events + self._close() if len(self._open) >= self._longest else events
+        if len(self._open) >= self._longest:
+            events += self._close_before(self._open.pause_near(len(self._open)))
+        return events
 
     @property
     def _longest(self) -> int:
@@ -159,10 +161,15 @@ class Tracker:
             change = self._changes.by_voices(self._open, ranked_halves, within)
         if change is None:
             return self._show(ranked)
-        newer = self._open.split(change)
+        events = self._close_before(change)
+        return events + self._show(self._rank([self._open.totals[-1]])[0])
+
+    def _close_before(self, place: int) -> list[Event]:
+        """End the open segment; its records from `place` on are those of the next."""
+        newer = self._open.split(place)
         events = self._close()
         self._open = newer
-        return events + self._show(self._rank([newer.totals[-1]])[0])
+        return events
 
     def _change_finder(self) -> ChangeFinder:
         config = self.config
@@ -248,7 +255,8 @@ class Tracker:
     def _close(self) -> list[Event]:
         """End the open segment, and cut it where, with all of it in view, the voice changes."""
         parts = [self._open]
-        for place in reversed(changes(self._model, self._open.totals)):
+        places = {self._open.pause_near(p) for p in changes(self._model, self._open.totals)}
+        for place in sorted(places, reverse=True):
             parts.insert(1, self._open.split(place))
         events = []
         for self._open in parts:

@@ -12,6 +12,7 @@ from voices import assert_consistent, conversation, model, two_voices
 
 from edge.events import Event, Segment
 from edge.gate import GateConfig
+from edge.open_segment import OpenSegment
 from edge.records import Hindsight, Record, all_records
 from edge.scoring import OperatingPoint
 from edge.segmenter import CHANGE_LOG_ODDS, LEAST, as_tokens, changes, cuts
@@ -118,3 +119,35 @@ def test_cuts_of_the_conversation_depend_on_its_speech_alone() -> None:
     records = [r for r in all_records(model(), GateConfig(), conversation()) if r.speech][:120]
     totals = totals_of(records)
     assert changes(model(), totals) == changes(model(), totals) != []
+
+
+def test_a_change_of_voice_is_put_at_the_pause_beside_it() -> None:
+    """The pause is nobody's: it would be of the first voice, were the cut a record behind it."""
+    one, other = (part[:20] for part in spoken())
+    records = in_a_row(one, other)
+    late = [
+        Record(r.start + 3 * STEP, r.end + 3 * STEP, True, r.statistics, r.hindsight)
+        for r in records[20:]
+    ]
+    segment = OpenSegment()
+    for record in [*records[:20], *late]:
+        segment.append(record)
+    assert [segment.pause_near(place) for place in (10, 15, 19, 20, 25, 26)] == [
+        10, 20, 20, 20, 20, 26,
+    ]  # fmt: skip
+    assert segment.pause_near(40) == 40
+
+
+def test_a_segment_that_grew_too_long_ends_at_its_last_pause() -> None:
+    tracker = Tracker(model(), [], TrackerConfig(max_unknown=20, max_segment=20), OperatingPoint())
+    one, _ = spoken()
+    speech = [True] * 18 + [False] * 3 + [True] * 20
+    records = [
+        Record(k * STEP, (k + 1) * STEP, now, one[k % 40].statistics, Hindsight(before, 0.0))
+        for k, (now, before) in enumerate(zip(speech, [False] * 3 + speech, strict=False))
+    ]
+    events = [event for record in records for event in tracker.push(record)] + tracker.finish()
+    assert_consistent(events, records[-1].end)
+    final = [e for e in events if isinstance(e, Segment) and e.state == "final"]
+    assert (final[0].start, final[0].end) == (0, 18 * STEP)
+    assert final[1].start == 21 * STEP
