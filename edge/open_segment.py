@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.records import Hindsight, Record
 from edge.statistics import Sums
 
-NEAR = 5  # records
+NEAR = 3  # records
 
 
 class OpenSegment:

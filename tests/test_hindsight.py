@@ -185,8 +185,7 @@ def test_turns_do_not_depend_on_when_they_were_put_right() -> None:
         for k, r in enumerate(records)
     ]
     events = heard_by(fresh(), agreeing)
-    covered = np.zeros(len(records), dtype=bool)
-    for turn in turns_from_events(events):
-        covered[round(turn.start * 10) : round(turn.end * 10)] = True
-    speech = np.array([r.speech for r in records])
-    assert covered[speech].mean() > 0.98
+    spans = [(round(t.start * RATE), round(t.end * RATE)) for t in turns_from_events(events)]
+    for record in records:
+        covered = any(start <= record.start and record.end <= end for start, end in spans)
+        assert covered or not record.speech
