@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -100,14 +102,25 @@ def develop(args: argparse.Namespace) -> None:
             if not group:
                 continue
             heard = pool.map(hear_one, group)
-            outcome = judge(list(track(heard, description=what, total=len(group), transient=True)))
-            rows = [_under("at once", outcome.at_once), _under("final", outcome.final)]
-            console.print(diarization_table(f"{len(group)} {what}", rows))
+            hearings = list(track(heard, description=what, total=len(group), transient=True))
+            by_corpus = defaultdict[str, list[Hearing]](list)
+            for rehearsal, hearing in zip(group, hearings, strict=True):
+                by_corpus[rehearsal.meeting.collection].append(hearing)
+            rows = [
+                row
+                for name, some in [*sorted(by_corpus.items()), ("all", hearings)]
+                for row in _rows(f"{len(some)} of {name}", some)
+            ]
+            console.print(diarization_table(what, rows))
 
 
-def _under(name: str, rows: Sequence[Diarization]) -> Diarization:
-    """The last of the rows, of all recordings together, under another name."""
-    return replace(rows[-1], recording=name)
+def _rows(name: str, hearings: Sequence[Hearing]) -> list[Diarization]:
+    """All the recordings together, by the labels at once and by the final ones."""
+    outcome = judge(hearings)
+    return [
+        replace(outcome.at_once[-1], recording=f"{name}, at once"),
+        replace(outcome.final[-1], recording=f"{name}, final"),
+    ]
 
 
 def rehearsals(
@@ -122,7 +135,8 @@ def rehearsals(
 
     def one(kind: str, seed: int, speakers: int, minutes: float, overlap: bool) -> Rehearsal:
         meeting = simulate_meeting(voices, corpus, speakers, 60 * minutes, seed, overlap=overlap)
-        return Rehearsal(f"{kind}{seed}", meeting, kept / f"{kind}{seed}.npz")
+        digest = sha256(repr(meeting).encode()).hexdigest()[:16]
+        return Rehearsal(f"{kind}{seed}", meeting, kept / f"{digest}.npz")
 
     sizes = list(MINUTES)
     long, short = [], []

@@ -14,6 +14,7 @@ from tiny_corpus import ASSETS, RATE, build_corpus
 
 from edge.errors import EarmarkError
 from edge.rttm import Turn
+from train.cast import casting_chances, of_one_sitting
 from train.manifest import Utterance, is_held_out, read_manifest
 from train.rooms import seat_responses
 from train.simulate import Meeting, _over_line, _Voice, simulate_meeting, without_pauses
@@ -206,3 +207,24 @@ def test_the_sound_does_not_depend_on_where_blocks_meet(
 def test_meetings_of_real_voices_in_real_turn_taking(corpus: Path, speakers: int) -> None:
     voices = held_out(corpus)
     check(simulate_meeting(voices, corpus, speakers, seconds=120.0, seed=speakers), speakers)
+
+
+def clip(speaker: str, name: str, seconds: float, corpus: str = "common_voice") -> Utterance:
+    return Utterance(0, Path(f"{speaker}/{name}.opus"), speaker, corpus, seconds, "", 16000)
+
+
+def test_nobody_changes_their_microphone_in_a_meeting() -> None:
+    """Clips of Common Voice with near numbers are of one sitting; of other corpora all are."""
+    day = [clip("ada", f"fi_{number}", 4.0) for number in (1203, 700, 1700)]
+    other_day = clip("ada", "fi_5000", 9.0)
+    book = [clip("bob", f"chapter_{n}", 3.0, "librispeech") for n in (1, 5000)]
+    unnumbered = [clip("eve", "first", 2.0), clip("eve", "second", 2.0)]
+    everybody = [*day[:2], other_day, *book, day[2], *unnumbered]
+    assert of_one_sitting(everybody) == [*day[:2], *book, day[2], *unnumbered]
+    longest = clip("ada", "fi_90000", 12.5)
+    assert of_one_sitting([*day, longest]) == [longest]
+    assert of_one_sitting([]) == []
+
+
+def test_a_corpus_of_few_voices_is_heard_less_often() -> None:
+    np.testing.assert_allclose(casting_chances(["a" * 9, "b" * 36]), [1 / 3, 2 / 3])

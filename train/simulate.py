@@ -1,5 +1,6 @@
 """Simulated meetings: real single-speaker speech in real turn-taking, in one room, over one line.
 
+Each voice was recorded at one sitting, as far as that is known.
 The voices come from a list of the caller's: the speakers held out from the training side to tune
 diarization, the development split to report it.
 """
@@ -19,7 +20,7 @@ from scipy.signal import fftconvolve
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import from_db, rms
-from train.cast import voices_by_corpus
+from train.cast import casting_chances, of_one_sitting, voices_by_corpus
 from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
@@ -45,6 +46,7 @@ class Meeting:
     seconds: float
     turns: list[Turn]
     corpus: Path
+    collection: str  # the one of the corpora in that folder whose voices these are
     cast: dict[str, list[Path]]  # recordings of each voice
     seed: int
 
@@ -93,7 +95,7 @@ def simulate_meeting(
         EarmarkError: no corpus has as many speakers, or there are no timings.
     """
     random = np.random.default_rng([seed, speakers, 0])
-    cast = _cast(utterances, speakers, random)
+    collection, cast = _cast(utterances, speakers, random)
     names = list(cast)
     timings = read_timings(corpus / "turns" / "ami")
     turns = [
@@ -102,7 +104,7 @@ def simulate_meeting(
     ]
     if overlap:
         turns = with_overlap(turns, random)
-    return Meeting(seconds, turns, corpus, cast, seed)
+    return Meeting(seconds, turns, corpus, collection, cast, seed)
 
 
 class _Voice:
@@ -132,19 +134,22 @@ class _Voice:
 
 def _cast(
     utterances: Sequence[Utterance], speakers: int, random: Generator
-) -> dict[str, list[Path]]:
-    """So many voices of a random corpus that has them, with the recordings of each."""
-    corpora = voices_by_corpus(utterances, LEAST_SPEECH).values()
-    large = [voices for voices in corpora if len(voices) >= speakers]
+) -> tuple[str, dict[str, list[Path]]]:
+    """So many voices of a random corpus that has them, its name, and the recordings of each."""
+    sitting = of_one_sitting(utterances)
+    corpora = voices_by_corpus(sitting, LEAST_SPEECH)
+    large = {corpus: voices for corpus, voices in corpora.items() if len(voices) >= speakers}
     if not large:
         raise EarmarkError(
             f"a meeting of {speakers} needs as many speakers of one corpus with {LEAST_SPEECH:g} s "
             "of speech each, and there is no such corpus",
             "Ask for fewer speakers",
         )
-    voices = large[int(random.integers(len(large)))]
+    chances = casting_chances(list(large.values()))
+    corpus = list(large)[int(random.choice(len(large), p=chances))]
+    voices = large[corpus]
     names = random.choice(sorted(voices), size=speakers, replace=False)
-    return {str(name): [utterances[i].path for i in voices[str(name)]] for name in names}
+    return corpus, {str(name): [sitting[i].path for i in voices[str(name)]] for name in names}
 
 
 def without_pauses(audio: Audio) -> Audio:

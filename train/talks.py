@@ -17,7 +17,7 @@ from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import from_db
-from train.cast import voices_by_corpus
+from train.cast import casting_chances, voices_by_corpus
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.mixtures import (
@@ -73,8 +73,7 @@ class Talks(Dataset[Talk]):
                 "each, and there is no such corpus",
                 "Name more speakers in the lists, or set segmenter.steps to 0",
             )
-        sizes = np.sqrt([len(voices) for voices in self._casts])
-        self._chances = sizes / sizes.sum()
+        self._chances = casting_chances(self._casts)
         augment = replace(config.augment, babble_snr_db=config.activity.babble_snr_db)
         self._augmenter = corpus.augmenter(augment)
         self._fbank = Fbank(FbankOptions())
