@@ -10,7 +10,7 @@ normal distributions, of which the strangers' moves with it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,9 +82,9 @@ class Resemblance:
     def calibration(self, usual: Calibration, found: float) -> Calibration:
         """The odds in a recording where it is as `found`, by those in a usual one."""
         higher = found - self.usual[0]
-        a, b, c, d, e = usual.weights
+        a, b, c, d = usual.weights
         u, v = self.shift
-        return Calibration((a + higher * u, b + higher * v, c, d, e), usual.norms)
+        return replace(usual, weights=(a + higher * u, b + higher * v, c, d))
 
 
 def _log_normal(values: Floats, mean: Floats | float, deviation: float) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,17 +16,18 @@ Floats = NDArray[np.float64]
 Answer = Literal["yes", "no", "not yet"]
 
 MIN_SECONDS = 0.4  # the least that a calibration is fitted on; below, evidence fades to none
-MAX_SECONDS = 30.0  # the most; beyond, a voice is known as well as it will be
+MAX_SECONDS = 30.0  # the most
+HIGHEST_COSINE = 0.95  # what is more alike than this is as surely one voice
 LEAST_NORM = 1e-6  # of an embedding: that of nothing at all may be zero
 
 
-def abundance(first: Floats, second: Floats) -> Floats:
+def abundance(first: Floats, second: Floats, longest: float | Floats = MAX_SECONDS) -> Floats:
     """How much speech there is on two sides: the logarithm of the harmonic mean of their seconds.
 
     The harmonic mean, because the scatter of a cosine is the sum of both sides' scatter, and that
-    of each falls with its length.
+    of each falls with its length. Of a side at most `longest` seconds count.
     """
-    one, other = (np.minimum(np.maximum(s, MIN_SECONDS), MAX_SECONDS) for s in (first, second))
+    one, other = (np.minimum(np.maximum(s, MIN_SECONDS), longest) for s in (first, second))
     x: Floats = np.log(2.0 * one * other / (one + other))
     return x
 
@@ -67,33 +68,38 @@ def match_pairs(first: Directions, second: Directions) -> Match:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights of llr = a + b·x + (c + d·x + e·r)·cosine, fitted on unseen speakers.
+    """Weights of llr = a + b·x + (c + d·r)·z, fitted on unseen speakers.
 
-    The abundance of speech x moves both the offset and the slope: the more there is, the less the
-    cosines scatter, and the greater they are between a speaker and themselves. The embeddings'
-    norms tell of noise (see `Match`): r is by how much the sum of their logarithms exceeds u + v·x,
-    which is usual for so much speech, and the greater, the less a cosine says.
+    z is the inverse hyperbolic tangent of the cosine, which scatters as much where voices are alike
+    as where they are not, like that of a correlation (Fisher, 1915). The abundance of speech x
+    moves the offset: the more there is, the greater z is between a speaker and themselves. The
+    embeddings' norms tell of noise (see `Match`): r is by how much the sum of their logarithms
+    exceeds u + v·x, which is usual for so much speech, and the greater, the less z says.
 
     Attributes:
-        weights: (a, b, c, d, e).
+        weights: (a, b, c, d).
         norms: (u, v, the least r, the greatest r): beyond what was fitted on, r counts as these.
+        longest: seconds of a side beyond which a voice is known as well as it will be.
     """
 
-    weights: tuple[float, float, float, float, float]
+    weights: tuple[float, float, float, float]
     norms: tuple[float, float, float, float]
+    longest: float
 
     def __post_init__(self) -> None:
         lengths = len(self.weights), len(self.norms)
-        if lengths != (5, 4) or not all(map(math.isfinite, self.values)):
+        possible = lengths == (4, 4) and all(map(math.isfinite, self.values))
+        if not possible or self.longest < MIN_SECONDS:
             raise EarmarkError(
-                f"a calibration has 5 finite weights and 4 of norms, got {self.values}",
+                "a calibration has 4 finite weights, 4 of norms and at least "
+                f"{MIN_SECONDS:g} s, got {self.values}",
                 "Export the model again",
             )
 
     @property
     def values(self) -> tuple[float, ...]:
         """All nine, as `weighted_llr` takes them."""
-        return (*self.weights, *self.norms)
+        return (*self.weights, *self.norms, self.longest)
 
     def llr(self, match: Match, first: Floats, second: Floats) -> Floats:
         """Natural-log likelihood ratios, same speaker against different, of the match's shape.
@@ -105,20 +111,26 @@ class Calibration:
 
     def rescaled(self, offset: float, slope: float) -> Calibration:
         """The calibration whose llrs are offset + slope x these, where there is speech enough."""
-        a, b, c, d, e = (slope * weight for weight in self.weights)
-        return Calibration((offset + a, b, c, d, e), self.norms)
+        a, b, c, d = (slope * weight for weight in self.weights)
+        return replace(self, weights=(offset + a, b, c, d))
 
 
 def weighted_llr(
     weights: Sequence[float | Floats], match: Match, first: Floats, second: Floats
 ) -> Floats:
     """`Calibration.llr` with values that may differ from score to score."""
-    a, b, c, d, e, usual, slope, least, most = weights
-    x = abundance(first, second)
+    a, b, c, d, usual, slope, least, most, longest = weights
+    x = abundance(first, second, longest)
     share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
     noise = np.clip(match.norms - usual - slope * x, least, most)
-    ratios: Floats = (a + b * x + (c + d * x + e * noise) * match.cosines) * share
+    ratios: Floats = (a + b * x + (c + d * noise) * fisher(match.cosines)) * share
     return ratios
+
+
+def fisher(cosines: Floats) -> Floats:
+    """What scores are linear in: see `Calibration`."""
+    z: Floats = np.arctanh(np.clip(cosines, -HIGHEST_COSINE, HIGHEST_COSINE))
+    return z
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,15 @@ from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.resemblance import Resemblance
-from edge.scoring import MAX_SECONDS, MIN_SECONDS, Calibration, abundance, directions, match_all
+from edge.scoring import (
+    MAX_SECONDS,
+    MIN_SECONDS,
+    Calibration,
+    abundance,
+    directions,
+    fisher,
+    match_all,
+)
 from train.augment import AugmentConfig
 from train.corpus import Corpus, Speech
 from train.waveforms import SAMPLE_RATE
@@ -30,6 +38,7 @@ CHANNELS = 6
 SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
 TRIALS_PER_SPEAKER = (3, 16)
 MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
+LONGEST_WITHIN = 120.0  # seconds: in a meeting a voice is itself the more, the more it has said
 TABLE = 4  # speakers of a recording
 PLENTY = float(np.log(2.0))  # abundance from which on strangers tell how alike they are
 RARE = 0.01  # share of norms, for so much speech, at either end that count as what is next to them
@@ -222,9 +231,10 @@ def _fit_across(conditions: Sequence[Trials]) -> Calibration:
     cosines, norms, abundances, same = trials
     usual, slope, least, most = _norms(trials)
     noise = np.clip(norms - usual - slope * abundances, least, most)
-    columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances, cosines * noise]
-    a, b, c, d, e = _logistic_regression(columns, same, _importance(trials))
-    return Calibration((a, b, c, d, e), (usual, slope, least, most))
+    z = fisher(cosines)
+    columns = [np.ones_like(z), abundances, z, z * noise]
+    a, b, c, d = _logistic_regression(columns, same, _importance(trials))
+    return Calibration((a, b, c, d), (usual, slope, least, most), MAX_SECONDS)
 
 
 def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, Resemblance]:
@@ -241,12 +251,12 @@ def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, R
     cosines, _, x, same = trials
     resemblance = np.repeat(found, [len(table.same) for table in tables])
     higher = resemblance - mean
-    columns = [np.ones_like(x), x, cosines, cosines * x, higher, higher * x]
-    a, b, c, d, *shift = _logistic_regression(columns, same, _importance(trials))
+    columns = [np.ones_like(x), x, fisher(cosines), higher, higher * x]
+    a, b, c, *shift = _logistic_regression(columns, same, _importance(trials))
     plain = np.stack(columns[:2], axis=1)
     alike = plain * resemblance[:, None]
     # The noise of one recording is in both sides: there, meetings were heard no better for norms.
-    return Calibration((a, b, c, d, 0.0), _norms(trials)), Resemblance(
+    return Calibration((a, b, c, 0.0), _norms(trials), LONGEST_WITHIN), Resemblance(
         usual=(mean, deviation),
         strangers=_line(alike[~same], cosines[~same]),
         same=_line(plain[same], cosines[same]),

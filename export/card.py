@@ -39,8 +39,8 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- score calibration (offset, log seconds, cosine, cosine x log seconds, cosine x excess of the log
-  norms; their usual sum, its slope over log seconds, least and greatest excess):
+- score calibration (offset, log seconds, z of the cosine, z x excess of the log norms; their usual
+  sum, its slope over log seconds, least and greatest excess; most seconds of a side):
     - between recordings {across}
     - within one {within}
     - of the resemblance of its voices: mean and deviation; of the cosines of strangers, and of one
@@ -95,7 +95,8 @@ def write_card(
 
 
 def _calibration(calibration: Calibration) -> str:
-    return f"{_values(calibration.weights)}; {_values(calibration.norms)}"
+    values = f"{_values(calibration.weights)}; {_values(calibration.norms)}"
+    return f"{values}; {calibration.longest:g}"
 
 
 def _values(values: Sequence[float]) -> str:

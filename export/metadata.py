@@ -11,12 +11,12 @@ from edge._native import FbankOptions
 from edge.encoder import GRAPHS, METADATA_KEY, ModelSpec
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.resemblance import Resemblance
-from edge.scoring import Calibration
+from edge.scoring import MAX_SECONDS, Calibration
 from export.graphs import CHUNK
 from train.encoder import EncoderConfig
 
-# llr = cosine, until the scores are calibrated
-UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0))
+# llr = Fisher's z of the cosine, until the scores are calibrated
+UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), MAX_SECONDS)
 UNKNOWN = Resemblance((0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0))
 
 
