@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from rich.progress import track
 from scipy.optimize import isotonic_regression
 
 from edge.encoder import Model
+from edge.recalibration import fit
 from edge.scoring import OperatingPoint, directions, match_all
 from edge.verification import FIRST_LOOK, each_look
 from export.calibrate import Sides, speech_records
@@ -25,6 +27,8 @@ LENGTHS = (1.0, 2.0, 4.0, 8.0)  # seconds of speech in the test
 BABBLE_DB = 10.0
 LONGEST = 10.0  # seconds of speech within which an answer is awaited
 FALSE_ACCEPTS = (0.01, 0.001)
+AS_IT_IS = "as it is"
+OWN_ODDS = f"{AS_IT_IS}, own odds"
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -77,31 +81,50 @@ class Reliability:
     targets: Marks
 
 
+class Heard(NamedTuple):
+    """The recordings of a corpus under one condition.
+
+    `enrolled`: what each is as it is, whatever the condition. `tests`: see `_growing`.
+    """
+
+    speakers: NDArray[np.str_]
+    enrolled: Sides
+    tests: list[Floats]
+
+
 def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
-    """All pairs of each development corpus: one side as it is, of the other the first seconds."""
+    """All pairs of each development corpus: one side as it is, of the other the first seconds.
+
+    What is heard as it is, is judged once more within each half of the speakers, by odds that
+    `earmark calibrate` would learn of the other half.
+    """
     utterances = read_manifest(corpus / "dev.csv")
     calibrated, awaited, every = [], [], []
     for name in sorted({u.corpus for u in utterances}):
         chosen = [u for u in utterances if u.corpus == name]
         speakers = np.array([u.speaker for u in chosen])
+        everybody = np.ones(len(speakers), dtype=bool)
         audios = [read_audio(u.path) for u in chosen]
         conditions = {
-            "as it is": audios,
+            AS_IT_IS: audios,
             "telephone": over_telephone(audios),
             f"babble {BABBLE_DB:g} dB": in_babble(audios, list(speakers), BABBLE_DB),
         }
-        for condition, heard in conditions.items():
-            bar = track(heard, description=f"answers, {name}, {condition}", transient=True)
+        for condition, altered in conditions.items():
+            bar = track(altered, description=f"answers, {name}, {condition}", transient=True)
             tests = [_growing(model, audio) for audio in bar]
-            if heard is audios:  # the first: the other side of every trial
+            if condition == AS_IT_IS:  # the first: the other side of every trial
                 whole = np.stack([test[-1] for test in tests])
                 enrolled = Sides(model.embed(whole), model.seconds(whole))
-                awaited += _await(model, name, speakers, enrolled, tests)
-            for seconds in LENGTHS:
-                llrs, targets = _trials(model, speakers, enrolled, tests, seconds)
-                if targets.any() and not targets.all():
-                    calibrated.append(_judge(name, condition, seconds, llrs, targets))
-                    every.append((llrs, targets))
+                awaited += _await(model, name, Heard(speakers, enrolled, tests))
+            heard = Heard(speakers, enrolled, tests)
+            rows = [(s, *_trials(model, heard, s, everybody)) for s in LENGTHS]
+            rows = [row for row in rows if _both_kinds(row[2])]
+            calibrated += [_judge(name, condition, *row) for row in rows]
+            every += [row[1:] for row in rows]
+            if condition == AS_IT_IS:
+                rows = [row for row in _by_own_odds(model, heard) if _both_kinds(row[2])]
+                calibrated += [_judge(name, OWN_ODDS, *row) for row in rows]
     llrs, targets = (np.concatenate(parts) for parts in zip(*every, strict=True))
     return Reliability(calibrated, awaited, llrs, targets)
 
@@ -113,18 +136,53 @@ def _growing(model: Model, audio: NDArray[np.float32]) -> Floats:
     return sums
 
 
-def _trials(
-    model: Model, speakers: NDArray[np.str_], enrolled: Sides, tests: list[Floats], seconds: float
-) -> tuple[Floats, Marks]:
-    """Llrs of all pairs in which the test has so much speech, and which are of one speaker."""
+def _trials(model: Model, heard: Heard, seconds: float, among: Marks) -> tuple[Floats, Marks]:
+    """Llrs of all pairs in which the test has so much speech, and which are of one speaker.
+
+    `among`: the recordings that are looked at.
+    """
+    speakers, enrolled, tests = heard
     count = round(seconds * SAMPLE_RATE / model.record_samples)
-    long = np.flatnonzero([len(test) > count for test in tests])
+    long = np.flatnonzero([len(test) > count for test in tests] & among)
     if not len(long):
         return np.zeros(0), np.zeros(0, dtype=bool)
     llrs = _llrs(model, enrolled, np.stack([tests[i][count] for i in long]))
-    heard = enrolled.seconds > 0
-    used = heard[:, None] & (np.arange(len(heard))[:, None] != long[None])
+    told = (enrolled.seconds > 0) & among
+    used = told[:, None] & (np.arange(len(told))[:, None] != long[None])
     return llrs[used], (speakers[:, None] == speakers[long][None])[used]
+
+
+def _both_kinds(targets: Marks) -> bool:
+    return bool(targets.any() and not targets.all())
+
+
+def _by_own_odds(model: Model, heard: Heard) -> list[tuple[float, Floats, Marks]]:
+    """By length of the test, all pairs within each half of the speakers, scored by odds that were
+    learnt of the other half.
+    """
+    names = sorted(set(heard.speakers))
+    halves = [names[::2], names[1::2]]
+    trials = [
+        [_trials(model, heard, seconds, np.isin(heard.speakers, half)) for seconds in LENGTHS]
+        for half in halves
+    ]
+    learnt = [_learnt(own, len(half)) for own, half in zip(trials, halves, strict=True)]
+    rows = []
+    for place, seconds in enumerate(LENGTHS):
+        llrs = [
+            offset + slope * own[place][0]
+            for own, (offset, slope) in zip(trials, reversed(learnt), strict=True)
+        ]
+        targets = [own[place][1] for own in trials]
+        rows.append((seconds, np.concatenate(llrs), np.concatenate(targets)))
+    return rows
+
+
+def _learnt(trials: list[tuple[Floats, Marks]], speakers: int) -> tuple[float, float]:
+    """Offset and slope, as `earmark calibrate` learns them of trials by length."""
+    llrs, targets = (np.concatenate(parts) for parts in zip(*trials, strict=True))
+    lengths = np.repeat(np.arange(len(trials)), [len(own) for own, _ in trials])
+    return fit(llrs, targets, lengths, speakers)
 
 
 def _llrs(model: Model, enrolled: Sides, tests: Floats) -> Floats:
@@ -148,10 +206,9 @@ def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: M
     )
 
 
-def _await(
-    model: Model, corpus: str, speakers: NDArray[np.str_], enrolled: Sides, tests: list[Floats]
-) -> list[Awaited]:
+def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
     """The sequential test at its default rates, a look at every tenth of a second of speech."""
+    speakers, enrolled, tests = heard
     point = OperatingPoint()
     accept, refuse = each_look(point).accept_llr, each_look(point).refuse_llr
     first_look = round(FIRST_LOOK * SAMPLE_RATE / model.record_samples)

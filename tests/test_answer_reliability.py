@@ -14,8 +14,10 @@ from voices import model
 from export.conditions import over_telephone
 from export.reliability import (
     LENGTHS,
+    OWN_ODDS,
     Reliability,
     _judge,
+    _learnt,
     _summed,
     evaluate_reliability,
     plot_reliability,
@@ -35,13 +37,15 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Reliability:
 
 def test_every_length_and_condition_is_measured(measured: Reliability) -> None:
     found = {(row.condition, row.seconds) for row in measured.calibrated}
-    assert {condition for condition, _ in found} == {"as it is", "telephone", "babble 10 dB"}
+    conditions = {"as it is", "as it is, own odds", "telephone", "babble 10 dB"}
+    assert {condition for condition, _ in found} == conditions
     assert {seconds for condition, seconds in found if condition == "as it is"} <= set(LENGTHS)
     assert ("as it is", 1.0) in found
     for row in measured.calibrated:
         assert row.least <= row.cost
         assert row.targets > 0 < row.strangers
-    assert len(measured.llrs) == sum(row.targets + row.strangers for row in measured.calibrated)
+    own = [row for row in measured.calibrated if row.condition != OWN_ODDS]
+    assert len(measured.llrs) == sum(row.targets + row.strangers for row in own)
 
 
 def test_the_tables_and_the_picture_show_it(measured: Reliability, tmp_path: Path) -> None:
@@ -67,6 +71,17 @@ def test_right_odds_keep_the_rates_and_wrong_ones_show() -> None:
     assert bold.cost > 1.3 * right.cost
     assert bold.least == pytest.approx(right.least)
     assert bold.accepted[0] > right.accepted[0]
+
+
+def test_own_odds_undo_what_is_wrong_with_the_models() -> None:
+    random = np.random.default_rng(0)
+    trials = []
+    for distance, count in ((2.0, 4_000), (5.0, 9_000)):  # short and long speech
+        targets = np.arange(count) < count // 2
+        llrs = random.normal(np.where(targets, distance, -distance), np.sqrt(2.0 * distance))
+        trials.append((2.0 * llrs + 3.0, targets))
+    offset, slope = _learnt(trials, speakers=1_000)
+    assert (offset, slope) == (pytest.approx(-1.5, abs=0.2), pytest.approx(0.5, abs=0.05))
 
 
 def test_shares_and_times_are_of_the_right_answers() -> None:
