@@ -52,7 +52,7 @@ class Config:
     )
     source: SourceConfig = field(default_factory=SourceConfig)
     sources: dict[str, SourceConfig] = field(default_factory=dict)  # instead: by name of stream
-    model: str | None = None  # folder of the encoder; none: the one that ships with Earmark
+    model: str | None = None  # small, the default; or tiny; or the folder of an encoder
     calibration: str | None = None  # of earmark calibrate; none: the user's own, if there is one
     store: str | None = None  # file of the enrolled speakers; none: the user's own
     state: str | None = None  # folder where voices without a name outlive a restart; none: nowhere

@@ -27,7 +27,8 @@ from edge.statistics import AROUND, Sums
 METADATA_KEY = "earmark"
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a state may be of
 GRAPHS = ("frames.onnx", "head.onnx", "segmenter.onnx")
-DEFAULT_MODEL = Path(__file__).parent / "models" / "small"
+SHIPPED = Path(__file__).parent / "models"  # in folders by name
+DEFAULT_MODEL = SHIPPED / "small"
 
 Samples = NDArray[np.float32]
 State = list[NDArray[Any]]  # what a stream remembers, as the frames graph wants it
@@ -39,6 +40,8 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     version: int
+    # Of the graphs that make statistics and embeddings: what a stored profile belongs to.
+    fingerprint: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
     sample_rate: int
     fbank: dict[str, float | int | str | bool]
     front_end_hash: str
@@ -73,12 +76,9 @@ class Model:
             if not path.is_file():
                 raise EarmarkError(
                     f"no model at {folder}: {path.name} is missing",
-                    "Give a folder made by earmark-export",
+                    "Give small, tiny, or a folder made by earmark-export",
                 )
-        graphs = [path.read_bytes() for path in paths]
-        # What a stored profile belongs to: no profile comes from the segmenter.
-        self.id = sha256(b"".join(graphs[:2])).hexdigest()[:16]
-        sessions = [_session(graph, path) for graph, path in zip(graphs, paths, strict=True)]
+        sessions = [_session(path.read_bytes(), path) for path in paths]
         self._frames, self._head, self._segmenter = sessions
         self.spec, *others = map(_read_spec, sessions, paths)
         if any(spec != self.spec for spec in others):
@@ -86,6 +86,9 @@ class Model:
                 f"{folder}: {', '.join(GRAPHS)} belong to different models",
                 "Export the model again",
             )
+        self.id = self.spec.fingerprint
+        odds = msgspec.json.encode([self.id, self.spec.calibration_across])
+        self.odds_id = sha256(odds).hexdigest()[:16]  # what a user's own odds belong to
         self.fbank_options = _check_front_end(self.spec, folder)
         # Within one recording all voices share its room and line: strangers are more alike there
         # than elsewhere, and a speaker much more like themselves.
@@ -104,12 +107,15 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Model:
-        """The model in `folder`, or the one that ships with Earmark.
+        """The model in `folder`, or of that name among those that ship; none given: `small`.
 
         Raises:
             EarmarkError: no model there, not an Earmark model, or behind another front end.
         """
-        return cls(folder or DEFAULT_MODEL)
+        folder = folder or DEFAULT_MODEL
+        named = SHIPPED / folder
+        ships = len(folder.parts) == 1 and (named / GRAPHS[0]).is_file()
+        return cls(named if ships else folder)
 
     @property
     def record_samples(self) -> int:

@@ -30,7 +30,7 @@ _STEPS = 50
 
 
 class Recalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """llr' = offset + slope x llr, between recordings, for the model of which it was learnt."""
+    """llr' = offset + slope x llr, between recordings, for the model's own odds by their id."""
 
     model: str
     offset: Annotated[float, msgspec.Meta(ge=-OFFSET, le=OFFSET)]
@@ -44,9 +44,10 @@ class Recalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             EarmarkError: it was learnt of another model.
         """
-        if self.model != model.id:
+        if self.model != model.odds_id:
             raise EarmarkError(
-                f"the calibration was made with the model {self.model}, this one is {model.id}",
+                f"the calibration was made with the odds {self.model}, this model's are "
+                f"{model.odds_id}",
                 "Run 'earmark calibrate' again, or remove the file",
             )
         model.across = model.across.rescaled(self.offset, self.slope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from train.encoder import EncoderConfig
 
 # llr = Fisher's z of the cosine, until the scores are calibrated
 UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), MAX_SECONDS)
+UNMADE = "0" * 16  # fingerprint of graphs that are not written yet
 UNKNOWN = Resemblance((0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0))
 
 
@@ -27,6 +29,7 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
     return ModelSpec(
         name=name,
         version=1,
+        fingerprint=UNMADE,
         sample_rate=SAMPLE_RATE,
         fbank=options.as_dict(),
         front_end_hash=front_end_hash(options),
@@ -46,11 +49,14 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
 
 
 def write_spec(folder: Path, spec: ModelSpec) -> None:
-    """Put the specification into the metadata of all graphs."""
-    for name in GRAPHS:
-        path = folder / name
-        model = onnx.load(path)
-        del model.metadata_props[:]
-        entry = model.metadata_props.add()
+    """Put the specification into the metadata of all graphs, with their fingerprint."""
+    graphs = {name: onnx.load(folder / name) for name in GRAPHS}
+    for graph in graphs.values():
+        del graph.metadata_props[:]
+    # No profile comes from the segmenter.
+    made_by = b"".join(graphs[name].SerializeToString() for name in GRAPHS[:2])
+    spec = msgspec.structs.replace(spec, fingerprint=sha256(made_by).hexdigest()[:16])
+    for name, graph in graphs.items():
+        entry = graph.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, msgspec.json.encode(spec).decode()
-        onnx.save(model, path)
+        onnx.save(graph, folder / name)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, Model
 from edge.errors import EarmarkError
 
 onnx = pytest.importorskip("onnx", reason="needs the onnx package, of the extra [train]")
+write_spec = pytest.importorskip("export.metadata").write_spec
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -53,6 +56,21 @@ def test_an_unchanged_copy_is_the_same_model(folder: Path) -> None:
     assert Model(folder).spec == Model.load().spec
 
 
+def test_profiles_outlive_odds_that_are_fitted_anew_and_no_other_graphs(folder: Path) -> None:
+    before = Model(folder)
+    spec = before.spec
+    across = replace(spec.calibration_across, longest=20.0)
+    write_spec(folder, msgspec.structs.replace(spec, calibration_across=across))
+    refitted = Model(folder)
+    assert refitted.id == before.id == Model.load().id
+    assert refitted.odds_id != before.odds_id
+    graph = onnx.load(folder / "head.onnx")
+    graph.graph.name = "another"
+    onnx.save(graph, folder / "head.onnx")
+    write_spec(folder, spec)
+    assert Model(folder).id != before.id
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -71,6 +89,8 @@ def test_an_unchanged_copy_is_the_same_model(folder: Path) -> None:
         (lambda s: s.update(frames_per_chunk=0), "metadata"),
         (lambda s: s.update(frames_per_record=-10), "metadata"),
         (lambda s: s.update(look_ahead=-1), "metadata"),
+        (lambda s: s.update(fingerprint="../../etc/passwd"), "metadata"),
+        (lambda s: s.pop("fingerprint"), "fingerprint"),
         (lambda s: s.update(new_in_version_7=True), "new_in_version_7"),
         (lambda s: s.pop("look_ahead"), "look_ahead"),
         (lambda s: s.pop("afterthought"), "afterthought"),

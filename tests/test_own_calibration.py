@@ -74,7 +74,7 @@ def test_clips_become_odds_that_verify_uses(
     assert "strangers accepted" in said and str(file) in said
     assert file.stat().st_mode & 0o077 == 0
     learnt = load_recalibration(file)
-    assert learnt.model == model().id
+    assert learnt.model == model().odds_id
     assert learnt.speakers == 4 and learnt.trials > LEAST_MEASURED
 
     assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
@@ -90,7 +90,7 @@ def test_clips_become_odds_that_verify_uses(
 
 
 def test_another_models_odds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(EarmarkError, match="was made with the model other"):
+    with pytest.raises(EarmarkError, match="was made with the odds other"):
         Recalibration("other", 0.0, 1.0, 9, 99).apply(Model.load())
 
 

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         )
     _print_table(trials, unseen_llrs(trials), point.accept_llr, args.false_accept)
     speakers = len(set(trials.first) | set(trials.second))
-    recalibration = Recalibration(model.id, offset, slope, speakers, len(trials.llrs))
+    recalibration = Recalibration(model.odds_id, offset, slope, speakers, len(trials.llrs))
     path = args.output or recalibration_path()
     save_recalibration(recalibration, path)
     print(f"llr = {offset:+.2f} + {slope:.2f} x the model's own, kept in {path}")

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The option that names the encoder."""
     parser.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="encoder made by earmark-export"
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        help="small (the default), tiny, or a folder made by earmark-export",
     )
 
 

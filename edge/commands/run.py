@@ -83,7 +83,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--stream", metavar="NAME", help="first part of the topics (mic); numbered if several"
     )
-    parser.add_argument("--model", metavar="FOLDER", help="encoder made by earmark-export")
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="small (the default), tiny, or a folder made by earmark-export",
+    )
     parser.add_argument("--calibration", metavar="FILE", help="made by earmark calibrate")
     parser.add_argument("--store", metavar="FILE", help="enrolled speakers")
     parser.add_argument(
