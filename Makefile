@@ -78,7 +78,7 @@ soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
 	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \
-	  --meetings 3 --hours 3 --plot runs/eval/reliability.png --json runs/eval/eval.json
+	  --meetings 6 --hours 3 --plot runs/eval/reliability.png --json runs/eval/eval.json
 
 .PHONY: development
 development: .venv/.test ## DER of simulated meetings of CORPUS by which settings are chosen: CONFIG=some.yaml

@@ -82,9 +82,9 @@ class Resemblance:
     def calibration(self, usual: Calibration, found: float) -> Calibration:
         """The odds in a recording where it is as `found`, by those in a usual one."""
         higher = found - self.usual[0]
-        a, b, c, d = usual.weights
+        a, b, c, d, e = usual.weights
         u, v = self.shift
-        return replace(usual, weights=(a + higher * u, b + higher * v, c, d))
+        return replace(usual, weights=(a + higher * u, b + higher * v, c, d, e))
 
 
 def _log_normal(values: Floats, mean: Floats | float, deviation: float) -> Floats:

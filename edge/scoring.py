@@ -68,38 +68,42 @@ def match_pairs(first: Directions, second: Directions) -> Match:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Weights of llr = a + b·x + (c + d·r)·z, fitted on unseen speakers.
+    """Weights of llr = a + b·x + (c + d·x + e·r)·likeness, fitted on unseen speakers.
 
-    z is the inverse hyperbolic tangent of the cosine, which scatters as much where voices are alike
-    as where they are not, like that of a correlation (Fisher, 1915). The abundance of speech x
-    moves the offset: the more there is, the greater z is between a speaker and themselves. The
-    embeddings' norms tell of noise (see `Match`): r is by how much the sum of their logarithms
-    exceeds u + v·x, which is usual for so much speech, and the greater, the less z says.
+    The abundance of speech x moves the offset and the slope: the more there is, the more a speaker
+    is like themselves, and the less that scatters. Between recordings the likeness is the cosine.
+    Within one, that of a voice with itself nears 1, where it scatters less, and the likeness is its
+    inverse hyperbolic tangent z, which scatters alike everywhere, like that of a correlation
+    (Fisher, 1915). The embeddings' norms tell of noise (see `Match`): r is by how much the sum of
+    their logarithms exceeds u + v·x, which is usual for so much speech, and the greater, the less a
+    likeness says.
 
     Attributes:
-        weights: (a, b, c, d).
+        weights: (a, b, c, d, e).
         norms: (u, v, the least r, the greatest r): beyond what was fitted on, r counts as these.
         longest: seconds of a side beyond which a voice is known as well as it will be.
+        bend: how much of the way from the cosine (0) to its z (1) the likeness is.
     """
 
-    weights: tuple[float, float, float, float]
+    weights: tuple[float, float, float, float, float]
     norms: tuple[float, float, float, float]
     longest: float
+    bend: float
 
     def __post_init__(self) -> None:
         lengths = len(self.weights), len(self.norms)
-        possible = lengths == (4, 4) and all(map(math.isfinite, self.values))
-        if not possible or self.longest < MIN_SECONDS:
+        possible = lengths == (5, 4) and all(map(math.isfinite, self.values))
+        if not possible or self.longest < MIN_SECONDS or not 0.0 <= self.bend <= 1.0:
             raise EarmarkError(
-                "a calibration has 4 finite weights, 4 of norms and at least "
-                f"{MIN_SECONDS:g} s, got {self.values}",
+                "a calibration has 5 finite weights, 4 of norms, at least "
+                f"{MIN_SECONDS:g} s and a bend from 0 to 1, got {self.values}",
                 "Export the model again",
             )
 
     @property
     def values(self) -> tuple[float, ...]:
-        """All nine, as `weighted_llr` takes them."""
-        return (*self.weights, *self.norms, self.longest)
+        """All eleven, as `weighted_llr` takes them."""
+        return (*self.weights, *self.norms, self.longest, self.bend)
 
     def llr(self, match: Match, first: Floats, second: Floats) -> Floats:
         """Natural-log likelihood ratios, same speaker against different, of the match's shape.
@@ -111,26 +115,28 @@ class Calibration:
 
     def rescaled(self, offset: float, slope: float) -> Calibration:
         """The calibration whose llrs are offset + slope x these, where there is speech enough."""
-        a, b, c, d = (slope * weight for weight in self.weights)
-        return replace(self, weights=(offset + a, b, c, d))
+        a, b, c, d, e = (slope * weight for weight in self.weights)
+        return replace(self, weights=(offset + a, b, c, d, e))
 
 
 def weighted_llr(
     weights: Sequence[float | Floats], match: Match, first: Floats, second: Floats
 ) -> Floats:
     """`Calibration.llr` with values that may differ from score to score."""
-    a, b, c, d, usual, slope, least, most, longest = weights
+    a, b, c, d, e, usual, slope, least, most, longest, bend = weights
     x = abundance(first, second, longest)
     share = np.minimum(first / MIN_SECONDS, 1.0) * np.minimum(second / MIN_SECONDS, 1.0)
     noise = np.clip(match.norms - usual - slope * x, least, most)
-    ratios: Floats = (a + b * x + (c + d * noise) * fisher(match.cosines)) * share
+    alike = likeness(match.cosines, bend)
+    ratios: Floats = (a + b * x + (c + d * x + e * noise) * alike) * share
     return ratios
 
 
-def fisher(cosines: Floats) -> Floats:
-    """What scores are linear in: see `Calibration`."""
-    z: Floats = np.arctanh(np.clip(cosines, -HIGHEST_COSINE, HIGHEST_COSINE))
-    return z
+def likeness(cosines: Floats, bend: float | Floats) -> Floats:
+    """What llrs are linear in: see `Calibration`."""
+    z = np.arctanh(np.clip(cosines, -HIGHEST_COSINE, HIGHEST_COSINE))
+    alike: Floats = cosines + bend * (z - cosines)
+    return alike
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from edge.scoring import (
     Calibration,
     abundance,
     directions,
-    fisher,
+    likeness,
     match_all,
 )
 from train.augment import AugmentConfig
@@ -231,10 +231,9 @@ def _fit_across(conditions: Sequence[Trials]) -> Calibration:
     cosines, norms, abundances, same = trials
     usual, slope, least, most = _norms(trials)
     noise = np.clip(norms - usual - slope * abundances, least, most)
-    z = fisher(cosines)
-    columns = [np.ones_like(z), abundances, z, z * noise]
-    a, b, c, d = _logistic_regression(columns, same, _importance(trials))
-    return Calibration((a, b, c, d), (usual, slope, least, most), MAX_SECONDS)
+    columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances, cosines * noise]
+    a, b, c, d, e = _logistic_regression(columns, same, _importance(trials))
+    return Calibration((a, b, c, d, e), (usual, slope, least, most), MAX_SECONDS, bend=0.0)
 
 
 def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, Resemblance]:
@@ -251,12 +250,13 @@ def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, R
     cosines, _, x, same = trials
     resemblance = np.repeat(found, [len(table.same) for table in tables])
     higher = resemblance - mean
-    columns = [np.ones_like(x), x, fisher(cosines), higher, higher * x]
+    columns = [np.ones_like(x), x, likeness(cosines, 1.0), higher, higher * x]
     a, b, c, *shift = _logistic_regression(columns, same, _importance(trials))
     plain = np.stack(columns[:2], axis=1)
     alike = plain * resemblance[:, None]
     # The noise of one recording is in both sides: there, meetings were heard no better for norms.
-    return Calibration((a, b, c, 0.0), _norms(trials), LONGEST_WITHIN), Resemblance(
+    within = Calibration((a, b, c, 0.0, 0.0), _norms(trials), LONGEST_WITHIN, bend=1.0)
+    return within, Resemblance(
         usual=(mean, deviation),
         strangers=_line(alike[~same], cosines[~same]),
         same=_line(plain[same], cosines[same]),

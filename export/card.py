@@ -39,8 +39,9 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
-- score calibration (offset, log seconds, z of the cosine, z x excess of the log norms; their usual
-  sum, its slope over log seconds, least and greatest excess; most seconds of a side):
+- score calibration (offset, log seconds, likeness, likeness x log seconds, likeness x excess of the
+  log norms; their usual sum, its slope over log seconds, least and greatest excess; most seconds of
+  a side; bend of the likeness, from the cosine, 0, to its z, 1):
     - between recordings {across}
     - within one {within}
     - of the resemblance of its voices: mean and deviation; of the cosines of strangers, and of one
@@ -96,7 +97,7 @@ def write_card(
 
 def _calibration(calibration: Calibration) -> str:
     values = f"{_values(calibration.weights)}; {_values(calibration.norms)}"
-    return f"{values}; {calibration.longest:g}"
+    return f"{values}; {calibration.longest:g}; {calibration.bend:g}"
 
 
 def _values(values: Sequence[float]) -> str:

@@ -16,8 +16,8 @@ from edge.scoring import MAX_SECONDS, Calibration
 from export.graphs import CHUNK
 from train.encoder import EncoderConfig
 
-# llr = Fisher's z of the cosine, until the scores are calibrated
-UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 0.0), MAX_SECONDS)
+# llr = cosine, until the scores are calibrated
+UNCALIBRATED = Calibration((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0), MAX_SECONDS, bend=0.0)
 UNMADE = "0" * 16  # fingerprint of graphs that are not written yet
 UNKNOWN = Resemblance((0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0))
 

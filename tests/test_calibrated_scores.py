@@ -22,6 +22,7 @@ from edge.scoring import (
     OperatingPoint,
     abundance,
     directions,
+    likeness,
     match_all,
     match_pairs,
 )
@@ -171,20 +172,22 @@ def test_rates_that_are_none(name: str, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "norms", "longest"),
+    ("weights", "norms", "longest", "bend"),
     [
-        ((), (0.0,) * 4, 30.0),
-        ((1.0, 2.0, 3.0, 4.0, 5.0), (0.0,) * 4, 30.0),
-        ((0.0, 0.0, math.nan, 0.0), (0.0,) * 4, 30.0),
-        ((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, math.inf), 30.0),
-        ((0.0, 0.0, 1.0, 0.0), (0.0, 0.0), 30.0),
-        ((0.0, 0.0, 1.0, 0.0), (0.0,) * 4, math.inf),
-        ((0.0, 0.0, 1.0, 0.0), (0.0,) * 4, 0.0),
+        ((), (0.0,) * 4, 30.0, 0.0),
+        ((1.0, 2.0, 3.0, 4.0), (0.0,) * 4, 30.0, 0.0),
+        ((0.0, 0.0, math.nan, 0.0, 0.0), (0.0,) * 4, 30.0, 0.0),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, math.inf), 30.0, 0.0),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0, 0.0), 30.0, 0.0),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0,) * 4, math.inf, 0.0),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0,) * 4, 0.0, 0.0),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0,) * 4, 30.0, 1.1),
+        ((0.0, 0.0, 1.0, 0.0, 0.0), (0.0,) * 4, 30.0, math.nan),
     ],
 )
-def test_a_calibration_that_is_none(weights: Any, norms: Any, longest: float) -> None:
-    with pytest.raises(EarmarkError, match="4 finite weights"):
-        Calibration(weights, norms, longest)
+def test_a_calibration_that_is_none(weights: Any, norms: Any, longest: float, bend: float) -> None:
+    with pytest.raises(EarmarkError, match="5 finite weights"):
+        Calibration(weights, norms, longest, bend)
 
 
 @both
@@ -194,6 +197,15 @@ def test_beyond_the_longest_a_voice_is_known_as_well_as_it_will_be(
 ) -> None:
     longest = llr(calibration, cosine, calibration.longest, length, 8.0)
     assert llr(calibration, cosine, calibration.longest + more, length, 8.0) == longest
+
+
+@given(cosine=st.floats(-0.95, 0.95))
+def test_the_likeness_is_between_the_cosine_and_its_z(cosine: float) -> None:
+    value = np.array([cosine])
+    assert likeness(value, 0.0)[0] == cosine
+    assert likeness(value, 1.0)[0] == pytest.approx(math.atanh(cosine))
+    halfway = (cosine + math.atanh(cosine)) / 2
+    assert likeness(value, 0.5)[0] == pytest.approx(halfway)
 
 
 @both
@@ -210,19 +222,24 @@ def test_odds_are_right_at_every_length_of_speech_in_any_noise() -> None:
     for seconds, count in ((0.5, 40_000), (4.0, 8_000), (25.0, 4_000)):
         x = float(np.log(seconds))
         noise = random.uniform(-0.5, 0.5, count)
-        slope, offset = 7.0 - 2.0 * noise, -2.0 - 1.5 * x
-        z = random.uniform(-0.5, 1.5, count)
-        odds = offset + slope * z
+        slope, offset = 7.0 + 3.0 * x - 2.0 * noise, -2.0 - 1.5 * x
+        cosines = random.uniform(-0.5, 1.0, count)
+        odds = offset + slope * cosines
         targets = random.uniform(size=count) < 1 / (1 + np.exp(-odds))
         # Both kinds weigh alike in the fit: what is left of them must be alike as well.
         share = targets.mean()
         kept = np.where(targets, random.uniform(size=count) < (1 - share) / share, True)
         abundances = np.full(kept.sum(), x)
         norms = 8.0 - 0.2 * x + noise[kept]
-        conditions.append(Trials(np.tanh(z[kept]), norms, abundances, targets[kept]))
+        conditions.append(Trials(cosines[kept], norms, abundances, targets[kept]))
     fitted = _fit_across(conditions)
     np.testing.assert_allclose(fitted.norms, [8.0, -0.2, -0.49, 0.49], atol=0.02)
-    np.testing.assert_allclose(fitted.weights[2:], [7.0, -2.0], atol=0.3)
+    *_, c, d, e = fitted.weights
+    for seconds in (0.5, 4.0, 25.0):
+        x = np.log(seconds)
+        for excess in (-0.4, 0.4):
+            expected = 7.0 + 3.0 * x - 2.0 * excess
+            np.testing.assert_allclose(c + d * x + e * excess, expected, rtol=0.1)
 
 
 def test_odds_are_right_at_every_table_however_alike_its_voices_are() -> None:
@@ -237,7 +254,7 @@ def test_odds_are_right_at_every_table_however_alike_its_voices_are() -> None:
         cosines = random.normal(means, deviation)
         tables.append(Trials(cosines, np.zeros_like(x), x, same))
     within, found = _fit_within({"one": tables[:20], "other": tables[20:]})
-    assert within.weights[3] == 0.0
+    assert within.weights[3:] == (0.0, 0.0)
     plenty = 0.7 + 0.2 * 2.0
     np.testing.assert_allclose(found.usual, (0.2 * plenty, 0.14 * plenty), atol=0.03)
     np.testing.assert_allclose(found.strangers[2], deviation, rtol=0.05)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, Model
+from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, SHIPPED, Model
 from edge.errors import EarmarkError
 
 onnx = pytest.importorskip("onnx", reason="needs the onnx package, of the extra [train]")
@@ -54,6 +54,25 @@ def test_an_unchanged_copy_is_the_same_model(folder: Path) -> None:
     assert Model(folder).id == Model.load().id
     alter_spec(folder, lambda spec: None)
     assert Model(folder).spec == Model.load().spec
+
+
+@pytest.mark.parametrize("name", [path.name for path in SHIPPED.iterdir()])
+def test_a_model_that_ships_is_known_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Model.load(Path(name)).spec.name == name
+    with pytest.raises(EarmarkError, match="no model at"):
+        Model.load(Path("elsewhere") / name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "huge"])
+def test_any_other_word_is_a_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EarmarkError, match="no model at"):
+        Model.load(Path(name))
 
 
 def test_profiles_outlive_odds_that_are_fitted_anew_and_no_other_graphs(folder: Path) -> None:
