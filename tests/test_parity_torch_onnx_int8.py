@@ -37,7 +37,7 @@ def audio() -> Audio:
     return conversation()
 
 
-@pytest.fixture(scope="module", params=["small"])
+@pytest.fixture(scope="module", params=["small", "tiny"])
 def folder(request: pytest.FixtureRequest) -> Path:
     """Of a model that ships."""
     return SHIPPED / str(request.param)
