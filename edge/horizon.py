@@ -18,7 +18,7 @@ from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
-from edge.scoring import OperatingPoint, directions
+from edge.scoring import Floats, OperatingPoint, directions
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
@@ -189,12 +189,16 @@ class Horizon:
         heard: list[Voice | Stretch] = [*settled, *seeds]
         if not heard:
             return []
-        self._weigh([one for one in heard if isinstance(one, Stretch) or not one.elsewhere])
+        statistics = np.stack([one.statistics for one in heard])
+        embeddings = np.stack([one.embedding for one in heard])
+        elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
+        here = np.pad(~elsewhere, (0, len(seeds)), constant_values=True)
+        self._weigh(statistics[here], embeddings[here])
         groups = agglomerate(
             self._model,
-            np.stack([one.statistics for one in heard]),
-            np.stack([one.embedding for one in heard]),
-            np.array([voice.elsewhere for voice in settled], dtype=bool),
+            statistics,
+            embeddings,
+            elsewhere,
             odds=self._odds,
             threshold=config.merge_llr,
         )
@@ -204,14 +208,12 @@ class Horizon:
         new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
         return old + new[: max(0, config.max_speakers - len(old))]
 
-    def _weigh(self, heard: Sequence[Voice | Stretch]) -> None:
+    def _weigh(self, statistics: Sums, embeddings: Floats) -> None:
         """The odds of this recording, by how much the voices heard in it resemble each other."""
-        if len(heard) > 1:
+        if len(statistics) > 1:
             resemblance = self._model.resemblance
-            found = resemblance.estimate(
-                directions(np.stack([one.embedding for one in heard])).units,
-                self._model.seconds(np.stack([one.statistics for one in heard])),
-            )
+            seconds = self._model.seconds(statistics)
+            found = resemblance.estimate(directions(embeddings).units, seconds)
             within = resemblance.calibration(self._model.within, found)
             self._odds = self._odds._replace(within=within)
 

@@ -134,6 +134,8 @@ def weighted_llr(
 
 def likeness(cosines: Floats, bend: float | Floats) -> Floats:
     """What llrs are linear in: see `Calibration`."""
+    if not np.any(bend):  # between recordings alone, maybe with everybody enrolled
+        return cosines
     z = np.arctanh(np.clip(cosines, -HIGHEST_COSINE, HIGHEST_COSINE))
     alike: Floats = cosines + bend * (z - cosines)
     return alike

@@ -116,13 +116,13 @@ def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
             if condition == AS_IT_IS:  # the first: the other side of every trial
                 whole = np.stack([test[-1] for test in tests])
                 enrolled = Sides(model.embed(whole), model.seconds(whole))
-                awaited += _await(model, name, Heard(speakers, enrolled, tests))
             heard = Heard(speakers, enrolled, tests)
             rows = [(s, *_trials(model, heard, s, everybody)) for s in LENGTHS]
             rows = [row for row in rows if _both_kinds(row[2])]
             calibrated += [_judge(name, condition, *row) for row in rows]
             every += [row[1:] for row in rows]
             if condition == AS_IT_IS:
+                awaited += _await(model, name, heard)
                 rows = [row for row in _by_own_odds(model, heard) if _both_kinds(row[2])]
                 calibrated += [_judge(name, OWN_ODDS, *row) for row in rows]
     llrs, targets = (np.concatenate(parts) for parts in zip(*every, strict=True))
