@@ -94,7 +94,7 @@ def hear_clip(model: Model, speaker: str, records: Iterable[Record]) -> Clip | N
     total = np.zeros(model.statistics_size)
     beginnings: list[Sums] = []
     for record in records:
-        if not record.speech:
+        if not record.evidence:
             continue
         total = total + record.statistics
         seconds = float(model.seconds(total))

@@ -18,18 +18,16 @@ from edge.speakers import SpeakerBook
 from edge.statistics import Profile, Sums
 
 
-def speech_statistics(model: Model, samples: NDArray[np.float32], gate: GateConfig) -> Sums:
+def speech_statistics(model: Model, samples: NDArray[np.float32]) -> Sums:
     """Statistics (size,) of the speech in samples (n,) at 16 kHz; all zero where there is none."""
-    return stream_statistics(model, [samples], gate)
+    return stream_statistics(model, [samples])
 
 
-def stream_statistics(
-    model: Model, blocks: Iterable[NDArray[np.float32]], gate: GateConfig
-) -> Sums:
+def stream_statistics(model: Model, blocks: Iterable[NDArray[np.float32]]) -> Sums:
     """Statistics (size,) of the speech in a recording of any length, given block after block."""
     total = np.zeros(model.statistics_size)
-    for record in iter_records(model, gate, blocks):
-        if record.speech:
+    for record in iter_records(model, GateConfig(), blocks):
+        if record.evidence:
             total += record.statistics
     return total
 
@@ -98,6 +96,6 @@ def profile_from_audio(model: Model, name: str, samples: NDArray[np.float32]) ->
     Raises:
         EarmarkError: less than three seconds of speech.
     """
-    profile = Profile(name, speech_statistics(model, samples, GateConfig()))
+    profile = Profile(name, speech_statistics(model, samples))
     check_enough(model, profile)
     return profile

@@ -95,8 +95,9 @@ class QualityMeter:
                 continue
             samples, self._waiting = self._waiting[:count], self._waiting[count:]
             energy = float(np.sum(samples.astype(np.float64) ** 2))
-            if record.speech:
+            if record.evidence:
                 self._statistics += record.statistics
+            if record.speech:
                 self._parts.add(record.statistics)
                 self._samples += count
                 self._clipped += int(np.count_nonzero(np.abs(samples) >= CLIPPED))

@@ -13,6 +13,11 @@ from edge.encoder import EncoderStream, Model
 from edge.gate import FRAME, Gate, GateConfig
 from edge.statistics import Sums
 
+# Probability of speech from which a record tells of a voice: a tenth of a second of which it is in
+# doubt is often the end of a word. On held-out speakers 1.5 s of audio have an EER of 3.6 % by it,
+# for 4.1 % by surer speech alone; with less still, noise would be taken for a voice.
+EVIDENCE = 0.3
+
 
 @dataclass(frozen=True)
 class Hindsight:
@@ -29,12 +34,14 @@ class Record:
     """Statistics of the samples [start, end), and whether there is speech in them.
 
     Speech is what the gate and the encoder take for it, both or the one that is chosen: at once,
-    and in the hindsight of a later record.
+    and in the hindsight of a later record. Evidence is what counts where the question is whose
+    voice it is, not when: speech, and what may well be.
     """
 
     start: int
     end: int
     speech: bool
+    evidence: bool
     statistics: Sums
     hindsight: Hindsight
 
@@ -100,15 +107,19 @@ class RecordStream:
         statistics = self._waiting.pop(0).astype(np.float64)
         detector = self._config.detector
         self._marked.append(detector == "neural" or bool(self._marks[first:last].mean() >= 0.5))
-        speech, earlier = self._marked[-1], self._marked[0]
+        speech, earlier = self._marked[-1] and self._end > 0, self._marked[0]
+        evidence = speech
         activity = self._model.activity(statistics)
         if detector != "webrtc":
-            speech = speech and activity.speech >= self._config.speech_probability
-            earlier = earlier and activity.later_speech >= self._config.speech_probability
+            least = self._config.speech_probability
+            evidence = speech and activity.speech >= min(EVIDENCE, least)
+            speech = speech and activity.speech >= least
+            earlier = earlier and activity.later_speech >= least
         record = Record(
             start=self._start + max(0, begin),
             end=self._start + max(0, self._end),
-            speech=speech and self._end > 0,
+            speech=speech,
+            evidence=evidence,
             statistics=statistics,
             hindsight=Hindsight(earlier, activity.later_overlap),
         )

@@ -109,7 +109,7 @@ class SequentialTest(Generic[Result]):
 
     def push(self, record: Record) -> Result | None:
         """The answer, once it is yes or no; None as long as it is not."""
-        if not record.speech:
+        if not record.evidence:
             return None
         self._heard += record.statistics
         if self._model.seconds(self._heard) < FIRST_LOOK:

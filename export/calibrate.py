@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from edge.encoder import Model
 from edge.gate import GateConfig
-from edge.records import all_records
+from edge.records import Record, all_records
 from edge.resemblance import Resemblance
 from edge.scoring import (
     MAX_SECONDS,
@@ -99,9 +99,11 @@ def fit_calibration(
     )
     heard_within, heard_across = list[tuple[Sides, Sides]](), list[tuple[Sides, Sides]]()
     for channel in track([_as_it_is, *channels], "calibrating on held-out speakers"):
-        records = [speech_records(model, channel(audio)) for audio in audios]
-        heard_within.append(_sides(model, records, cuts_within))
-        heard_across.append(_sides(model, records, cuts_across))
+        records = [all_records(model, GateConfig(), channel(audio)) for audio in audios]
+        segments = [_rows(model, [r for r in own if r.speech]) for own in records]
+        voices = [_rows(model, [r for r in own if r.evidence]) for own in records]
+        heard_within.append(_sides(model, segments, cuts_within))
+        heard_across.append(_sides(model, voices, cuts_across))
     strangers = _strangers(cuts_across, homes)
     next_channel = [*heard_across[1:], heard_across[0]]
     across = [
@@ -160,9 +162,12 @@ def _strangers(cuts: Sequence[Cut], homes: Mapping[str, str]) -> Marks:
 
 
 def speech_records(model: Model, audio: Audio) -> Floats:
-    """Statistics of the tenths of a second that hold speech (records, size)."""
-    records = [r.statistics for r in all_records(model, GateConfig(), audio) if r.speech]
-    return np.array(records).reshape(-1, model.statistics_size)
+    """Statistics of the tenths of a second that tell of a voice (records, size)."""
+    return _rows(model, [r for r in all_records(model, GateConfig(), audio) if r.evidence])
+
+
+def _rows(model: Model, records: Sequence[Record]) -> Floats:
+    return np.array([r.statistics for r in records]).reshape(-1, model.statistics_size)
 
 
 def _sides(model: Model, records: Sequence[Floats], cuts: Sequence[Cut]) -> tuple[Sides, Sides]:

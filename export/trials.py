@@ -24,7 +24,6 @@ from edge.commands.options import add_key, add_model, add_store, existing_store,
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
-from edge.gate import GateConfig
 from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
@@ -193,7 +192,7 @@ def _hear(model: Model, names: Sequence[str]) -> dict[str, Sums]:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    return {name: stream_statistics(model, stream_audio(Path(name)), GateConfig()) for name in bar}
+    return {name: stream_statistics(model, stream_audio(Path(name))) for name in bar}
 
 
 def _write_scores(trials: Sequence[Trial], scores: NDArray[np.float64], path: Path) -> None:

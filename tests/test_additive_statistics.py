@@ -35,9 +35,7 @@ def records() -> Sums:
 
 
 def clip(first: float, last: float) -> Sums:
-    return speech_statistics(
-        model(), conversation()[int(first * RATE) : int(last * RATE)], GateConfig()
-    )
+    return speech_statistics(model(), conversation()[int(first * RATE) : int(last * RATE)])
 
 
 def test_enrolling_twice_is_the_embedding_of_the_sum(tmp_path: Path) -> None:
@@ -89,12 +87,13 @@ def test_a_year_of_additions_stays_exact_to_float32() -> None:
     np.testing.assert_allclose((year + one) - year, one, rtol=1e-6, atol=1e-6 * np.abs(one).max())
 
 
-def test_seconds_are_net_speech() -> None:
+def test_seconds_are_those_that_tell_of_a_voice() -> None:
     statistics = clip(0, 12)
-    speech = [
-        r for r in all_records(model(), GateConfig(), conversation()[: 12 * RATE]) if r.speech
-    ]
-    assert model().seconds(statistics) == pytest.approx(0.1 * len(speech), abs=0.1)
+    heard = all_records(model(), GateConfig(), conversation()[: 12 * RATE])
+    evidence = [r for r in heard if r.evidence]
+    assert model().seconds(statistics) == pytest.approx(0.1 * len(evidence), abs=0.1)
+    assert all(r.evidence for r in heard if r.speech)
+    assert sum(r.speech for r in heard) < len(evidence) < len(heard)
     assert 0 < float(model().seconds(ada().statistics)) < len(read_audio(ENROLMENT)) / RATE
 
 
@@ -108,7 +107,7 @@ def test_embeddings_are_finite_even_of_nothing() -> None:
 
 
 def test_a_file_in_blocks_is_the_file_as_a_whole() -> None:
-    streamed = stream_statistics(model(), stream_audio(ENROLMENT), GateConfig())
+    streamed = stream_statistics(model(), stream_audio(ENROLMENT))
     np.testing.assert_array_equal(streamed, ada().statistics)
 
 

@@ -25,7 +25,9 @@ AFTER = 3  # records
 def record(place: int, speech: bool = True, hindsight: bool = True) -> Record:
     statistics = np.array([5.0, place])
     start = place * STEP
-    return Record(start, start + STEP, speech, statistics, Hindsight(hindsight, 0.1 * place))
+    return Record(
+        start, start + STEP, speech, speech, statistics, Hindsight(hindsight, 0.1 * place)
+    )
 
 
 def final(events: list[Event]) -> list[Segment]:
@@ -54,6 +56,7 @@ def spoken(speech: str, later: str = "") -> list[Record]:
         Record(
             k * STEP,
             (k + 1) * STEP,
+            mark == "#",
             mark == "#",
             voice.statistics,
             Hindsight(k >= AFTER and later[k - AFTER] == "#", 0.0),
@@ -149,6 +152,7 @@ def test_hindsight_is_of_the_record_that_it_is_taken_for(detector: str) -> None:
     assert not any(r.hindsight.speech for r in records[:AFTER])
     if detector == "webrtc":
         assert np.array_equal(speech, later), "it has no second thoughts"
+        assert all(r.evidence == r.speech for r in records), "nor doubts"
     shifts = {d: np.mean(np.roll(later, d)[5:-5] == speech[5:-5]) for d in range(-3, 4)}
     assert max(shifts, key=shifts.__getitem__) == 0, shifts
     assert shifts[0] > 0.9

@@ -63,7 +63,7 @@ def test_a_subscriber_counts_both_voices() -> None:
 
 
 def record(place: int, statistics: Sums) -> Record:
-    return Record(1600 * place, 1600 * (place + 1), True, statistics, Hindsight(True, 0.0))
+    return Record(1600 * place, 1600 * (place + 1), True, True, statistics, Hindsight(True, 0.0))
 
 
 @given(marks=st.lists(st.sampled_from([0.0, 0.5, 1.0]), max_size=40))

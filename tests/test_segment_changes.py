@@ -40,7 +40,7 @@ def in_a_row(*parts: list[Record]) -> list[Record]:
     told = Hindsight(speech=True, overlap=0.0)
     records = [record for part in parts for record in part]
     return [
-        Record(k * STEP, (k + 1) * STEP, True, record.statistics, told)
+        Record(k * STEP, (k + 1) * STEP, True, True, record.statistics, told)
         for k, record in enumerate(records)
     ]
 
@@ -126,7 +126,7 @@ def test_a_change_of_voice_is_put_at_the_pause_beside_it() -> None:
     one, other = (part[:20] for part in spoken())
     records = in_a_row(one, other)
     late = [
-        Record(r.start + 3 * STEP, r.end + 3 * STEP, True, r.statistics, r.hindsight)
+        Record(r.start + 3 * STEP, r.end + 3 * STEP, True, True, r.statistics, r.hindsight)
         for r in records[20:]
     ]
     segment = OpenSegment()
@@ -142,7 +142,7 @@ def test_a_segment_that_grew_too_long_ends_at_its_last_pause() -> None:
     one, _ = spoken()
     speech = [True] * 18 + [False] * 3 + [True] * 20
     records = [
-        Record(k * STEP, (k + 1) * STEP, now, one[k % 40].statistics, Hindsight(before, 0.0))
+        Record(k * STEP, (k + 1) * STEP, now, now, one[k % 40].statistics, Hindsight(before, 0.0))
         for k, (now, before) in enumerate(zip(speech, [False] * 3 + speech, strict=False))
     ]
     events = [event for record in records for event in tracker.push(record)] + tracker.finish()

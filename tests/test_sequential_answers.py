@@ -39,7 +39,7 @@ def own() -> tuple[Record, ...]:
 @cache
 def crowd() -> tuple[Profile, ...]:
     """Ada, everybody at once, and every tenth of a second of 20 s as if it were somebody's."""
-    records = [r for r in all_records(model(), GateConfig(), beginning()) if r.speech]
+    records = [r for r in all_records(model(), GateConfig(), beginning()) if r.evidence]
     everybody = Profile("everybody", np.sum([r.statistics for r in records], axis=0))
     return (ada(), everybody, *(Profile(f"v{i}", r.statistics) for i, r in enumerate(records)))
 
@@ -53,11 +53,11 @@ def test_the_answer_comes_with_the_first_record_that_suffices() -> None:
     test, heard = claim(), np.zeros(model().statistics_size)
     for record in own():
         result = test.push(record)
-        heard = heard + record.statistics * record.speech
+        heard = heard + record.statistics * record.evidence
         alone = verify(model(), Gallery(model(), [ada()]), heard, POINT)
         assert test.standing() == alone
         enough = alone.seconds >= FIRST_LOOK and alone.llr >= each_look(POINT).accept_llr
-        assert (result is not None) == (enough and record.speech)
+        assert (result is not None) == (enough and record.evidence)
         if result is not None:
             assert result == alone
             break
@@ -75,10 +75,10 @@ def test_stricter_rates_take_no_less_speech() -> None:
     assert seconds == sorted(seconds)
 
 
-def test_what_is_no_speech_is_not_looked_at() -> None:
+def test_what_tells_of_no_voice_is_not_looked_at() -> None:
     test = claim()
     for record in own():
-        assert test.push(replace(record, speech=False)) is None
+        assert test.push(replace(record, evidence=False)) is None
     standing = test.standing()
     assert (standing.answer, standing.llr, standing.seconds) == ("not yet", 0, 0)
 
@@ -86,8 +86,8 @@ def test_what_is_no_speech_is_not_looked_at() -> None:
 def test_nothing_is_heard_after_the_answer() -> None:
     left, gallery = iter(own()), Gallery(model(), [ada()])
     result = first_answer(model(), left, partial(verify, model(), gallery), POINT)
-    rest = sum(record.speech for record in left)
-    heard = sum(record.speech for record in own()) - rest
+    rest = sum(record.evidence for record in left)
+    heard = sum(record.evidence for record in own()) - rest
     assert rest > 0
     assert result.seconds == pytest.approx(heard / 10, abs=0.05)
 

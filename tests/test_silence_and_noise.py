@@ -23,7 +23,6 @@ from voices import (
 from edge.encoder import EncoderStream
 from edge.enrolment import speech_statistics
 from edge.events import Segment, Verdict
-from edge.gate import GateConfig
 
 SECONDS = 6
 
@@ -62,7 +61,7 @@ def test_any_sound_gives_sound_events(sound: str) -> None:
 def test_digital_silence_is_nobody(level: float) -> None:
     silence = np.full(10 * RATE, level, dtype=np.float32)
     assert events_of([silence], pipeline()) == []
-    assert not speech_statistics(model(), silence, GateConfig()).any()
+    assert not speech_statistics(model(), silence).any()
 
 
 def test_silence_behind_speech_ends_it_and_says_nothing_more() -> None:
@@ -97,6 +96,6 @@ def test_streams_of_next_to_nothing(length: int, seed: int) -> None:
 def test_loud_and_quiet_speech_of_one_voice_is_finite_and_heard() -> None:
     for gain in (0.05, 0.2, 1.0, 10.0):
         samples = (conversation()[: 5 * RATE] * gain).astype(np.float32)
-        statistics = speech_statistics(model(), samples, GateConfig())
+        statistics = speech_statistics(model(), samples)
         assert np.isfinite(statistics).all()
         assert model().seconds(statistics) > 1, gain

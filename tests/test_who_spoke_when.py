@@ -149,7 +149,7 @@ def test_an_hour_of_silence_changes_nobody() -> None:
     empty = np.zeros(model().statistics_size)
     events = [e for record in records for e in tracker.push(record)]
     quiet = [
-        tracker.push(Record(start, start + STEP, False, empty, nothing))
+        tracker.push(Record(start, start + STEP, False, False, empty, nothing))
         for start in range(end, end + HOUR * STEP, STEP)
     ]
     assert not any(quiet[config.tracker.max_gap :]), "nothing is said of silence"
