@@ -14,12 +14,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
+from edge.enrolment import speech_statistics
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.scoring import directions, match_all
 from export.conditions import in_babble, in_bands
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
@@ -43,9 +47,14 @@ from export.tables import (
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
 from train.manifest import read_manifest
+from train.metrics import equal_error_rate, min_dcf
 from train.provenance import git_commit
 from train.trials import Embed, centre_crop, verification_errors
 from train.waveforms import read_audio as read_corpus_audio
+
+Audio = NDArray[np.float32]
+Floats = NDArray[np.float64]
+Marks = NDArray[np.bool_]
 
 CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conversation.flac"
 WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
@@ -102,7 +111,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     costs += [cost_of_rival(rival, audio) for rival in rivals]
     console.print(cost_table(costs, COST_SECONDS))
     forms = _forms(encoder, int8) | {rival.name: rival.embed for rival in rivals}
-    verification = evaluate_verification(args.corpus, forms)
+    verification = evaluate_verification(args.corpus, forms, int8)
     console.print(verification_table(verification))
     reliability = evaluate_reliability(args.corpus, int8)
     console.print(calibration_table(reliability.calibrated))
@@ -135,8 +144,14 @@ def _print_diarization(console: Console, what: str, outcome: Outcome) -> None:
     console.print(diarization_table(f"{what}, final labels", outcome.final))
 
 
-def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verification]:
-    """EER and minDCF over all pairs of each development corpus, for every form of the encoder."""
+def evaluate_verification(
+    corpus: Path, forms: dict[str, Embed], answering: Model
+) -> list[Verification]:
+    """EER and minDCF over all pairs of each development corpus.
+
+    For every form of the encoder by the cosines of all that is in the crops; and by the llrs with
+    which `answering` would answer, of the speech that it hears in them.
+    """
     utterances = read_manifest(corpus / "dev.csv")
     rows = []
     for name in sorted({u.corpus for u in utterances}):
@@ -150,7 +165,21 @@ def evaluate_verification(corpus: Path, forms: dict[str, Embed]) -> list[Verific
         for crop, form in track(cells, description=name, transient=True):
             eer, cost = verification_errors(crops[crop], speakers, forms[form], None)
             rows.append(Verification(name, crop, form, 100 * eer, cost))
+        for crop in track(crops, description=f"{name}, llr", transient=True):
+            llrs, targets = _llrs(answering, crops[crop], speakers)
+            eer, cost = equal_error_rate(llrs, targets), min_dcf(llrs, targets)
+            rows.append(Verification(name, crop, f"{answering.spec.name}, llr", 100 * eer, cost))
     return rows
+
+
+def _llrs(model: Model, audios: Sequence[Audio], speakers: Sequence[str]) -> tuple[Floats, Marks]:
+    """What the runtime answers of every pair of recordings, and whether it is of one speaker."""
+    sums = np.stack([speech_statistics(model, audio) for audio in audios])
+    voices, seconds = directions(model.embed(sums)), model.seconds(sums)
+    llrs = model.across.llr(match_all(voices, voices), seconds[:, None], seconds[None])
+    names = np.asarray(speakers)
+    pairs = np.triu_indices(len(names), k=1)
+    return llrs[pairs], (names[:, None] == names[None])[pairs]
 
 
 def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:

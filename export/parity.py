@@ -32,13 +32,20 @@ def streamed_records(model: Model, audio: Audio, block: int) -> Audio:
     return np.concatenate([stream.push(audio[i : i + block]) for i in range(0, len(audio), block)])
 
 
+def _in_records(model: Model, audio: Audio) -> tuple[Audio, int]:
+    """The samples (n,) with silence behind them, and of how many records they are the whole."""
+    count = (len(audio) + model.delay) // model.record_samples
+    chunk = model.spec.frames_per_chunk * model.frame_shift
+    return np.concatenate([audio, np.zeros(2 * chunk, dtype=np.float32)]), count
+
+
 def torch_embedder(encoder: Encoder, model: Model) -> Embed:
-    """Whole-recording embeddings by torch in one shot, cut to the chunks that `model` takes."""
+    """Whole-recording embeddings by torch in one shot, of the records that `model` makes."""
 
     def embed(audio: Audio) -> NDArray[np.float64]:
-        frames = Fbank(model.fbank_options).push(audio)
-        usable = len(frames) // model.spec.frames_per_record * model.spec.frames_per_record
-        total = torch_records(encoder, frames[:usable]).sum(axis=0)
+        padded, count = _in_records(model, audio)
+        frames = Fbank(model.fbank_options).push(padded)[: count * model.spec.frames_per_record]
+        total = torch_records(encoder, frames).sum(axis=0)
         with torch.inference_mode():
             row = encoder.head(torch.from_numpy(total)[None])
             unit: NDArray[np.float64] = torch.nn.functional.normalize(row)[0].double().numpy()
@@ -51,12 +58,8 @@ def stream_embedder(model: Model) -> Embed:
     """Whole-recording embeddings by the runtime, streamed in 200 ms blocks."""
 
     def embed(audio: Audio) -> NDArray[np.float64]:
-        # The encoder takes whole chunks; silence completes the last one and is not counted.
-        frames = max(0, (len(audio) - 400) // model.frame_shift + 1)
-        count = frames // model.spec.frames_per_record
-        padding = np.zeros(model.spec.frames_per_chunk * model.frame_shift, dtype=np.float32)
-        records = streamed_records(model, np.concatenate([audio, padding]), 3200)[:count]
-        total = records.astype(np.float64).sum(axis=0)
+        padded, count = _in_records(model, audio)
+        total = streamed_records(model, padded, 3200)[:count].astype(np.float64).sum(axis=0)
         unit, _ = directions(model.embed(total[None]))
         row: NDArray[np.float64] = unit[0]
         return row

@@ -22,7 +22,7 @@ from export.gate import MIN_INT8_COSINE
 from export.graphs import export_graphs, folded
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
-from export.parity import torch_records
+from export.parity import stream_embedder, torch_embedder, torch_records
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
 
@@ -148,6 +148,20 @@ def test_shipped_int8_embeddings_agree_with_torch_on_the_bundled_conversation(
     cosines = (ours * rows.numpy()).sum(axis=1)
     assert cosines.mean() >= MIN_INT8_COSINE, np.round(cosines, 3)
     assert MIN_INT8_COSINE >= 0.99
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.5, 3.0])
+def test_embeddings_are_of_all_records_that_lie_in_the_audio(
+    shipped: tuple[Encoder, Model], audio: Audio, seconds: float
+) -> None:
+    """The last tenth of a second is a fifteenth of a short crop, and rivals hear it."""
+    encoder, model = shipped
+    crop = audio[7 * 16000 :][: round(16000 * seconds)]
+    records = streamed(model, [crop, np.zeros(8000, dtype=np.float32)])[: round(10 * seconds)]
+    expected, _ = directions(model.embed(records.astype(np.float64).sum(axis=0)[None]))
+    ours = stream_embedder(model)(crop)
+    np.testing.assert_allclose(ours, expected[0], atol=1e-6)
+    assert ours @ torch_embedder(encoder, model)(crop) > MIN_INT8_COSINE
 
 
 def test_the_shipped_metadata_say_what_the_graphs_are(
