@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from scipy.optimize import minimize
 
 from edge.encoder import Model
 from edge.gate import GateConfig
-from edge.records import Record, all_records
+from edge.records import all_records
 from edge.resemblance import Resemblance
 from edge.scoring import (
     MAX_SECONDS,
@@ -25,41 +24,18 @@ from edge.scoring import (
     likeness,
     match_all,
 )
-from train.augment import AugmentConfig
-from train.corpus import Corpus, Speech
-from train.waveforms import SAMPLE_RATE
+from export.sides import Channel, Cut, Sides, cut_sides, hear_sides, rows_of
+from train.corpus import Speech
 
 Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 Audio = NDArray[np.float32]
-Channel = Callable[[Audio], Audio]
 
-CHANNELS = 6
-SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
-TRIALS_PER_SPEAKER = (3, 16)
-MIN_RECORDS, MAX_RECORDS = round(10 * MIN_SECONDS), round(10 * MAX_SECONDS)  # of a side
 LONGEST_WITHIN = 120.0  # seconds: in a meeting a voice is itself the more, the more it has said
 TABLE = 4  # speakers of a recording
 PLENTY = float(np.log(2.0))  # abundance from which on strangers tell how alike they are
 RARE = 0.01  # share of norms, for so much speech, at either end that count as what is next to them
 LENGTHS = 8  # classes of lengths of speech, each of which counts alike
-_CHANNEL = AugmentConfig(
-    room_probability=0.7,
-    noise_probability=0.5,
-    noise_snr_db=(8.0, 25.0),
-    babble_probability=0.0,
-    telephone_probability=0.3,
-    band_probability=0.3,
-    clipping_probability=0.0,
-    level_db=(-45.0, -20.0),
-)
-
-
-class Sides(NamedTuple):
-    """One side of many trials."""
-
-    embeddings: Floats  # (trials, size)
-    seconds: Floats  # of net speech (trials,)
 
 
 def fit_calibration(
@@ -95,15 +71,14 @@ def fit_calibration(
     homes = dict(zip(speakers, corpora, strict=True))
     samples = [len(audio) for audio in audios]
     cuts_within, cuts_across = (
-        _cut(speakers, samples, chosen) for chosen in (set(homes), unheard & set(homes))
+        cut_sides(speakers, samples, chosen) for chosen in (set(homes), unheard & set(homes))
     )
     heard_within, heard_across = list[tuple[Sides, Sides]](), list[tuple[Sides, Sides]]()
     for channel in track([_as_it_is, *channels], "calibrating on held-out speakers"):
-        records = [all_records(model, GateConfig(), channel(audio)) for audio in audios]
-        segments = [_rows(model, [r for r in own if r.speech]) for own in records]
-        voices = [_rows(model, [r for r in own if r.evidence]) for own in records]
-        heard_within.append(_sides(model, segments, cuts_within))
-        heard_across.append(_sides(model, voices, cuts_across))
+        heard = (_hear(model, channel(audio)) for audio in audios)
+        segments, voices = zip(*heard, strict=True)
+        heard_within.append(hear_sides(model, segments, cuts_within))
+        heard_across.append(hear_sides(model, voices, cuts_across))
     strangers = _strangers(cuts_across, homes)
     next_channel = [*heard_across[1:], heard_across[0]]
     across = [
@@ -113,44 +88,17 @@ def fit_calibration(
     return _fit_across(across), *_fit_within(_at_tables(heard_within, cuts_within, homes))
 
 
+def _hear(model: Model, audio: Audio) -> tuple[Floats, Floats]:
+    """Statistics of the records of which segments are made, and of those that tell of a voice."""
+    records = all_records(model, GateConfig(), audio)
+    return (
+        rows_of(model, [record for record in records if record.speech]),
+        rows_of(model, [record for record in records if record.evidence]),
+    )
+
+
 def _as_it_is(audio: Audio) -> Audio:
     return audio
-
-
-def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
-    """Rooms, lines and noises, each the same for every recording that is heard through it."""
-    augmenter = corpus.augmenter(_CHANNEL)
-
-    def channel(seed: int) -> Channel:
-        # The same chance for every recording: the same room, line and noise.
-        return lambda audio: augmenter.waveform(audio, np.random.default_rng([7, seed]))
-
-    return [channel(seed) for seed in range(count)]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Where the two sides of a trial are cut from a speaker's speech."""
-
-    speaker: str
-    recordings: tuple[int, ...]  # one after the other
-    parting: float  # share of the speech that the first side is cut from
-    lengths: tuple[float, float]  # of each side, from the least (0) to the most there is (1)
-    places: tuple[float, float]  # of each side in its part
-
-
-def _cut(speakers: Sequence[str], samples: Sequence[int], chosen: Set[str]) -> list[Cut]:
-    """Trials of each of the `chosen`, the more the more there is of their speech."""
-    random = np.random.default_rng(1)
-    cuts = []
-    for speaker in sorted(chosen):
-        rows = [i for i, name in enumerate(speakers) if name == speaker]
-        seconds = sum(samples[i] for i in rows) / SAMPLE_RATE
-        for _ in range(int(np.clip(seconds / SECONDS_PER_TRIAL, *TRIALS_PER_SPEAKER))):
-            order = tuple(int(i) for i in random.permutation(rows))
-            parting, *rest = (float(x) for x in random.uniform(size=5))
-            cuts.append(Cut(speaker, order, parting, (rest[0], rest[1]), (rest[2], rest[3])))
-    return cuts
 
 
 def _strangers(cuts: Sequence[Cut], homes: Mapping[str, str]) -> Marks:
@@ -159,32 +107,6 @@ def _strangers(cuts: Sequence[Cut], homes: Mapping[str, str]) -> Marks:
     corpora = np.array([homes[owner] for owner in owners])
     strangers: Marks = (owners[:, None] != owners[None]) & (corpora[:, None] == corpora[None])
     return strangers
-
-
-def speech_records(model: Model, audio: Audio) -> Floats:
-    """Statistics of the tenths of a second that tell of a voice (records, size)."""
-    return _rows(model, [r for r in all_records(model, GateConfig(), audio) if r.evidence])
-
-
-def _rows(model: Model, records: Sequence[Record]) -> Floats:
-    return np.array([r.statistics for r in records]).reshape(-1, model.statistics_size)
-
-
-def _sides(model: Model, records: Sequence[Floats], cuts: Sequence[Cut]) -> tuple[Sides, Sides]:
-    """The first and the second side of every trial; a side without enough speech has no seconds."""
-    sums = np.zeros((2, len(cuts), model.statistics_size))
-    for trial, cut in enumerate(cuts):
-        speech = np.concatenate([records[i] for i in cut.recordings])
-        if len(speech) < 2 * MIN_RECORDS:
-            continue
-        parting = int(np.clip(cut.parting * len(speech), MIN_RECORDS, len(speech) - MIN_RECORDS))
-        for side, part in enumerate((speech[:parting], speech[parting:])):
-            most = min(len(part), MAX_RECORDS)
-            count = int(MIN_RECORDS * (most / MIN_RECORDS) ** cut.lengths[side])
-            start = int(cut.places[side] * (len(part) - count))
-            sums[side, trial] = part[start : start + count].sum(axis=0)
-    older, newer = (Sides(model.embed(side), model.seconds(side)) for side in sums)
-    return older, newer
 
 
 class Trials(NamedTuple):

@@ -19,13 +19,14 @@ from rich.console import Console
 from edge._native import Fbank, FbankOptions
 from edge.encoder import Model
 from edge.errors import FAILED, EarmarkError
-from export.calibrate import fit_calibration, shared_channels
+from export.calibrate import fit_calibration
 from export.card import write_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
+from export.sides import shared_channels
 from train.augment import AugmentConfig, Augmenter
 from train.config import TrainConfig
 from train.corpus import Corpus

@@ -17,8 +17,8 @@ from edge.encoder import Model
 from edge.recalibration import fit
 from edge.scoring import OperatingPoint, directions, match_all
 from edge.verification import FIRST_LOOK, each_look
-from export.calibrate import Sides, speech_records
 from export.conditions import in_babble, over_telephone
+from export.sides import Sides, speech_records
 from train.manifest import read_manifest
 from train.metrics import cllr, min_cllr
 from train.waveforms import SAMPLE_RATE, read_audio

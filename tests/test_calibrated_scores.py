@@ -29,7 +29,8 @@ from edge.scoring import (
 from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
 from edge.voices import Voices, usual_odds
-from export.calibrate import CHANNELS, Trials, _fit_across, _fit_within, shared_channels
+from export.calibrate import Trials, _fit_across, _fit_within
+from export.sides import CHANNELS, shared_channels
 
 lengths = st.floats(0, 1e6)
 long_enough = st.floats(MIN_SECONDS, 1e6)
