@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import Floats, directions, match_all, match_pairs
+from edge.scoring import Directions, Floats, directions, match_all, match_pairs
 from edge.statistics import Sums
 from edge.voices import Odds, Voices
 
@@ -46,9 +46,8 @@ def agglomerate(
     elsewhere = np.zeros(len(statistics), dtype=bool)
     elsewhere[:fixed] = settled
     sums, embeddings = statistics.copy(), embeddings.copy()
-    while len(sums) > 1:
-        llrs = _llrs(odds, model.seconds(sums), embeddings, elsewhere)
-        llrs[:fixed, :fixed] = -np.inf
+    while len(sums) > max(1, fixed):
+        llrs = _llrs(odds, model.seconds(sums), embeddings, elsewhere, fixed)
         first, second = _reciprocal(llrs, threshold)
         if not len(first):
             break
@@ -63,21 +62,36 @@ def agglomerate(
     return members
 
 
-def _llrs(odds: Odds, seconds: Floats, embeddings: Floats, elsewhere: NDArray[np.bool_]) -> Floats:
-    """Of each row with each (rows, rows), with itself minus infinity."""
+def _llrs(
+    odds: Odds,
+    seconds: Floats,
+    embeddings: Floats,
+    elsewhere: NDArray[np.bool_],
+    fixed: int,
+) -> Floats:
+    """Of each row with each behind the `fixed` ones (rows, rows - fixed), with itself minus
+    infinity. Any number may be enrolled: those are never compared with each other.
+    """
     rows = directions(embeddings)
-    apart = elsewhere[:, None] | elsewhere[None]
-    llrs = odds.llr(match_all(rows, rows), seconds[:, None], seconds[None], apart)
-    np.fill_diagonal(llrs, -np.inf)
-    symmetric: Floats = np.maximum(llrs, llrs.T)  # rounding may tell the two sides apart
-    return symmetric
+    loose = Directions(rows.units[fixed:], rows.norms[fixed:])
+    apart = elsewhere[:, None] | elsewhere[None, fixed:]
+    llrs = odds.llr(match_all(rows, loose), seconds[:, None], seconds[None, fixed:], apart)
+    own = llrs[fixed:]
+    np.fill_diagonal(own, -np.inf)
+    own[:] = np.maximum(own, own.T)  # rounding may tell the two sides apart
+    return llrs
 
 
 def _reciprocal(llrs: Floats, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs that are each other's likeliest, the lower row first, if they reach the threshold."""
+    """Pairs that are each other's likeliest, the lower row first, if they reach the threshold.
+
+    `llrs`: see `_llrs`.
+    """
+    fixed = len(llrs) - llrs.shape[1]
     rows = np.arange(len(llrs))
-    nearest = np.argmax(llrs, axis=1)
-    chosen = (nearest[nearest] == rows) & (rows < nearest) & (llrs[rows, nearest] >= threshold)
+    nearest = np.concatenate([fixed + np.argmax(llrs[:fixed], axis=1), np.argmax(llrs, axis=0)])
+    best = np.concatenate([llrs[:fixed].max(axis=1), llrs.max(axis=0)])
+    chosen = (nearest[nearest] == rows) & (rows < nearest) & (best >= threshold)
     first = np.flatnonzero(chosen)
     return first, nearest[first]
 
