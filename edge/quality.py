@@ -29,11 +29,11 @@ MAX_PARTS = 64
 class Quality:
     """What was measured of a recording.
 
-    `statistics` (size,) are those of its speech, `seconds` the net length of that, `level` its RMS
-    in dBFS, `clipped` the share of its samples at full scale. `snr` is its level above that of the
-    pauses, in dB; None where these are too short or empty. `second_voice` is the share of the
-    speech that does not match the voice heard most; `overlap` is the mean probability, in it, of
-    voices at once.
+    `statistics` (size,) are those of its speech, none where there is none for sure, and `seconds`
+    the net length of that. `level` is its RMS in dBFS, `clipped` the share of its samples at full
+    scale, `snr` its level above that of the pauses, in dB; None where these are too short or empty.
+    `second_voice` is the share of the speech that does not match the voice heard most; `overlap` is
+    the mean probability, in it, of voices at once.
     """
 
     statistics: Sums
@@ -77,15 +77,16 @@ class QualityMeter:
             self._judged_parts = len(self._parts.sums)
             self._second_voice = _second_voice(self._model, self._parts.sums)
         level = _decibels(self._energy, self._samples)
+        statistics = self._statistics * (self._samples > 0)
         noise = self._pause_levels / self._pauses if self._pauses >= MIN_PAUSE_RECORDS else None
         return Quality(
-            statistics=self._statistics.copy(),
-            seconds=float(self._model.seconds(self._statistics)),
+            statistics=statistics,
+            seconds=float(self._model.seconds(statistics)),
             level=level,
             clipped=self._clipped / max(1, self._samples),
             snr=level - noise if noise is not None else None,
             second_voice=self._second_voice,
-            overlap=self._model.activity(self._statistics).later_overlap,
+            overlap=self._model.activity(statistics).later_overlap,
         )
 
     def _add(self, records: list[Record]) -> None:

@@ -230,6 +230,20 @@ def test_without_pauses_the_snr_is_unknown_and_nothing_is_made_of_it() -> None:
     assert [f.hint for f in examine("ada", nothing, Likeness(), EnrolmentLimits())] == ["no speech"]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_may_be_speech_alone_is_told_as_no_speech(seed: int) -> None:
+    """A voice far below noise: its level is not known either."""
+    random = np.random.default_rng(seed)
+    hiss = random.standard_normal(len(enrolment())).astype(np.float32)
+    found = 0
+    for snr in np.arange(-9.0, -5.0, 0.25):
+        power = np.float32(np.sqrt(np.mean(enrolment() ** 2)) * 10.0 ** (-snr / 20.0))
+        heard = of((enrolment() + hiss * power) * np.float32(0.2))
+        assert (heard.seconds > 0.0) == (heard.level > -90.0)
+        found += heard.seconds == 0.0
+    assert found
+
+
 def test_a_voice_alone_is_no_second_voice() -> None:
     for speaker in ("ada", "ben", "callum", "dan"):
         assert of(voice(speaker)).second_voice == 0.0
