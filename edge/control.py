@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from edge import log
 from edge.command_queue import Outcome
@@ -11,6 +11,7 @@ from edge.config import Config
 from edge.encoder import Model
 from edge.enrolment import check_enough
 from edge.errors import EarmarkError
+from edge.keeper import Keeper
 from edge.pipeline import Pipeline
 from edge.protocol import (
     MAX_ENROLLED,
@@ -47,6 +48,7 @@ class Controller:
         model: Model,
         open_store: Callable[[], AbstractContextManager[Store]],
         pipelines: Mapping[str, Pipeline],
+        keepers: Mapping[str, Keeper],
         publisher: Publisher,
         stop: Callable[[], None],
     ) -> None:
@@ -58,6 +60,7 @@ class Controller:
             model: the encoder of the pipelines.
             open_store: opens the store of the enrolled; called for each command that needs it.
             pipelines: by name of the stream.
+            keepers: of the streams whose voices are kept.
             publisher: where what changes is told.
             stop: asks the daemon to end.
         """
@@ -66,6 +69,7 @@ class Controller:
         self._model = model
         self._open_store = open_store
         self._pipelines = pipelines
+        self._keepers = keepers
         self._publisher = publisher
         self._stop = stop
         self._reload_asked = False
@@ -106,12 +110,12 @@ class Controller:
             case ReloadCommand():
                 return self._read_anew()
             case RenameCommand(name=name, new=new):
-                with self._open_store() as store:
+                with self._usable_store() as store:
                     store.rename(name, new)
-                    self._reload(store, {name: new})
+                    self._reload(store, {stream: {name: new} for stream in self._pipelines})
                 return f"'{name}' is now '{new}'"
             case ForgetCommand(name=name):
-                with self._open_store() as store:
+                with self._usable_store() as store:
                     store.forget(name)
                     self._reload(store, {})
                 return f"'{name}' is erased"
@@ -135,9 +139,9 @@ class Controller:
             )
         statistics, moved = _meant(pipeline, command)
         profile = Profile(command.name, statistics)
-        with self._open_store() as store:
+        with self._usable_store() as store:
             store.enrol(profile, lambda grown: check_enough(self._model, grown))
-            self._reload(store, moved)
+            self._reload(store, {command.stream: moved})  # elsewhere the number is another's
         return f"'{command.name}' has {float(self._model.seconds(statistics)):.1f} s of speech more"
 
     def _read_anew(self) -> str:
@@ -154,11 +158,24 @@ class Controller:
             told.append(f"left until a restart: {', '.join(left)}")
         return "; ".join(told)
 
-    def _reload(self, store: Store, moved: Mapping[str, str]) -> int:
-        """Let the pipelines know who is enrolled now, and how many those are."""
+    @contextmanager
+    def _usable_store(self) -> Iterator[Store]:
+        """The store, if the pipelines can take all that is in it: else it is left as it is."""
+        with self._open_store() as store:
+            store.profiles()
+            yield store
+
+    def _reload(self, store: Store, moved: Mapping[str, Mapping[str, str]]) -> int:
+        """Let the pipelines know who is enrolled now, and how many those are.
+
+        `moved`: by stream, the new names of voices that go on.
+        """
         profiles = store.profiles()
         for stream, pipeline in self._pipelines.items():
-            for event in pipeline.reload(profiles, moved):
+            events = pipeline.reload(profiles, moved.get(stream, {}))
+            if stream in self._keepers:
+                self._keepers[stream].before(events)
+            for event in events:
                 self._publisher.publish(stream, event, pipeline.position)
         return len(profiles)
 
@@ -171,6 +188,11 @@ def _meant(pipeline: Pipeline, command: EnrolCommand) -> tuple[Sums, Mapping[str
     """
     match command.speaker, command.segment:
         case str(speaker), None:
+            if pipeline.is_enrolled(speaker):
+                raise EarmarkError(
+                    f"'{speaker}' is enrolled already, and what is known of them would count twice",
+                    "Give a segment, or let the profile grow with 'earmark adapt'",
+                )
             statistics = pipeline.speech_of(speaker)
             if statistics is None:
                 raise EarmarkError(

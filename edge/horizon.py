@@ -8,7 +8,7 @@ that most of its speech had before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,9 +39,9 @@ class HorizonConfig:
     seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
     new_speech: float = 3.0  # least speech of a new speaker
     merge_llr: float = -0.25  # clusters that match at least so well are one voice
-    known_llr: float = 0.0  # an enrolled speaker is named only from here on
+    known_llr: float = 0.0  # somebody enrolled, or carried over, is named only from here on
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
-    max_speakers: int = 64
+    max_speakers: int = 64  # without a profile; then one more takes the place of the least heard
 
     def __post_init__(self) -> None:
         for name in ("stretches", "max_speakers"):
@@ -50,6 +50,10 @@ class HorizonConfig:
                     f"horizon.{name} is {getattr(self, name)}, expected 1 or more",
                     "Correct the value",
                 )
+        if not 0.0 <= self.seconds < np.inf:
+            raise EarmarkError(
+                f"horizon.seconds is {self.seconds}, expected 0 or more", "Choose 120"
+            )
 
 
 class Horizon:
@@ -142,6 +146,10 @@ class Horizon:
         events: list[Event] = [
             SpeakerMerged(sample, name, new) for name, new in moved.items() if name in known
         ]
+        numbers = known - {voice.name for voice in self._book.voices if voice.enrolled}
+        for stretch in self._stretches:
+            if stretch.speaker in numbers and stretch.speaker in moved:
+                stretch.profile = stretch.speaker
         self._book.reload(profiles, moved.keys())
         for name, new in names.items():
             events += self._rename(name, new)
@@ -206,7 +214,29 @@ class Horizon:
         old, new = clusters[: len(settled)], clusters[len(settled) :]
         new = [c for c in new if sum(map(self._speech, c)) >= share * config.new_speech]
         new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
-        return old + new[: max(0, config.max_speakers - len(old))]
+        lacking = len(new) + sum(not voice.enrolled for voice in settled) - config.max_speakers
+        if lacking > 0:
+            idle = {v.name for v, own in zip(settled, old, strict=True) if not own}
+            gone = self._make_room(lacking, idle)
+            old = [own for v, own in zip(settled, old, strict=True) if v.name not in gone]
+            new = new[: max(0, len(new) - lacking + len(gone))]
+        return old + new
+
+    def _make_room(self, lacking: int, idle: Collection[str]) -> set[str]:
+        """Forget so many of the idle voices without a profile, who were heard least; their names.
+
+        None of them whom a stretch bears that may still change.
+        """
+        borne = {stretch.speaker for stretch in self._stretches}
+        free = [
+            v
+            for v in self._book.voices
+            if v.name in idle and not v.enrolled and v.name not in borne
+        ]
+        free.sort(key=lambda voice: float(self._model.seconds(voice.statistics)))
+        gone = {voice.name for voice in free[:lacking]}
+        self._book.drop(gone)
+        return gone
 
     def _weigh(self, statistics: Sums, embeddings: Floats) -> None:
         """The odds of this recording, by how much the voices heard in it resemble each other."""
@@ -238,23 +268,27 @@ class Horizon:
         """The voices: what is settled, and the stretches that are theirs at present."""
         sums = {voice.name: voice.statistics for voice in self._book.voices}
         settled = {voice.name: voice for voice in self._book.voices}
+        heard = {s.speaker for s in self._stretches if s.speaker not in (UNKNOWN, s.profile)}
         for stretch in self._stretches:
-            if stretch.speaker != UNKNOWN:
+            if stretch.speaker in heard and stretch.speaker != stretch.profile:
                 own = sums.get(stretch.speaker, 0.0)
                 sums[stretch.speaker] = own + stretch.statistics
-        rows = np.stack(list(sums.values())) if sums else np.empty((0, self._model.statistics_size))
-        embedded = zip(sums.items(), self._model.embed(rows), strict=True)
+        embeddings = {voice.name: voice.embedding for voice in self._book.voices}
+        if heard:
+            rows = np.stack([sums[name] for name in sorted(heard)])
+            embeddings.update(zip(sorted(heard), self._model.embed(rows), strict=True))
         self.voices = Voices(
             self._model,
             (
                 Voice(
                     name,
                     statistics,
-                    embedding,
+                    embeddings[name],
                     enrolled=name in settled and settled[name].enrolled,
                     elsewhere=name in settled and settled[name].elsewhere,
+                    present=name in heard or settled[name].present,
                 )
-                for (name, statistics), embedding in embedded
+                for name, statistics in sums.items()
             ),
             self._odds,
         )
@@ -296,7 +330,7 @@ class Horizon:
         """Make a stretch final; its speech is learnt where it surely belongs."""
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
-        if stretch.speaker != UNKNOWN:
+        if stretch.speaker not in (UNKNOWN, stretch.profile):
             enrolled = known and self._book[stretch.speaker].enrolled
             sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
             if sure or not known:
@@ -323,6 +357,8 @@ class Horizon:
         """What `name` has said lately is `new`'s."""
         events: list[Event] = []
         for stretch in self._stretches:
+            if stretch.profile == name:
+                stretch.profile = new
             event = stretch.event(final=False)
             changed = renamed(event, name, new)
             if changed != event:

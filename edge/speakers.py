@@ -74,6 +74,7 @@ class SpeakerBook:
             self._add(name, statistics, enrolled=False, elsewhere=False)
             return
         voice = self[name]
+        voice.present = True
         voice.statistics = voice.statistics + statistics
         voice.embedding = self._model.embed(voice.statistics[None])[0]
 
@@ -82,6 +83,10 @@ class SpeakerBook:
         statistics = self[gone].statistics
         self.voices = [voice for voice in self.voices if voice.name != gone]
         self.learn(into, statistics)
+
+    def drop(self, names: Collection[str]) -> None:
+        """Forget voices; nobody is given their numbers."""
+        self.voices = [voice for voice in self.voices if voice.name not in names]
 
     def reload(self, profiles: Sequence[Profile], moved: Collection[str]) -> None:
         """Have these enrolled and no others; voices in `moved` go on as one of them."""
@@ -99,4 +104,5 @@ class SpeakerBook:
 
     def _add(self, name: str, statistics: Sums, *, enrolled: bool, elsewhere: bool) -> None:
         embedding = self._model.embed(statistics[None])[0]
-        self.voices.append(Voice(name, statistics, embedding, enrolled, elsewhere))
+        present = not elsewhere
+        self.voices.append(Voice(name, statistics, embedding, enrolled, elsewhere, present))

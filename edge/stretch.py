@@ -23,6 +23,7 @@ class Stretch:
     statistics: Sums
     embedding: Floats
     speaker: str = UNKNOWN
+    profile: str | None = None  # whose enrolment it is part of
     standing: Standing = field(default_factory=Standing)
     both: Sequence[Both] = ()  # where two speak at once
     overlaps: tuple[Overlap, ...] = ()  # and whose the second voice is

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import structs
 
 from edge.change import STEP, ChangeFinder
 from edge.encoder import Model
@@ -204,6 +205,9 @@ class Tracker:
         self, profiles: Sequence[Profile], moved: Mapping[str, str], sample: int
     ) -> list[Event]:
         """Others are enrolled from now on; `moved` gives the new names of voices that go on."""
+        if self._shown is not None and self._shown.speaker in moved:
+            new = moved[self._shown.speaker]
+            self._shown = structs.replace(self._shown, speaker=new)
         return self._horizon.reload(profiles, moved, sample)
 
     def _pause(self) -> list[Event]:
@@ -270,7 +274,7 @@ class Tracker:
             statistics = self._open.totals[-1]
             embedding = self._model.embed(statistics[None])[0]
             (ranked,) = self.voices.rank_all(embedding[None], statistics[None])
-            events += self._verdict(ranked)
+            verdict = self._verdict(ranked)
             stretch = Stretch(
                 self._next_id,
                 self._revision(),
@@ -280,7 +284,7 @@ class Tracker:
                 embedding,
                 both=self._both(),
             )
-            events += self._horizon.add(stretch, sparing=self.shedding >= 1)
+            events = self._horizon.add(stretch, sparing=self.shedding >= 1) + verdict
             self._next_id += 1
         if len(self._open):
             self._free = self._open.end

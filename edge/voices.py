@@ -21,7 +21,8 @@ class Voice:
     """A voice: what is known of it, and its embedding (size,).
 
     `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
-    from other recordings, so that scores with it are scores between recordings.
+    from other recordings, so that scores with it are scores between recordings. `present`: some of
+    it is from this one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Voice:
     embedding: Floats
     enrolled: bool
     elsewhere: bool
+    present: bool
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,11 @@ class Voices(Sequence[Voice]):
     def likeliest(
         self, ranked: Sequence[Score], known_llr: float, guess_llr: float = -np.inf
     ) -> str:
-        """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on, others
-        from `guess_llr` on.
+        """The first of `ranked`, or `unknown`; somebody enrolled, or not heard in this recording so
+        far, only from `known_llr` on, others from `guess_llr` on.
         """
-        enrolled = {voice.name for voice in self._voices if voice.enrolled}
+        strange = {voice.name for voice in self._voices if voice.enrolled or not voice.present}
         for score in ranked:
-            if score.llr >= (known_llr if score.speaker in enrolled else guess_llr):
+            if score.llr >= (known_llr if score.speaker in strange else guess_llr):
                 return score.speaker
         return UNKNOWN

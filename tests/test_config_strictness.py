@@ -56,6 +56,7 @@ def test_the_example_shows_every_key_at_its_default() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("pipeline: {tracker: {horizon: {seconds: -1}}}", ["horizon.seconds is -1"]),
         ("endpiont: ipc:///tmp/x", ["endpiont", "Did you mean 'endpoint'?"]),
         ("source: {rat: 8000}", ["source.rat", "Did you mean 'source.rate'?"]),
         ("pipeline: {gate: {hangover: 3}}", ["pipeline.gate.hangover", "hangover_frames"]),

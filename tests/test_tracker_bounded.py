@@ -21,7 +21,7 @@ from edge.horizon import Horizon, HorizonConfig
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Hindsight, Record, all_records
 from edge.rttm import read_rttm
-from edge.scoring import OperatingPoint
+from edge.scoring import Directions, Match, OperatingPoint, match_all
 from edge.speakers import SpeakerBook, twins
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
@@ -103,17 +103,49 @@ def test_a_crowd_is_bounded() -> None:
     events: list[Event] = []
     for record in without_end(recorded(), 2 * len(recorded())):
         events += crowd.push(record)
-        assert len(crowd.voices) <= 5
+        assert sum(not voice.enrolled for voice in crowd.voices) <= 5
     events += crowd.finish()
     assert_consistent(events, 2 * len(recorded()) * STEP)
     assert sum(isinstance(e, SpeakerCreated) for e in events) >= 4
 
 
-def test_more_enrolled_than_there_is_room_for() -> None:
+def test_who_is_enrolled_takes_no_other_voice_its_room() -> None:
     full = tracker(TrackerConfig(horizon=HorizonConfig(max_speakers=1, merge_llr=1e9)))
     events = [e for r in recorded()[:200] for e in full.push(r)] + full.finish()
     assert_consistent(events, len(conversation()))
-    assert not any(isinstance(e, SpeakerCreated) for e in events)
+    assert any(isinstance(e, SpeakerCreated) for e in events)
+
+
+def test_a_newcomer_takes_the_place_of_the_voice_heard_least() -> None:
+    """Not of one that is still heard; and no number is given twice."""
+    far = HorizonConfig(max_speakers=2, seconds=1.0)
+    full = Tracker(model(), [], TrackerConfig(horizon=far), OperatingPoint())
+    events = [e for r in recorded() for e in full.push(r)] + full.finish()
+    created = [e.speaker for e in events if isinstance(e, SpeakerCreated)]
+    assert len(created) > 2
+    assert created == sorted(set(created), key=created.index)
+    assert len(full.voices) <= 2
+    spoken = {e.speaker for e in events if isinstance(e, Segment) and e.state == "final"}
+    assert len(spoken) > 2
+
+
+def test_the_enrolled_are_never_compared_with_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of them would take a matrix of millions at every closed segment."""
+    compared: list[int] = []
+
+    def note(first: Directions, second: Directions) -> Match:
+        compared.append(len(first.units) * len(second.units))
+        return match_all(first, second)
+
+    monkeypatch.setattr("edge.clustering.match_all", note)
+    crowd = [Profile(f"v{i}", (1.0 + i) * ada().statistics) for i in range(300)]
+    full = Tracker(model(), crowd, TrackerConfig(), OperatingPoint())
+    events = [e for r in recorded() for e in full.push(r)] + full.finish()
+    assert_consistent(events, len(conversation()))
+    assert compared
+    assert max(compared) < 300 * 100
 
 
 def stretch(number: int, end: int, statistics: Sums, speaker: str) -> Stretch:

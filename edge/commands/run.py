@@ -151,6 +151,7 @@ def _run(args: argparse.Namespace) -> None:
             model=model,
             open_store=open_store,
             pipelines=pipelines,
+            keepers={s.name: s.keeper for s in streams if s.keeper is not None},
             publisher=publisher,
             stop=stop.ask,
         )
