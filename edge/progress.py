@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -57,7 +58,7 @@ def count_with_progress(results: Iterable[Result], total: int) -> Iterator[Resul
 def _seconds(path: Path) -> float:
     """Length of the file as far as its header tells; 0 where it does not."""
     try:
-        length: float = soundfile.info(path).duration
+        length: float = soundfile.info(os.fsencode(path)).duration
     except (OSError, RuntimeError, TypeError):  # whatever is wrong with it is told by the source
         return 0.0
     return length

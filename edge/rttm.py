@@ -20,7 +20,10 @@ class Turn:
 
 
 def format_rttm(turns: Iterable[Turn], recording: str) -> str:
-    """RTTM text of the turns, in order of their start. Blanks in names become underscores."""
+    """RTTM text of the turns, in order of their start. Blanks in names become underscores.
+
+    What is not UTF-8 in them, as file names may be, is escaped.
+    """
     lines = [
         f"SPEAKER {_token(recording)} 1 {turn.start:.3f} {turn.end - turn.start:.3f} "
         f"<NA> <NA> {_token(turn.speaker)} <NA> <NA>\n"
@@ -60,4 +63,5 @@ def read_rttm(path: Path) -> list[Turn]:
 
 
 def _token(text: str) -> str:
-    return "_".join(text.split()) or "_"
+    whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "_".join(whole.split()) or "_"

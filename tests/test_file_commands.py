@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -245,6 +246,43 @@ def test_a_bad_file_does_not_cost_the_others_their_answers(
     first, second = shown.err.splitlines()
     assert "broken.wav" in first
     assert "missing.wav" in second
+
+
+@pytest.mark.parametrize(
+    "command", [["verify", "ada"], ["identify"], ["diarize"], ["enroll", "bob"]]
+)
+def test_a_file_name_that_is_not_utf_8_is_heard(
+    command: list[str], enrolled: Path, tmp_path: Path
+) -> None:
+    strange = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    speaker = "ben" if command[0] == "enroll" else "ada"
+    alone(tmp_path, speaker).rename(strange)
+    result = earmark(*command, strange, "--store", enrolled)
+    assert result.returncode == 0, result.stderr
+    assert "caf?.wav" in result.stdout
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_who_spoke_is_written_of_a_file_name_that_is_not_utf_8(
+    short: Path, tmp_path: Path, jobs: str
+) -> None:
+    recordings, out = tmp_path / "recordings", tmp_path / "out"
+    recordings.mkdir()
+    out.mkdir()
+    shutil.copy(short, recordings / "z.wav")
+    strange = short.rename(recordings / os.fsdecode(b"caf\xe9.wav"))
+    words = ["diarize", recordings, "--anonymous", "--jobs", jobs]
+    outputs = ["--srt", out, "--plot", out, "--json", tmp_path / "all.json"]
+    result = earmark(*words, *outputs, "--rttm", "-")
+    assert result.returncode == 0, result.stderr
+    assert {line.split()[1] for line in result.stdout.splitlines()} == {r"caf\udce9", "z"}
+    assert sorted(os.listdir(os.fsencode(out))) == [
+        b"caf\xe9.srt", b"caf\xe9.svg", b"z.srt", b"z.svg",
+    ]  # fmt: skip
+    lines = (tmp_path / "all.json").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0])["file"] == str(strange)
+    assert earmark(*words, "--rttm", tmp_path / "all.rttm").returncode == 0
+    assert read_rttm(tmp_path / "all.rttm")
 
 
 def test_nobody_is_left_to_identify(enrolled: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -101,6 +102,19 @@ def test_chunks_around_the_audio_are_skipped(tmp_path: Path) -> None:
     content = content[:36] + odd + content[36:] + odd
     path.write_bytes(content[:4] + struct.pack("<I", len(content) - 8) + content[8:])
     np.testing.assert_array_equal(read(FileSource(path)), expected)
+
+
+def test_a_file_name_that_is_not_utf_8_is_heard_and_has_a_name_for_events(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    soundfile.write(tmp_path / "a.wav", noise(1_000), 8_000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    path.write_bytes(content)
+    source = FileSource(path)
+    assert source.name == str(tmp_path / r"caf\udce9.wav")
+    assert len(read(source)) == 1_000
+    content[4:8] = content[40:44] = bytes(4)  # as of a program that writes to a pipe
+    path.write_bytes(content)
+    assert len(read(FileSource(path))) == 1_000
 
 
 def test_realtime_gives_no_block_before_its_time(tmp_path: Path) -> None:

@@ -34,8 +34,12 @@ class WavData:
     size: int | None
 
 
-def check_whole(name: str) -> WavData | None:
+def check_whole(file: bytes, name: str) -> WavData | None:
     """Refuse what is no file, or a WAV, RF64 or Ogg file that ends before its own end.
+
+    Args:
+        file: its path; not every one is UTF-8.
+        name: the source, for the errors.
 
     Returns:
         Where the audio is, if this is a WAV.
@@ -44,11 +48,11 @@ def check_whole(name: str) -> WavData | None:
         EarmarkError: the file cannot be read, or how much of it is missing.
     """
     try:
-        if not stat.S_ISREG(os.stat(name).st_mode):  # opening a FIFO would wait for its writer
+        if not stat.S_ISREG(os.stat(file).st_mode):  # opening a FIFO would wait for its writer
             raise EarmarkError(
                 f"{name} is not a file", "Give a recording, or '-' for raw PCM on standard input"
             )
-        with open(name, "rb") as handle:
+        with open(file, "rb") as handle:
             size = _file_size(handle)
             data = find_wav_data(handle)
             handle.seek(0)
@@ -103,7 +107,7 @@ class StreamedWav(io.FileIO):
     libsndfile takes "unknown" to mean "to the end of the file", but 0 literally.
     """
 
-    def __init__(self, path: str, size_field: int) -> None:
+    def __init__(self, path: bytes, size_field: int) -> None:
         super().__init__(path)
         self._unknown_at = range(size_field, size_field + 4)
 

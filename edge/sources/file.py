@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,9 @@ class FileSource(Source):
     """
 
     def __init__(self, path: Path | str, realtime: bool = False) -> None:
-        self.name = str(path)
+        self._file = os.fsencode(path)
+        # Not every file name is UTF-8, and events are.
+        self.name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
         self._realtime = realtime
         self._closed = False
         with self._open() as audio:
@@ -94,11 +97,11 @@ class FileSource(Source):
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[_ForwardReader]:
-        data = check_whole(self.name)
+        data = check_whole(self._file, self.name)
         with contextlib.ExitStack() as stack:
-            file: str | StreamedWav = self.name
+            file: bytes | StreamedWav = self._file
             if data is not None and data.size is None:
-                file = stack.enter_context(StreamedWav(self.name, data.size_field))
+                file = stack.enter_context(StreamedWav(self._file, data.size_field))
             try:
                 audio = stack.enter_context(_ForwardReader(file))
             except soundfile.LibsndfileError as error:
