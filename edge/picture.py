@@ -37,7 +37,8 @@ def draw_turns(
         lanes.append((f"{speaker} (truth)", own, colour))
     for label in labels:
         lanes.append((label, [turn for turn in found if turn.speaker == label], colours[label]))
-    longest = max([seconds, *(turn.end for turn in truth or ())])
+    # A recording may be shorter than one sample at 16 kHz.
+    longest = max([seconds, *(turn.end for turn in truth or ())]) or 1.0
     scale = (WIDTH - NAMES - MARGIN) / longest
     height = MARGIN + LANE * len(lanes) + MARGIN
     parts = [

@@ -150,6 +150,14 @@ def test_a_picture_is_xml_with_every_turn_within_it(
     assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) <= 14
 
 
+def test_a_picture_of_a_recording_without_length_is_drawn(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "one.wav", np.ones(1), 48_000)
+    picture = tmp_path / "one.svg"
+    words = ["diarize", "--anonymous", str(tmp_path / "one.wav"), "--plot", str(picture)]
+    assert main(words) == 0
+    assert ElementTree.parse(picture).getroot().findtext("{*}title") == "one.wav"
+
+
 def test_the_truth_stands_above_in_the_colour_of_its_label() -> None:
     truth = read_rttm(TRUTH)
     alias = {"ada": "x", "ben": "y", "callum": "z", "dan": "w"}
