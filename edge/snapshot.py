@@ -9,7 +9,7 @@ import msgspec
 
 from edge.events import Envelope, Segment, SpeakerCreated, SpeakerMerged, Verdict, renamed
 
-MAX_SEGMENTS = 100  # of a stream; more than a horizon can hold
+MAX_SEGMENTS = 256  # of a stream; more than may still change in a horizon at its defaults
 MAX_SPEAKERS = 100
 
 K = TypeVar("K")

@@ -17,17 +17,20 @@ from daemons import HANGING, next_event, tiny_daemon, until_end
 
 from edge.client import Bookmark, Subscriber
 from edge.events import (
+    VERSION,
     Envelope,
     Event,
     Segment,
     SpeakerCreated,
     SpeakerMerged,
     SpeechStarted,
+    Verdict,
     decode,
 )
+from edge.horizon import HorizonConfig
 from edge.protocol import journal_of
 from edge.publisher import Publisher
-from edge.snapshot import MAX_SEGMENTS
+from edge.snapshot import MAX_SEGMENTS, Present
 from edge.timeline import Timeline
 
 TESTS = Path(__file__).parent
@@ -222,6 +225,19 @@ def test_who_joins_late_knows_how_things_stand(tmp_path: Path) -> None:
     assert late.segments == whole.segments
     assert late.speakers == whole.speakers
     assert (late.position, late.speaking) == (whole.position, whole.speaking)
+
+
+def test_who_joins_late_knows_every_segment_that_may_still_change() -> None:
+    changing = range(HorizonConfig().stretches + 1)  # and the open one
+    present, late = Present(), Timeline()
+    said: list[Event] = [Segment(n, 0, "provisional", "ada", n, n + 1) for n in changing]
+    said += [Verdict(n + 1, n, "ada", "yes", 9.0, 1.0) for n in changing]
+    for seq, event in enumerate(said):
+        present.apply(Envelope(VERSION, "s", "a", seq, 0, 0.0, event))
+    for envelope in present.envelopes():
+        late.apply(envelope)
+    assert list(late.segments) == list(changing)
+    assert list(late.verdicts) == list(changing)
 
 
 def test_the_last_events_of_all_are_not_lost_either(endpoint: str) -> None:
