@@ -41,17 +41,6 @@ def add_answers(parser: argparse.ArgumentParser) -> None:
     add_calibration(parser)
 
 
-def operating_point(args: argparse.Namespace) -> OperatingPoint:
-    """The error rates that the command line asks for.
-
-    Raises:
-        EarmarkError: one is no rate.
-    """
-    from edge.scoring import OperatingPoint
-
-    return OperatingPoint(args.false_accept, args.miss)
-
-
 def answer_files(
     args: argparse.Namespace,
     model: Model,

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_model
+from edge.commands.options import add_model, operating_point
 from edge.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def add_parser(subparsers: Any) -> None:
         help="where to keep it (~/.local/share/earmark/calibration.json)",
     )
     add_model(parser)
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, fail=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Hear all clips, compare each with each, and keep what was learnt.
 
     Raises:
-        EarmarkError: a bad rate, model or folder, or clips that tell no speakers apart.
+        EarmarkError: a bad model or folder, or clips that tell no speakers apart.
     """
     from edge.clips import compare, fit_trials, unseen_llrs
     from edge.commands.options import load_model
@@ -73,9 +73,8 @@ def run(args: argparse.Namespace) -> int:
         recalibration_path,
         save_recalibration,
     )
-    from edge.scoring import OperatingPoint
 
-    point = OperatingPoint(args.false_accept)
+    point = operating_point(args)
     model = load_model(args)
     trials = compare(model, _hear(model, args.folder))
     offset, slope = fit_trials(trials)

@@ -8,8 +8,8 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.answers import add_answers, answer_files, operating_point
-from edge.commands.options import existing_store, load_calibrated_model
+from edge.commands.answers import add_answers, answer_files
+from edge.commands.options import existing_store, load_calibrated_model, operating_point
 
 if TYPE_CHECKING:
     from edge.verification import Identification
@@ -39,14 +39,14 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_answers(parser)
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, fail=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer for one file after the other.
 
     Raises:
-        EarmarkError: a bad rate, model or store, or nobody is enrolled.
+        EarmarkError: a bad model or store, or nobody is enrolled.
     """
     from edge.errors import EarmarkError
     from edge.gallery import Gallery

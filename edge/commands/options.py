@@ -8,8 +8,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.errors import EarmarkError
+
 if TYPE_CHECKING:
     from edge.encoder import Model
+    from edge.scoring import OperatingPoint
     from edge.store import Store
 
 
@@ -97,3 +100,15 @@ def existing_store(args: argparse.Namespace, model: Model) -> Store:
     from edge.store import Store
 
     return Store(args.store, model, create=False, key=args.key)
+
+
+def operating_point(args: argparse.Namespace) -> OperatingPoint:
+    """The error rates that the command line asks for; it is wrong where one is no rate."""
+    from edge.scoring import OperatingPoint
+
+    rates = {name: getattr(args, name) for name in ("false_accept", "miss") if name in args}
+    try:
+        return OperatingPoint(**rates)
+    except EarmarkError as error:
+        args.fail(str(error))
+        raise

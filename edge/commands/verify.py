@@ -8,8 +8,8 @@ import argparse
 from functools import partial
 from typing import Any
 
-from edge.commands.answers import add_answers, answer_files, operating_point
-from edge.commands.options import existing_store, load_calibrated_model
+from edge.commands.answers import add_answers, answer_files
+from edge.commands.options import existing_store, load_calibrated_model, operating_point
 
 EPILOG = """\
 examples:
@@ -35,14 +35,14 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("name", metavar="NAME", help="of the speaker that it is claimed to be")
     add_answers(parser)
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, fail=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer for one file after the other.
 
     Raises:
-        EarmarkError: a bad rate, model or store, or nobody of that name.
+        EarmarkError: a bad model or store, or nobody of that name.
     """
     from edge.gallery import Gallery
     from edge.verification import verify
