@@ -60,6 +60,12 @@ def test_blocks_are_the_file(
     np.testing.assert_array_equal(read(FileSource(path)), heard)
 
 
+def test_channels_as_loud_as_can_be_have_a_finite_mean(tmp_path: Path) -> None:
+    loudest = np.full((100, 8), np.finfo(np.float32).max)
+    soundfile.write(tmp_path / "a.wav", loudest, 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(read(FileSource(tmp_path / "a.wav")), loudest[:, 0])
+
+
 def test_blocks_can_be_had_again(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(1000), 8_000)
     source = FileSource(tmp_path / "a.wav")

@@ -122,5 +122,6 @@ def to_mono(name: str, frames: NDArray[np.float32], position: int) -> NDArray[np
         )
     if frames.shape[1] == 1:
         return frames[:, 0]
-    mono: NDArray[np.float32] = frames.mean(axis=1, dtype=np.float32)
-    return mono
+    # The sum of finite samples may be beyond float32; their mean never is.
+    mono: NDArray[np.float64] = frames.mean(axis=1, dtype=np.float64)
+    return mono.astype(np.float32)
