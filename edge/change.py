@@ -62,7 +62,7 @@ class ChangeFinder:
     def halves(self, segment: OpenSegment) -> list[Sums]:
         """The segment up to what is recent in it, and what is; none if it is too short for that."""
         count = len(segment)
-        if count < self._recent + self._recent // 2:
+        if count < self._recent + max(self._recent // 2, 1):
             return []
         older = segment.totals[count - self._recent - 1]
         return [older, segment.totals[-1] - older]
@@ -83,7 +83,8 @@ class ChangeFinder:
             return None
         half = self._recent // 2
         near = np.arange(count - self._recent - half, count - half + 1, STEP)
-        return self._worst(segment, near[near >= STEP], within)
+        near = near[near >= STEP]
+        return self._worst(segment, near, within) if len(near) else None
 
     def _worst(self, segment: OpenSegment, places: NDArray[np.int64], within: Calibration) -> int:
         return int(places[np.argmin(self._one_voice(segment, places, within))])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import assert_consistent, conversation, model, two_voices
 
+from edge.change import ChangeFinder
 from edge.events import Event, Segment
 from edge.gate import GateConfig
 from edge.open_segment import OpenSegment
@@ -18,6 +19,7 @@ from edge.scoring import OperatingPoint
 from edge.segmenter import CHANGE_LOG_ODDS, LEAST, as_tokens, changes, cuts
 from edge.statistics import AROUND, TOKEN, Sums, surroundings
 from edge.tracker import Tracker, TrackerConfig
+from edge.voices import Score
 
 STEP = 1600  # samples of a record
 
@@ -119,6 +121,26 @@ def test_cuts_of_the_conversation_depend_on_its_speech_alone() -> None:
     records = [r for r in all_records(model(), GateConfig(), conversation()) if r.speech][:120]
     totals = totals_of(records)
     assert changes(model(), totals) == changes(model(), totals) != []
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+@pytest.mark.parametrize("recent", [1, 2, 3, 6])
+def test_a_voice_takes_over_within_the_segment_or_not_yet(recent: int, count: int) -> None:
+    segment = OpenSegment()
+    for record in in_a_row(spoken()[0][:count]):
+        segment.append(record)
+    finder = ChangeFinder(
+        model(), min_side=10, look_back=60, change_llr=-2.0, recent=recent, switch_llr=0.0
+    )
+    halves = finder.halves(segment)
+    if not halves:
+        return
+    assert all(part.any() for part in halves)
+    before, now = Score("ben", 1.0), Score("ada", 2.0)
+    ranked = [[before, now], [now, before]]
+    place = finder.by_voices(segment, ranked, model().within)
+    assert (place is None) == (count == 2)
+    assert place is None or 0 < place < count
 
 
 def test_a_change_of_voice_is_put_at_the_pause_beside_it() -> None:
