@@ -12,6 +12,7 @@ from rich.progress import track
 from scipy.optimize import minimize
 
 from edge.encoder import Model
+from edge.errors import EarmarkError
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.resemblance import Resemblance
@@ -66,9 +67,19 @@ def fit_calibration(
     Returns:
         The calibration between recordings, that within one, and how voices resemble each other
         there.
+
+    Raises:
+        EarmarkError: there are too few speakers.
     """
     audios, speakers, corpora = speech
     homes = dict(zip(speakers, corpora, strict=True))
+    if not _have_strangers(homes):
+        raise EarmarkError(
+            "odds are fitted on speakers held out, and no two of them are of one corpus",
+            "Name more speakers in the lists: 15 % are held out, by their names",
+        )
+    if not _have_strangers({name: homes[name] for name in unheard & set(homes)}):
+        unheard = set(homes)  # of a small corpus, nobody may be among the first 6 %
     samples = [len(audio) for audio in audios]
     cuts_within, cuts_across = (
         cut_sides(speakers, samples, chosen) for chosen in (set(homes), unheard & set(homes))
@@ -86,6 +97,11 @@ def fit_calibration(
         for (older, _), (_, newer) in zip(heard_across, next_channel, strict=True)
     ]
     return _fit_across(across), *_fit_within(_at_tables(heard_within, cuts_within, homes))
+
+
+def _have_strangers(homes: Mapping[str, str]) -> bool:
+    """Whether two speakers are of one corpus, as `homes` tells."""
+    return len(set(homes.values())) < len(homes)
 
 
 def _hear(model: Model, audio: Audio) -> tuple[Floats, Floats]:

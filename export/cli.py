@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import warnings
@@ -17,8 +18,8 @@ import numpy as np
 from rich.console import Console
 
 from edge._native import Fbank, FbankOptions
-from edge.encoder import Model
-from edge.errors import FAILED, EarmarkError
+from edge.encoder import GRAPHS, Model
+from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from export.calibrate import fit_calibration
 from export.card import write_card
 from export.gate import measure
@@ -28,7 +29,7 @@ from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.sides import shared_channels
 from train.augment import AugmentConfig, Augmenter
-from train.config import TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.corpus import Corpus
 from train.encoder_file import load_encoder
 from train.provenance import provenance
@@ -74,6 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
     for reason in failures:
         print(f"earmark-export: refused: {reason}", file=sys.stderr)
     return FAILED if failures else 0
@@ -87,8 +90,11 @@ def export(
     A model that is refused stays in a folder beside `output`, whose content is left as it was.
     """
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch's own exporter
+    output = _checked(output)
     encoder = levelled(load_encoder(encoder_path))
-    corpus = Corpus.open(corpus_folder, cache, TrainConfig(encoder=encoder.config))
+    config = TrainConfig(encoder=encoder.config, data=_data(encoder_path))
+    corpus = Corpus.open(corpus_folder, cache, config)
+    audios, speakers = corpus.held_out_trials()
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
     staging = output.with_name(f".{output.name}.partial")
@@ -110,7 +116,6 @@ def export(
     for graph in ("head.onnx", "segmenter.onnx"):
         shrink_matrices(fp32_folder / graph, staging / graph)
     spec = model_spec(encoder.config, name, training_data, "int8")
-    audios, speakers = corpus.held_out_trials()
     frames, float_blocks = staging / "frames.onnx", list[int]()
     most = min(MAX_FLOAT_BLOCKS, len(encoder.blocks))
     while True:
@@ -151,3 +156,32 @@ def export(
         shutil.rmtree(output, ignore_errors=True)
         staging.rename(output)
     return failures
+
+
+def _data(encoder_path: Path) -> DataConfig:
+    """What the run was trained on, as stands beside its encoder; the usual if nothing does."""
+    try:
+        begun = json.loads((encoder_path.parent / "provenance.json").read_text())["config"]["data"]
+        lists, teachers = (tuple(map(str, begun[name])) for name in ("lists", "teachers"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return DataConfig()
+    return DataConfig(lists=lists, teachers=teachers)
+
+
+def _checked(output: Path) -> Path:
+    """The folder in full, if the new model may take the place of what lies there.
+
+    Raises:
+        EarmarkError: that is something else than a model.
+    """
+    output = output.resolve()
+    model = output.is_dir() and (not any(output.iterdir()) or (output / GRAPHS[0]).is_file())
+    if output.exists() and not model:
+        raise EarmarkError(
+            f"{output} exists, and is no folder of a model", "Give another with --output"
+        )
+    return output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

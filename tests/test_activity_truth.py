@@ -197,3 +197,9 @@ def test_what_rustles_is_finite_and_heard() -> None:
             assert noise.dtype == np.float32
             assert np.isfinite(noise).all()
             assert np.abs(noise).max() > 0.0
+
+
+def test_held_out_mixtures_are_timed_otherwise(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    ours, theirs = (mixtures(config, corpus, held_out=held_out)[0] for held_out in (False, True))
+    assert ours.fbank.shape != theirs.fbank.shape or not torch.equal(ours.truth, theirs.truth)

@@ -29,15 +29,17 @@ from tiny_corpus import (
 from edge._native import Fbank, FbankOptions
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.rttm import read_rttm
-from export.cli import main
+from export.cli import _data, main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
 from export.parity import streamed_records
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.saturation import fitting_scales
+from train.config import DataConfig, TrainConfig
 from train.encoder import Encoder
 from train.encoder_file import save_encoder
+from train.provenance import write_provenance
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
@@ -315,3 +317,29 @@ def test_the_command_says_what_is_wrong_with_its_input(
         assert main(arguments) == 1
         assert text in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", ["file", "models"])
+def test_what_is_no_model_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str
+) -> None:
+    output = tmp_path / "models" / "tiny"
+    output.parent.mkdir()
+    if there == "file":
+        output.write_text("notes")
+    else:
+        (output / "small").mkdir(parents=True)
+        (output / "small" / "frames.onnx").write_text("a model")
+    before = sorted(tmp_path.rglob("*"))
+    status, _ = run_export(tmp_path, settled_encoder(0))
+    assert status == 1
+    assert "is no folder of a model" in capsys.readouterr().err
+    assert set(before) <= set(tmp_path.rglob("*"))
+
+
+def test_an_encoder_is_judged_on_the_lists_that_it_was_trained_on(tmp_path: Path) -> None:
+    encoder = tmp_path / "encoder.pt"
+    assert _data(encoder) == DataConfig()
+    own = DataConfig(lists=("mine",), teachers=())
+    write_provenance(tmp_path, TrainConfig(data=own))
+    assert _data(encoder) == own

@@ -178,3 +178,21 @@ def test_speakers_without_names_are_refused(tmp_path: Path, opened: Opened) -> N
     nameless = replace(corpus, train=[replace(u, speaker="") for u in corpus.train])
     with pytest.raises(EarmarkError, match="no training utterance has a label"):
         Hearings.open(settled_encoder(1), config, nameless, tmp_path, workers=0)
+
+
+def test_what_another_encoder_heard_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = build_corpus(tmp_path / "corpus")
+    (tmp_path / "head.yaml").write_text(
+        "optimiser: {steps: 0}\ndata: {teachers: []}\nhead: {steps: 2, hearings: 1, batch: 8}\n"
+    )
+    words = ["--corpus", str(corpus), "--run", str(tmp_path / "run"), "--workers", "0"]
+    words += ["--config", str(tmp_path / "head.yaml")]
+    for seed in (1, 2):
+        save_encoder(settled_encoder(seed), tmp_path / f"{seed}.pt")
+    assert main([*words, "--init", str(tmp_path / "1.pt")]) == 0
+    assert main([*words, "--init", str(tmp_path / "1.pt")]) == 0
+    capsys.readouterr()
+    assert main([*words, "--init", str(tmp_path / "2.pt")]) == 1
+    assert "begun with the weights of another encoder" in capsys.readouterr().err

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_corpus import open_corpus
+from tiny_corpus import SHAPE, build_corpus, open_corpus
 
 from edge.errors import EarmarkError
-from train.corpus import HELD_OUT_RECORDINGS, UNHEARD_SHARE
+from train.augment import AugmentConfig
+from train.config import TrainConfig
+from train.corpus import HELD_OUT_RECORDINGS, UNHEARD_SHARE, Corpus
+from train.lists import read_list
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 
 
@@ -101,3 +105,42 @@ def test_voices_that_a_stage_has_heard_are_not_among_the_unheard(tmp_path: Path)
     audios, speakers, corpora = more.held_out_speech()
     assert len(audios) == len(speakers) == len(corpora)
     assert more.unheard_speakers == corpus.unheard_speakers - {moved} < set(speakers)
+
+
+def test_babble_is_never_of_those_held_out(tmp_path: Path) -> None:
+    _, corpus = open_corpus(tmp_path)
+    augmenter = corpus.augmenter(AugmentConfig())
+    heard = {int(i) for i in augmenter._babblers}
+    assert heard == set(corpus.train_indices.tolist())
+    assert not heard & set(corpus.held_out_indices.tolist())
+
+
+def test_a_person_in_two_lists_is_one_speaker(tmp_path: Path) -> None:
+    for name in ("train", "more"):
+        folder = tmp_path / name / "ada"
+        folder.mkdir(parents=True)
+        soundfile.write(folder / f"{name}.wav", np.zeros(1600), 16000)
+    found = [u.speaker for name in ("train", "more") for u in read_list(tmp_path, name)]
+    assert found == ["ada", "ada"]
+
+
+@pytest.mark.parametrize("other", ["unlabelled", "dev"])
+def test_a_recording_in_two_lists_is_refused(tmp_path: Path, other: str) -> None:
+    """Its voice would be trained on under no name, and judged by under its own."""
+    corpus = build_corpus(tmp_path / "corpus")
+    row = (corpus / "train.csv").read_text().splitlines()[-1].split(",")
+    row[1] = "" if other == "unlabelled" else "somebody else"
+    with (corpus / f"{other}.csv").open("a") as file:
+        if not file.tell():
+            file.write((corpus / "train.csv").read_text().splitlines()[0] + "\n")
+        file.write(",".join(row) + "\n")
+    with pytest.raises(EarmarkError, match=r"listed twice|stands in dev\.csv"):
+        Corpus.open(corpus, tmp_path / "cache", TrainConfig(encoder=SHAPE))
+
+
+def test_nobody_to_judge_by_is_told(tmp_path: Path) -> None:
+    _, corpus = open_corpus(tmp_path)
+    one = corpus.held_out[0].speaker
+    alone = replace(corpus, held_out=[u for u in corpus.held_out if u.speaker == one])
+    with pytest.raises(EarmarkError, match="1 speakers are held out"):
+        alone.held_out_trials()

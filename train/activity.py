@@ -30,6 +30,7 @@ def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures
         noises=corpus.noises,
         timings=corpus.timings,
         augmenter=corpus.augmenter(augment),
+        stream=4 if held_out else 1,  # 2 and 3 are the talks'
     )
 
 
@@ -46,6 +47,7 @@ def train_activity(
         mixtures(config, corpus, held_out=False),
         batch_size=None,
         num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
         prefetch_factor=4 if workers else None,
     )
     losses = []
@@ -83,6 +85,7 @@ class Detection:
 
 def measure_activity(encoder: Encoder, config: TrainConfig, corpus: Corpus) -> Detection:
     """On mixtures of the speakers held out from the training side."""
+    corpus.check_judges()
     held_out = mixtures(config, corpus, held_out=True)
     with torch.inference_mode():
         pairs = [

@@ -59,9 +59,16 @@ class Augmenter:
     """Applies the augmentations; all chance comes from the generator handed in."""
 
     def __init__(
-        self, config: AugmentConfig, noises: Waveforms, rooms: Waveforms, voices: Waveforms
+        self,
+        config: AugmentConfig,
+        noises: Waveforms,
+        rooms: Waveforms,
+        voices: Waveforms,
+        babblers: NDArray[np.int64] | None = None,
     ) -> None:
+        """`babblers`: which of the voices babble is made of; all where None."""
         self.config = config
+        self._babblers = np.arange(len(voices)) if babblers is None else babblers
         self._noises = noises
         self._rooms = rooms
         self._voices = voices
@@ -128,9 +135,10 @@ class Augmenter:
     def babble(self, count: int, random: Generator) -> Audio:
         """Several voices at once."""
         babble = np.zeros(count, dtype=np.float32)
-        for index in random.integers(
-            len(self._voices), size=random.integers(*self.config.babble_voices)
-        ):
+        chosen = random.integers(
+            len(self._babblers), size=random.integers(*self.config.babble_voices)
+        )
+        for index in self._babblers[chosen]:
             voice = self._voices.random_crop(int(index), count, random)
             babble += voice / rms(voice)
         return babble

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -78,19 +79,15 @@ def main(argv: list[str] | None = None) -> int:
         if config.head.steps:
             train_head(encoder, config, corpus, trainer.hearings, args.workers)
             save_encoder(encoder, trainer.encoder_path)
-            for name, value in trainer.validate(encoder).items():
-                print(f"{name:18} {value:.3f}")
+            _tell(lambda: trainer.validate(encoder))
         if config.activity.steps:
             train_activity(encoder, config, corpus, args.workers)
             save_encoder(encoder, trainer.encoder_path)
-            for name, value in asdict(measure_activity(encoder, config, corpus)).items():
-                print(f"{name:18} {value:.3f}")
+            _tell(lambda: asdict(measure_activity(encoder, config, corpus)))
         if config.segmenter.steps:
             train_segmenter(encoder, config, corpus, trainer.talks, args.workers)
             save_encoder(encoder, trainer.encoder_path)
-            found = measure_segmenter(encoder, config, corpus, trainer.talks, args.workers)
-            for name, value in found.items():
-                print(f"{name:18} {value:.3f}")
+            _tell(lambda: measure_segmenter(encoder, config, corpus, trainer.talks, args.workers))
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return FAILED
@@ -99,6 +96,17 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     print(f"done: export it with  earmark-export {trainer.encoder_path}")
     return 0
+
+
+def _tell(measure: Callable[[], dict[str, float]]) -> None:
+    """Print what is measured; where the speakers held out do not suffice, that."""
+    try:
+        measured = measure()
+    except EarmarkError as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return
+    for name, value in measured.items():
+        print(f"{name:18} {value:.3f}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
 from train.turn_taking import read_timings
-from train.waveforms import Waveforms
+from train.waveforms import SAMPLE_RATE, Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
 UNHEARD_SHARE = 0.06  # of the training side's speakers: no stage of any weights heard them
+LENGTH_TOLERANCE = 0.1  # seconds by which a list may be mistaken in a length
 HELD_OUT_RECORDINGS = 8  # of a speaker in all pairs: a few who said much would be most of them
 
 # Audio, speakers and corpora of recordings.
@@ -59,9 +60,22 @@ class Corpus:
         if not utterances:
             raise EarmarkError(f"the lists {', '.join(data.lists)} are empty", "Check --corpus")
         index = {u.path: i for i, u in enumerate(utterances)}
+        if len(index) < len(utterances):
+            twice = next(u.path for i, u in enumerate(utterances) if index[u.path] != i)
+            raise EarmarkError(
+                f"{twice} is listed twice in {', '.join(data.lists)}",
+                "List each recording once: one of a speaker held out would be trained on",
+            )
         train, held_out = split_speakers(utterances)
         if (folder / "dev.csv").is_file():
-            check_disjoint(train + held_out, read_manifest(folder / "dev.csv"))
+            dev = read_manifest(folder / "dev.csv")
+            check_disjoint(train + held_out, dev)
+            shared = {u.path for u in dev} & set(index)
+            if shared:
+                raise EarmarkError(
+                    f"{min(shared)} stands in dev.csv and in {', '.join(data.lists)}",
+                    "Take it out of the lists: what is reported on is not trained on",
+                )
         size = config.encoder.embedding
         targets = np.full((len(utterances), size), np.nan, dtype=np.float32)
         if data.teachers:
@@ -78,6 +92,10 @@ class Corpus:
                 "Each manifest needs one row of teacher embeddings an utterance",
             )
         waveforms = Waveforms.load([u.path for u in utterances], cache)
+        train, held_out = (
+            [_as_decoded(u, waveforms.length(index[u.path])) for u in split]
+            for split in (train, held_out)
+        )
         readable = [u for u in train if waveforms.length(index[u.path])]
         taught = np.isfinite(targets[:, 0])
         train = [u for u in readable if u.speaker or taught[index[u.path]]]
@@ -114,8 +132,8 @@ class Corpus:
         return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
 
     def augmenter(self, config: AugmentConfig) -> Augmenter:
-        """Augmentation with this corpus's noises, rooms and voices."""
-        return Augmenter(config, self.noises, self.rooms, self.waveforms)
+        """Augmentation with this corpus's noises, rooms and voices, those held out left out."""
+        return Augmenter(config, self.noises, self.rooms, self.waveforms, self.train_indices)
 
     @property
     def unheard_speakers(self) -> set[str]:
@@ -139,8 +157,30 @@ class Corpus:
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
         """Audio and speakers of those of whose pairs an EER is told."""
+        self.check_judges()
         audios, speakers, _ = self.held_out_speech(HELD_OUT_RECORDINGS)
         return audios, speakers
+
+    def check_judges(self) -> None:
+        """See that speakers are held out by whom an encoder can be judged.
+
+        Raises:
+            EarmarkError: no two of them, or nobody with two recordings.
+        """
+        counts = Counter(u.speaker for u in self.held_out if u.seconds >= HELD_OUT_SECONDS)
+        if len(counts) < 2 or max(counts.values()) < 2:
+            raise EarmarkError(
+                f"{len(counts)} speakers are held out with recordings of {HELD_OUT_SECONDS:g} s, "
+                "expected two, and two recordings of one of them, to judge by",
+                "Name more speakers in the lists: 15 % are held out, by their names",
+            )
+
+
+def _as_decoded(utterance: Utterance, samples: int) -> Utterance:
+    """The utterance, with the length that was decoded where its list says another."""
+    seconds = samples / SAMPLE_RATE
+    agrees = abs(seconds - utterance.seconds) < LENGTH_TOLERANCE
+    return utterance if agrees else replace(utterance, seconds=seconds)
 
 
 def _online_target(

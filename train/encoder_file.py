@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -18,6 +19,14 @@ def save_encoder(encoder: Encoder, path: Path) -> None:
     partial = path.with_suffix(".partial")
     torch.save({"config": asdict(encoder.config), "weights": encoder.state_dict()}, partial)
     partial.replace(path)
+
+
+def weights_hash(encoder: Encoder) -> str:
+    """What tells the weights of one encoder from those of another."""
+    digest = sha256()
+    for name, values in encoder.state_dict().items():
+        digest.update(name.encode() + values.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_encoder(path: Path) -> Encoder:

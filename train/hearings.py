@@ -160,7 +160,11 @@ def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, worke
     """Write what the trunk makes of all utterances: sums at `path`, ends and labels beside it."""
     frames, device = FramesGraph(encoder.eval()), encoder.input_mean.device
     loader = DataLoader(
-        utterances, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None
+        utterances,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=16 if workers else None,
+        multiprocessing_context="fork" if workers else None,
     )
     counts, labels = [], []
     partial = path.with_suffix(".partial")

@@ -68,7 +68,7 @@ def _table(path: Path) -> dict[str, str]:
 def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
     paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in AUDIO_SUFFIXES)
     return [
-        _utterance(row, path, f"{corpus}/{path.relative_to(folder).parts[0]}", corpus)
+        _utterance(row, path, path.relative_to(folder).parts[0], corpus)
         for row, path in enumerate(paths)
     ]
 

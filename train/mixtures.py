@@ -57,8 +57,10 @@ class Mixtures(Dataset[Mixture]):
         noises: Waveforms,
         timings: list[list[Turn]],
         augmenter: Augmenter,
+        stream: int = 1,
     ) -> None:
-        """`indices[i]` is the place of utterance i in `waveforms`."""
+        """`indices[i]` is the place of utterance i in `waveforms`; `stream` numbers the chance."""
+        self._stream = stream
         self.config = config
         long = [u.seconds >= MIN_SECONDS for u in utterances]
         self._indices = indices[long]
@@ -73,7 +75,7 @@ class Mixtures(Dataset[Mixture]):
 
     def __getitem__(self, step: int) -> Mixture:
         config = self.config
-        random = np.random.default_rng([config.seed, 1, step])
+        random = np.random.default_rng([config.seed, self._stream, step])
         frames = int(random.uniform(*config.activity.seconds) * 100)
         frames = frames // config.encoder.stride * config.encoder.stride
         pairs = [self._one(frames, random) for _ in range(config.activity.batch)]

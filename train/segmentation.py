@@ -77,7 +77,8 @@ def measure_segmenter(
     for talk in hear(encoder, talks, folder / "held_out", workers):
         if len(talk.tokens):
             with torch.inference_mode():
-                log_odds = encoder.segmenter(torch.from_numpy(talk.tokens).float()[None])[0].numpy()
+                tokens = torch.from_numpy(talk.tokens).float().to(encoder.input_mean.device)
+                log_odds = encoder.segmenter(tokens[None])[0].cpu().numpy()
             same, clear = pairs(torch.from_numpy(talk.speakers[None]))
             odds.append(log_odds[clear[0].numpy()])
             truths.append(same[0].numpy()[clear[0].numpy()])
@@ -126,6 +127,7 @@ def hear(encoder: Encoder, talks: Talks, folder: Path, workers: int) -> list[Hea
                     Subset(talks, numbers),
                     batch_size=None,
                     num_workers=workers,
+                    multiprocessing_context="fork" if workers else None,
                     prefetch_factor=8 if workers else None,
                 )
                 part = []

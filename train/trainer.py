@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ from train.config import TrainConfig
 from train.corpus import Corpus
 from train.curves import plot_curves
 from train.encoder import Encoder, split_level
-from train.encoder_file import save_encoder
+from train.encoder_file import save_encoder, weights_hash
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
@@ -125,6 +126,7 @@ class Trainer:
         self._begin()
         if not self.config.optimiser.steps:
             return self.encoder.eval()
+        judged = self._can_judge()
         saved = time.monotonic()
         with self._progress() as progress:
             task = progress.add_task(
@@ -137,7 +139,7 @@ class Trainer:
                         self.step += 1
                     if self.step % 50 == 0:
                         self._log("train.csv", terms)
-                    if self.step % VALIDATE_STEPS == 0 and self.accelerator.is_main_process:
+                    if judged and self.step % VALIDATE_STEPS == 0 and self._leads:
                         self._log("validation.csv", self.validate(self.averaged_encoder()))
                     progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -148,19 +150,36 @@ class Trainer:
                 raise
         self._save()
         encoder = self.averaged_encoder()
-        if self.accelerator.is_main_process:
+        if self._leads:
             whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
             save_encoder(encoder, self.encoder_path)
         return encoder
+
+    @property
+    def _leads(self) -> bool:
+        """Whether this is the process that writes and tells."""
+        return bool(self.accelerator.is_main_process)
+
+    def _can_judge(self) -> bool:
+        """Whether speakers are held out by whom an encoder can be judged; if not, that is told."""
+        try:
+            self.corpus.check_judges()
+        except EarmarkError as error:
+            if self._leads:
+                print(f"not judged while it is trained: {error}", file=sys.stderr)
+            return False
+        return True
 
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
         resumed = self.checkpoint_path.is_file()
         if resumed or self.hearings.is_dir() or self.talks.is_dir():
             check_unchanged(self.run, self.config)
-        if self.accelerator.is_main_process:
+            self._check_initial()
+        if self._leads:
             self.run.mkdir(parents=True, exist_ok=True)
             write_provenance(self.run, self.config)
+            self._initial_path.write_text(self._initial_hash())
         if resumed:
             self._load()
         elif self.initial is not None:
@@ -168,6 +187,23 @@ class Trainer:
         else:
             self._measure_input()
         self.accelerator.wait_for_everyone()
+
+    @property
+    def _initial_path(self) -> Path:
+        """Where it stands with which weights the run was begun."""
+        return self.run / "initial.sha256"
+
+    def _initial_hash(self) -> str:
+        return weights_hash(self.initial) if self.initial is not None else "random"
+
+    def _check_initial(self) -> None:
+        """Raise if the run was begun with other weights: what it kept was heard by those."""
+        path = self._initial_path
+        if path.is_file() and path.read_text() != self._initial_hash():
+            raise EarmarkError(
+                f"{self.run} was begun with the weights of another encoder",
+                "Give that one again, or begin in another folder with --run",
+            )
 
     def _steps(self) -> Iterator[tuple[Batch, ...]]:
         """This process's batches of every step that is left."""
@@ -178,6 +214,7 @@ class Trainer:
             Subset(self.batches, own),
             batch_size=None,
             num_workers=self.workers,
+            multiprocessing_context="fork" if self.workers else None,  # the C++ is not pickled
             prefetch_factor=4 if self.workers else None,
         )
         return zip(*[iter(loader)] * self.config.optimiser.accumulate, strict=True)
