@@ -46,7 +46,26 @@ def test_areas_are_what_counting_pairs_gives(pairs: list[tuple[int, bool]]) -> N
     assert 0.0 < average_precision(scores, targets) <= 1.0
 
 
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=60))
+def test_average_precision_is_what_accepting_all_that_score_so_high_gives(
+    pairs: list[tuple[int, bool]],
+) -> None:
+    scores = np.array([float(score) for score, _ in pairs])
+    targets = np.array([target for _, target in pairs])
+    if not targets.any():
+        return
+    expected = np.mean([targets[scores >= score].mean() for score in scores[targets]])
+    np.testing.assert_allclose(average_precision(scores, targets), expected)
+
+
+def test_scores_all_alike_have_the_precision_of_a_guess() -> None:
+    targets = np.arange(10) < 3
+    for order in (targets, targets[::-1]):
+        np.testing.assert_allclose(average_precision(np.zeros(10), order), 0.3)
+
+
 def test_average_precision_of_perfect_and_worst() -> None:
     targets = np.array([True, False, True, False])
     assert average_precision(targets * 1.0, targets) == 1.0
-    np.testing.assert_allclose(average_precision(-1.0 * targets, targets), (1 / 3 + 2 / 4) / 2)
+    worst = np.array([1.0, 3.0, 0.0, 2.0])
+    np.testing.assert_allclose(average_precision(worst, targets), (1 / 3 + 2 / 4) / 2)

@@ -95,7 +95,8 @@ def roc_auc(scores: Floats, targets: NDArray[np.bool_]) -> float:
 
 
 def average_precision(scores: Floats, targets: NDArray[np.bool_]) -> float:
-    """Mean of the precision at each target, going down the scores."""
-    found = targets[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
-    return float(precision[found].mean())
+    """Mean of the precision at each target, going down the scores; ties are taken all at once."""
+    _, tie = np.unique(-scores, return_inverse=True)
+    found = np.bincount(tie, weights=targets)
+    precision = np.cumsum(found) / np.cumsum(np.bincount(tie))
+    return float(precision @ found / found.sum())
