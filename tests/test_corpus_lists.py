@@ -18,6 +18,7 @@ from train.corpus import Corpus
 from train.encoder_file import load_encoder
 from train.lists import read_list
 from train.trainer import Trainer
+from train.waveforms import Waveforms, read_audio
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,39 @@ def test_audio_that_cannot_be_read_is_named_counted_and_left_out(
     left = {str(u.path) for u in [*opened.train, *opened.held_out]}
     assert not any(path.endswith(line["path"]) for path in left for line in lines[:3])
     assert all(opened.waveforms.length(int(i)) for i in opened.train_indices)
+
+
+def without_length(path: Path) -> None:
+    """Make it the FLAC file of an encoder that wrote to a pipe."""
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits of STREAMINFO's number of samples
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_a_flac_that_does_not_say_its_length_is_read_to_its_end(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "piped.flac"
+    noise = np.random.default_rng(0).standard_normal((200_000, 2)) * 0.1
+    soundfile.write(path, noise, rate)
+    expected = read_audio(path)
+    assert len(expected) == pytest.approx(200_000 * 16000 / rate, abs=1)
+    without_length(path)
+    np.testing.assert_array_equal(read_audio(path), expected)
+
+
+def test_a_cut_flac_that_does_not_say_its_length_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = tmp_path / "whole.flac", tmp_path / "cut.flac"
+    for path in (whole, cut):
+        soundfile.write(path, np.random.default_rng(0).standard_normal(200_000) * 0.1, 16000)
+        without_length(path)
+    cut.write_bytes(cut.read_bytes()[: whole.stat().st_size // 2])
+    waveforms = Waveforms.load([whole, cut], tmp_path / "cache")
+    assert [waveforms.length(i) for i in range(2)] == [200_000, 0]
+    said = capsys.readouterr().err
+    assert "cut.flac" in said and "1 of 2 audio files are left out" in said
 
 
 def test_nothing_left_to_train_on_is_said(built: Path, tmp_path: Path) -> None:

@@ -18,17 +18,23 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from edge.errors import EarmarkError
+from edge.sources.file import ForwardReader
 
 SAMPLE_RATE = 16000
+BLOCK = 1 << 16  # samples that are read at once
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
     """Mono samples of a file, resampled to 16 kHz; several channels are averaged."""
+    blocks = []
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with ForwardReader(path) as audio:  # in blocks, for not every header tells the length
+            rate = audio.samplerate
+            while len(block := audio.read(BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block.mean(axis=1))
     except (soundfile.LibsndfileError, OSError) as error:
         raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
-    mono: NDArray[np.float32] = samples.mean(axis=1)
+    mono = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
     return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE)
 
 

@@ -21,13 +21,14 @@ _RECORD_AGAIN = "Copy or record the file again"
 _UNSTATED = 2**63 - 1  # frames that libsndfile gives for a FLAC whose writer could not seek back
 
 
-class _ForwardReader(soundfile.SoundFile):
+class ForwardReader(soundfile.SoundFile):
     """A SoundFile that soundfile does not seek in after every read.
 
     To seek to where one is already alters the end of Opus, and fails in FLAC of unstated length.
     """
 
     def seekable(self) -> bool:
+        """Whatever the file is."""
         return False
 
 
@@ -86,7 +87,7 @@ class FileSource(Source):
         """End `blocks()`."""
         self._closed = True
 
-    def _check_end(self, audio: _ForwardReader, position: int) -> None:
+    def _check_end(self, audio: ForwardReader, position: int) -> None:
         if position == 0:
             raise EarmarkError(f"{self.name} holds no samples", _RECORD_AGAIN)
         if position < audio.frames != _UNSTATED:
@@ -96,14 +97,14 @@ class FileSource(Source):
             )
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[_ForwardReader]:
+    def _open(self) -> Iterator[ForwardReader]:
         data = check_whole(self._file, self.name)
         with contextlib.ExitStack() as stack:
             file: bytes | StreamedWav = self._file
             if data is not None and data.size is None:
                 file = stack.enter_context(StreamedWav(self._file, data.size_field))
             try:
-                audio = stack.enter_context(_ForwardReader(file))
+                audio = stack.enter_context(ForwardReader(file))
             except soundfile.LibsndfileError as error:
                 raise self._foreign(_reason(error)) from error
             except TypeError as error:  # soundfile asks for the format of a file named *.raw
