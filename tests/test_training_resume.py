@@ -208,6 +208,37 @@ def test_audio_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
         assert len(audio) == 16000 * level
 
 
+@pytest.mark.parametrize("left", ["", "[16000, 16", "[16000]", "{}", "[16000, null]", "\0\0"])
+def test_decoded_audio_whose_index_was_cut_short_is_decoded_again(
+    tmp_path: Path, left: str
+) -> None:
+    paths, cache = [tmp_path / "a.wav", tmp_path / "b.wav"], tmp_path / "cache"
+    for path in paths:
+        soundfile.write(path, np.full(16000, 0.25, dtype=np.float32), 16000)
+    Waveforms.load(paths, cache)
+    (index,) = cache.glob("*.json")
+    index.write_text(left)
+    waveforms = Waveforms.load(paths, cache)
+    assert [waveforms.length(i) for i in range(2)] == [16000, 16000]
+    assert json.loads(index.read_text()) == [16000, 16000]
+
+
+def test_an_index_of_decoded_audio_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, cache = tmp_path / "a.wav", tmp_path / "cache"
+    soundfile.write(path, np.full(16000, 0.25, dtype=np.float32), 16000)
+
+    def cut_short(path: Path, text: str, encoding: str | None = None) -> None:
+        path.write_bytes(text.encode()[:3])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(Path, "write_text", cut_short)
+        Waveforms.load([path], cache)
+    assert not list(cache.glob("*.json"))
+
+
 def test_the_curves_are_drawn_from_as_much_as_there_is(tmp_path: Path) -> None:
     plot_curves(tmp_path)
     empty = (tmp_path / "curves.png").read_bytes()

@@ -19,6 +19,7 @@ from rich.progress import track
 
 from edge.errors import EarmarkError
 from edge.sources.file import ForwardReader
+from edge.whole_file import write_whole
 
 SAMPLE_RATE = 16000
 BLOCK = 1 << 16  # samples that are read at once
@@ -88,14 +89,15 @@ class Waveforms:
         key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
         with locked(cache):
-            if not index_path.is_file():
+            lengths = _lengths(index_path, len(paths))
+            if lengths is None:
                 lengths = _decode(paths, samples_path)
                 if not any(lengths):
                     raise EarmarkError(
                         f"none of {len(paths)} audio files can be read", "Check the corpus"
                     )
-                index_path.write_text(json.dumps(lengths))
-        offsets = np.concatenate([[0], np.cumsum(json.loads(index_path.read_text()))])
+                write_whole(index_path, json.dumps(lengths))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
         samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
         return cls(samples, offsets.astype(np.int64))
 
@@ -115,6 +117,16 @@ def _identity(path: Path) -> str:
         return str(path)
     status = path.stat()
     return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+def _lengths(index: Path, count: int) -> list[int] | None:
+    """Samples of each file; None where the index is not there, or is not whole."""
+    try:
+        lengths = json.loads(index.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(lengths, list) and len(lengths) == count
+    return lengths if whole and all(isinstance(length, int) for length in lengths) else None
 
 
 def _decode(paths: Sequence[Path], target: Path) -> list[int]:
