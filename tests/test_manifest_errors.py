@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.manifest import COLUMNS, read_manifest
+from train.teacher import fuse_teachers
 
 HEADER = ",".join(COLUMNS)
 GOOD = "a/1.flac,a,common_voice,2.5,CC0,en,48000"
@@ -111,7 +113,7 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
         path = folder / "teachers" / f"{name}.npy"
         whole = rows if name == "train.resnet34" else np.load(path)
         np.save(path, whole[:-2])
-    refused(f"{len(rows) + 2} teacher embeddings for {len(rows) + 4} utterances")
+    refused(f"train.campplus.npy has {len(rows) - 2} teacher embeddings for {len(rows)} utterances")
 
     folder = build_corpus(tmp_path / "second")
     for path in (folder / "noise").iterdir():
@@ -141,6 +143,95 @@ def test_an_utterance_without_teachers_needs_a_label(tmp_path: Path) -> None:
     assert {0, 1, 2, first_unlabelled} <= set(corpus.train_indices)
     assert first_unlabelled + 1 not in corpus.train_indices
     assert not np.isfinite(corpus.targets[1]).any()
+
+
+Arrays = dict[str, np.ndarray]  # of a list each
+
+
+def all_unknown(arrays: Arrays) -> None:
+    for rows in arrays.values():
+        rows[:] = np.nan
+
+
+def all_alike(arrays: Arrays) -> None:
+    for rows in arrays.values():
+        rows[:] = 1.0
+
+
+def few_known(arrays: Arrays) -> None:
+    arrays["train"][7:] = np.nan
+    arrays["unlabelled"][:] = np.nan
+
+
+def shifted(arrays: Arrays) -> None:
+    arrays["train"] = arrays["train"][:-1]
+    arrays["unlabelled"] = np.concatenate([arrays["train"][-1:], arrays["unlabelled"]])
+
+
+def of_two_sizes(arrays: Arrays) -> None:
+    arrays["unlabelled"] = arrays["unlabelled"][:, :-1]
+
+
+def flat(arrays: Arrays) -> None:
+    arrays["train"] = arrays["train"][:, 0]
+
+
+def of_words(arrays: Arrays) -> None:
+    arrays["train"] = arrays["train"].astype(str)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (all_unknown, "know 0 utterances by 32 values, targets of 8 values"),
+        (all_alike, "know 0 utterances by 32 values, targets of 8 values"),
+        (few_known, "know 7 utterances by 32 values, targets of 8 values"),
+        (shifted, r"train\.campplus\.npy has \d+ teacher embeddings for \d+ utterances"),
+        (of_two_sizes, "the teacher campplus have rows of 11 and 12 values"),
+        (flat, r"train\.campplus\.npy is no array of embeddings"),
+        (of_words, r"train\.campplus\.npy is no array of embeddings"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_teachers_that_cannot_teach_are_refused(
+    tmp_path: Path, spoil: Callable[[Arrays], None], said: str
+) -> None:
+    folder = build_corpus(tmp_path / "corpus") / "teachers"
+    paths = {stem: folder / f"{stem}.campplus.npy" for stem in ("train", "unlabelled")}
+    arrays = {stem: np.load(path) for stem, path in paths.items()}
+    spoil(arrays)
+    for stem, path in paths.items():
+        np.save(path, arrays[stem])
+    with pytest.raises(EarmarkError, match=said):
+        fuse_teachers(folder, ["campplus", "resnet34"], ["train", "unlabelled"], 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"no array", b"PK\3\4 no archive", b"\x93NUMPY\1\0"])
+def test_a_teachers_file_that_is_no_array_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = build_corpus(tmp_path / "corpus") / "teachers"
+    (folder / "train.campplus.npy").write_bytes(content)
+    with pytest.raises(EarmarkError, match=r"train\.campplus\.npy is no array of embeddings"):
+        fuse_teachers(folder, ["campplus"], ["train"], 8)
+
+
+def test_targets_of_more_values_than_the_teachers_have_are_refused(tmp_path: Path) -> None:
+    folder = build_corpus(tmp_path / "corpus") / "teachers"
+    with pytest.raises(EarmarkError, match="by 12 values, targets of 13 values"):
+        fuse_teachers(folder, ["campplus"], ["train"], 13)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_embedding_that_is_not_finite_is_unknown(tmp_path: Path) -> None:
+    folder = build_corpus(tmp_path / "corpus") / "teachers"
+    path = folder / "train.campplus.npy"
+    rows = np.load(path)
+    targets = []
+    for row in (np.nan, [*rows[3, :-1], np.inf]):
+        rows[3] = row
+        np.save(path, rows)
+        targets.append(fuse_teachers(folder, ["campplus", "resnet34"], ["train"], 8))
+    np.testing.assert_array_equal(targets[1], targets[0])
+    assert list(np.flatnonzero(np.isnan(targets[1]).any(axis=1))) == [3]
 
 
 def test_the_command_prints_one_line_and_fails(

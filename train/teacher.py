@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
+from train.lists import read_list
 from train.whitening import whitening
 
 TARGET_RIDGE = 0.3
@@ -104,17 +106,51 @@ class OnlineTarget:
         return target
 
 
-def teacher_rows(folder: Path, name: str, lists: Sequence[str]) -> NDArray[np.floating]:
+def teacher_rows(
+    folder: Path, name: str, lists: Sequence[str], counts: Sequence[int] | None = None
+) -> NDArray[np.floating]:
     """A teacher's embeddings of the rows of several manifests, one after the other.
 
+    A row with a value that is not finite is NaN throughout.
+
+    Args:
+        folder: as for `fuse_teachers`.
+        name: of the teacher.
+        lists: manifests, by name.
+        counts: utterances of each list, where its array is to be checked against them.
+
     Raises:
-        EarmarkError: a list has no array of this teacher's.
+        EarmarkError: a list has no array of this teacher's, or one that does not fit.
     """
     paths = [folder / f"{stem}.{name}.npy" for stem in lists]
-    for path in paths:
-        if not path.is_file():
-            raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
-    rows: NDArray[np.floating] = np.concatenate([np.load(path) for path in paths])
+    arrays = [_read_rows(path) for path in paths]
+    sizes = sorted({array.shape[1] for array in arrays})
+    if len(sizes) > 1:
+        raise EarmarkError(
+            f"the arrays of the teacher {name} have rows of {' and '.join(map(str, sizes))} values",
+            "All must be made by the same encoder",
+        )
+    # In total they could agree where the rows of one list belong to their neighbours.
+    for path, array, count in zip(paths, arrays, counts or map(len, arrays), strict=True):
+        if len(array) != count:
+            raise EarmarkError(
+                f"{path} has {len(array)} teacher embeddings for {count} utterances",
+                "Each manifest needs one row of teacher embeddings an utterance",
+            )
+    rows: NDArray[np.floating] = np.concatenate(arrays)
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.nan)
+
+
+def _read_rows(path: Path) -> NDArray[np.floating]:
+    if not path.is_file():
+        raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
+    remedy = "Compute the teacher's embeddings of the list again"
+    try:
+        rows = np.load(path)
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise EarmarkError(f"{path} is no array of embeddings: {error}", remedy) from error
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiu":
+        raise EarmarkError(f"{path} is no array of embeddings, a row an utterance", remedy)
     return rows
 
 
@@ -124,7 +160,8 @@ def fuse_teachers(
     """Targets for the rows of several manifests, one after the other.
 
     Args:
-        folder: holds `LIST.TEACHER.npy`, a row an utterance; a row of NaN was not computed.
+        folder: in the corpus; holds `LIST.TEACHER.npy`, a row an utterance; one with a value that
+            is not finite is unknown.
         names: teachers.
         lists: manifests, by name.
         size: of the student's embedding.
@@ -133,10 +170,21 @@ def fuse_teachers(
 
     Returns:
         Unit-length targets (rows, size); NaN where any teacher has none.
+
+    Raises:
+        EarmarkError: an array is missing, is none or does not fit its list, or all together tell
+            too little for targets of this size.
     """
-    views = [_centred(teacher_rows(folder, name, lists)) for name in names]
+    counts = [len(read_list(folder.parent, stem)) for stem in lists]
+    views = [_centred(teacher_rows(folder, name, lists, counts)) for name in names]
     fused = np.concatenate(views, axis=1)
     known = np.isfinite(fused).all(axis=1)
+    if min(known.sum(), fused.shape[1]) < size:
+        raise EarmarkError(
+            f"the teachers {', '.join(names)} know {known.sum()} utterances by {fused.shape[1]} "
+            f"values, targets of {size} values need as many of both",
+            f"Complete {folder}, or lower encoder.embedding",
+        )
     _, _, axes = np.linalg.svd(fused[known], full_matrices=False)
     axes = axes[:size]
     # A singular vector's sign is arbitrary; fixed, a run resumes on any machine with the same map.
@@ -152,11 +200,13 @@ def fuse_teachers(
 def _centred(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
     """Unit-length rows around the mean of those that are known."""
     rows = embeddings.astype(np.float64)
-    return _unit(rows - np.nanmean(rows, axis=0))
+    count = np.isfinite(rows[:, :1]).sum()
+    return _unit(rows - np.nansum(rows, axis=0) / max(1, count))
 
 
 def _unit(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Rows (..., size) brought to unit length."""
+    """Rows (..., size) brought to unit length; NaN where they have no direction."""
     lengths = np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)
-    unit: NDArray[np.float64] = rows / lengths
+    with np.errstate(invalid="ignore"):
+        unit: NDArray[np.float64] = rows / lengths
     return unit
