@@ -90,6 +90,29 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
         read_manifest(path)
 
 
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        ([HEADER, GOOD, f'"{GOOD}', *[GOOD] * 9], 3),
+        ([HEADER, GOOD, f'"{GOOD}', *[GOOD] * 9000], 3),  # longer than csv takes a field to be
+        ([HEADER, GOOD, f'"{GOOD}', GOOD, f'"{GOOD}'], 3),
+        ([HEADER, f'{GOOD},"more', *[GOOD] * 9], 2),
+        ([f'"{HEADER}', *[GOOD] * 9000], 1),
+    ],
+)
+def test_a_quotation_mark_without_its_pair_swallows_no_lines(
+    tmp_path: Path, lines: list[str], number: int
+) -> None:
+    path = write(tmp_path, *lines)
+    with pytest.raises(EarmarkError, match=f"train.csv, line {number}: .*quotation mark"):
+        read_manifest(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    expected = read_manifest(write(tmp_path, HEADER, GOOD))
+    assert read_manifest(write(tmp_path, f"\ufeff{HEADER}", GOOD)) == expected
+
+
 def test_text_that_is_not_utf8(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_bytes(f"{HEADER}\nM\xfcller.flac".encode("latin-1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -34,25 +35,36 @@ def read_manifest(csv_path: Path) -> list[Utterance]:
             f"no manifest at {csv_path}", "Give the folder of the corpus with --corpus FOLDER"
         )
     try:
-        text = csv_path.read_bytes().decode("utf-8")
+        text = csv_path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise EarmarkError(f"{csv_path} is not UTF-8 text: {error}", "Save it as UTF-8") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = set(COLUMNS) - set(reader.fieldnames or ())
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    begun = 1  # the line that a row begins on
+    try:
+        _check_columns(csv_path, reader.fieldnames)
+        utterances = []
+        begun = reader.line_num + 1
+        for row, line in enumerate(reader):
+            utterances.append(_utterance(row, line, csv_path.parent.resolve()))
+            begun = reader.line_num + 1
+    except ValueError as error:
+        raise EarmarkError(
+            f"{csv_path}, line {reader.line_num}: {error}", "Correct the line"
+        ) from error
+    except csv.Error as error:
+        raise EarmarkError(
+            f"{csv_path}, line {begun}: {error}", "Look for a quotation mark without its pair"
+        ) from error
+    return utterances
+
+
+def _check_columns(csv_path: Path, names: Sequence[str] | None) -> None:
+    missing = set(COLUMNS) - set(names or ())
     if missing:
         raise EarmarkError(
             f"{csv_path} lacks the columns {', '.join(sorted(missing))}",
             f"A manifest has the columns {', '.join(COLUMNS)}",
         )
-    utterances = []
-    for row, line in enumerate(reader):
-        try:
-            utterances.append(_utterance(row, line, csv_path.parent.resolve()))
-        except ValueError as error:
-            raise EarmarkError(
-                f"{csv_path}, line {reader.line_num}: {error}", "Correct the line"
-            ) from error
-    return utterances
 
 
 def _utterance(row: int, line: dict[str, str], folder: Path) -> Utterance:
