@@ -104,8 +104,9 @@ def fit(
     """Offset and slope that make the llrs (trials,) of the clips' trials likelihood ratios.
 
     Logistic regression (Brümmer and du Preez, 2006) in which both kinds of trials weigh alike at
-    every length of speech. Trials of one speaker are not independent of each other: all together
-    count as one observation a speaker, against the prior that nothing changes.
+    every length of speech; a length with trials of one kind alone is left out. Trials of one
+    speaker are not independent of each other: all together count as one observation a speaker,
+    against the prior that nothing changes.
 
     Args:
         llrs: of the model's own calibration.
@@ -113,6 +114,8 @@ def fit(
         lengths: a number for the length of speech of each.
         speakers: in how many voices.
     """
+    both = np.isin(lengths, lengths[targets]) & np.isin(lengths, lengths[~targets])
+    llrs, targets, lengths = llrs[both], targets[both], lengths[both]
     kinds = 2 * lengths + targets
     counts = np.bincount(kinds)
     importance = speakers / (np.count_nonzero(counts) * counts[kinds])

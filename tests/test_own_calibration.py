@@ -53,6 +53,18 @@ def test_hardly_any_speakers_change_hardly_anything() -> None:
     assert all(map(np.isfinite, (offset, slope)))
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_lengths_with_trials_of_one_kind_alone_move_nothing(kept: bool) -> None:
+    own, others = true_llrs(SPREAD**2 / 2, 1000), true_llrs(-(SPREAD**2) / 2, 1000)
+    one_kind = own if kept else others
+    llrs = np.concatenate([own, others, one_kind, one_kind])
+    targets = np.repeat([True, False, kept, kept], 1000)
+    lengths = np.repeat([1, 1, 0, 2], 1000)
+    assert fit(llrs, targets, lengths, speakers=1000) == pytest.approx((0.0, 1.0), abs=0.02)
+    # Where no length has both kinds, nothing is learnt.
+    assert fit(llrs[2000:], targets[2000:], lengths[2000:], speakers=1000) == (0.0, 1.0)
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The turns of the bundled conversation, a folder for each of its four voices."""
