@@ -93,7 +93,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Measure part by part, each shown as soon as it is there; returns all figures."""
+    """Measure part by part, each shown as soon as it is there; returns all figures.
+
+    Raises:
+        EarmarkError: a part of the corpus or a model is missing or wrong, or no file could be
+            written where the figures are wanted.
+    """
+    if args.json and not args.json.parent.is_dir():  # told before the work
+        raise EarmarkError(f"cannot write {args.json}: no such folder", "Make it, or give another")
     console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
     int8 = Model.load(args.model)
     encoder = load_encoder(args.encoder)

@@ -15,7 +15,7 @@ from edge.rttm import Turn
 from export.conditions import in_babble, in_bands
 from export.detection import DetectionRow
 from export.diarization import judge
-from export.evaluate import BABBLE_DB
+from export.evaluate import BABBLE_DB, main
 from export.hearing import Hearing
 from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
 from export.tables import (
@@ -38,6 +38,19 @@ def test_a_rival_that_is_not_installed_is_named(
     said = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in said] == ["CAM++", "Resemblyzer"]
     assert all("make eval" in line for line in said)
+
+
+def test_figures_that_could_not_be_written_are_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(_: Path) -> Model:
+        raise AssertionError("the work was begun")
+
+    monkeypatch.setattr("export.evaluate.Model.load", work)
+    output = tmp_path / "missing" / "figures.json"
+    assert main(["--corpus", str(tmp_path), "--json", str(output)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"eval: cannot write {output}: no such folder. Make it, or give another"
 
 
 def test_cost_grows_with_the_work_and_is_of_the_files(tmp_path: Path) -> None:
