@@ -233,8 +233,9 @@ def test_teachers_that_cannot_teach_are_refused(
 def test_a_teachers_file_that_is_no_array_is_named(tmp_path: Path, content: bytes) -> None:
     folder = build_corpus(tmp_path / "corpus") / "teachers"
     (folder / "train.campplus.npy").write_bytes(content)
-    with pytest.raises(EarmarkError, match=r"train\.campplus\.npy is no array of embeddings"):
+    with pytest.raises(EarmarkError, match=r"train\.campplus\.npy is no array of embed") as error:
         fuse_teachers(folder, ["campplus"], ["train"], 8)
+    assert "pickle" not in str(error.value)
 
 
 def test_targets_of_more_values_than_the_teachers_have_are_refused(tmp_path: Path) -> None:

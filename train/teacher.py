@@ -144,13 +144,17 @@ def teacher_rows(
 def _read_rows(path: Path) -> NDArray[np.floating]:
     if not path.is_file():
         raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
-    remedy = "Compute the teacher's embeddings of the list again"
     try:
         rows = np.load(path)
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
-        raise EarmarkError(f"{path} is no array of embeddings: {error}", remedy) from error
+    except OSError as error:
+        raise EarmarkError(f"cannot read {path}: {error}", "Check --corpus") from error
+    except (EOFError, ValueError, BadZipFile):  # numpy advises to load it as a pickle, unsafely
+        rows = None
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiu":
-        raise EarmarkError(f"{path} is no array of embeddings, a row an utterance", remedy)
+        raise EarmarkError(
+            f"{path} is no array of embeddings, a row an utterance",
+            "Compute the teacher's embeddings of the list again",
+        )
     return rows
 
 
