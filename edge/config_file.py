@@ -53,7 +53,7 @@ def read_values(path: Path) -> list[tuple[Path, Values]]:
         files.append((path, values))
         if base is None:
             return files
-        if not isinstance(base, str):
+        if not isinstance(base, str) or "\0" in base:
             raise EarmarkError(
                 f"{path}: base is {base!r}, expected the path of a YAML file", "Correct the value"
             )
@@ -78,7 +78,7 @@ def _read(path: Path) -> Values:
             f"cannot read the configuration {path}: {error}",
             "Check the path given to --config, or as a base",
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise EarmarkError(f"{path} is not YAML: {error}", "Correct the file") from error
     if values is None:
         return {}

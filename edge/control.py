@@ -95,8 +95,13 @@ class Controller:
         except EarmarkError as error:
             # Of the others' errors and outcomes, some name speakers.
             why = f": {error}" if isinstance(command, ReloadCommand) else ""
-            log.error("command.failed", f"{name} failed, and nothing was changed{why}")
+            kept = "" if isinstance(command, ForgetCommand) else ", and nothing was changed"
+            log.error("command.failed", f"{name} failed{kept}{why}")
             raise
+        except Exception as error:  # whatever is wrong with a command, the daemon hears on
+            kind = type(error).__name__
+            log.error("command.failed", f"{name} failed by a mistake in the program: {kind}")
+            raise EarmarkError(f"{name} failed: {kind}", "Report this") from error
         why = f": {done}" if isinstance(command, ReloadCommand) else ""
         log.info("command", f"{name} was carried out{why}")
         return Done(id=command.id, what=done)
@@ -116,8 +121,10 @@ class Controller:
                 return f"'{name}' is now '{new}'"
             case ForgetCommand(name=name):
                 with self._usable_store() as store:
-                    store.forget(name)
-                    self._reload(store, {})
+                    try:
+                        store.forget(name)
+                    finally:  # gone is gone, even where traces of it could not be erased
+                        self._reload(store, {})
                 return f"'{name}' is erased"
             case EnrolCommand():
                 return self._enrol(command)

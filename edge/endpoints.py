@@ -116,7 +116,12 @@ def _check_ipc(endpoint: str) -> None:
     name = endpoint.removeprefix("ipc://")
     if not name:
         raise EarmarkError("'ipc://' lacks a path", "Use for example ipc:///tmp/earmark.sock")
-    if name.startswith("@") or not Path(name).exists():
+    if name.startswith("@"):
+        raise EarmarkError(
+            f"expected a path, and '{endpoint}' is a socket that every user may command by",
+            "Use a path, such as ipc:///tmp/earmark.sock",
+        )
+    if not Path(name).exists():
         return
     if not stat.S_ISSOCK(Path(name).stat().st_mode):
         raise EarmarkError(f"{name} exists and is not a socket", "Choose another ipc:// path")

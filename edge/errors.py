@@ -17,3 +17,7 @@ class EarmarkError(Exception):
         super().__init__(f"{what}. {remedy}" if remedy else what)
         self.what = what
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        """The message, in which names of files and devices cannot steer a terminal."""
+        return "".join(c if c.isprintable() or c == "\n" else "?" for c in super().__str__())

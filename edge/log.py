@@ -43,7 +43,7 @@ def set_up(style: Style, level: Level) -> None:
     `auto` is JSON where standard error is systemd's journal, and plain elsewhere.
     """
     as_json = style == "json" or (style == "auto" and _is_journal())
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
     handler.setFormatter(_Json() if as_json else _Plain())
     handler.addFilter(_Sparing())
     _logger.handlers = [handler]
@@ -55,7 +55,7 @@ def _is_journal() -> bool:
     """Whether standard error is what systemd says that its journal reads."""
     try:
         status = os.fstat(sys.stderr.fileno())
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # it may be closed
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 

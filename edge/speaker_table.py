@@ -158,8 +158,10 @@ class SpeakerTable:
         # A name that UTF-8 cannot hold is nobody's, and must be found to be so.
         return self.cipher.seal(name.encode(errors="surrogatepass"), b"name")
 
-    def _open_name(self, sealed: bytes) -> str:
+    def _open_name(self, sealed: object) -> str:
         try:
+            if not isinstance(sealed, bytes):
+                raise ValueError("not what was written")
             return self.cipher.open(sealed, b"name").decode()
         except ValueError as error:
             raise EarmarkError(

@@ -208,3 +208,38 @@ def test_a_command_imports_only_what_it_needs() -> None:
         )
         assert "edge.cli" in result.stderr
         assert not unneeded & set(result.stderr.split())
+
+
+def test_names_in_errors_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    result = earmark("diarize", str(tmp_path / "\x1b]0;mine\x07.wav"))
+    assert result.returncode == 1
+    assert "?]0;mine?.wav" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_a_full_disk_behind_the_output_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "edge.cli", "config", "show"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == "earmark: cannot write the output: No space left on device\n"
+
+
+def test_a_closed_input_or_error_output_is_no_crash(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m edge.cli run - --endpoint ipc://{tmp_path}/e"
+    command += f" --store {tmp_path}/speakers.db"
+    closed = subprocess.run(
+        f"{command} <&-", shell=True, capture_output=True, text=True, check=False
+    )
+    assert closed.returncode == 1
+    assert "standard input is closed" in closed.stderr
+    assert "Traceback" not in closed.stderr
+    silent = subprocess.run(
+        f"head -c 64000 /dev/zero | {command} 2>&-", shell=True, capture_output=True, check=False
+    )
+    assert silent.returncode == 0

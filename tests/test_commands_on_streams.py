@@ -12,6 +12,7 @@ from voices import ENROLMENT, RATE, Samples, ada, conversation, model, two_voice
 from edge.audio import read_audio
 from edge.config import Config
 from edge.control import Controller
+from edge.database import Database
 from edge.encoder import Model
 from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
@@ -49,7 +50,10 @@ class Daemon:
         self.published.append((stream, event))
 
     def do(self, command: ChangingCommand) -> None:
-        Controller(
+        self.controller()._do(command)
+
+    def controller(self) -> Controller:
+        return Controller(
             config=Config(),
             read_config=Config,
             model=model(),
@@ -58,7 +62,7 @@ class Daemon:
             keepers=self.keepers,
             publisher=self,  # type: ignore[arg-type]
             stop=lambda: None,
-        )._do(command)
+        )
 
     def seconds(self) -> dict[str, float]:
         """Of speech in the store, by name."""
@@ -166,3 +170,28 @@ def test_a_short_stranger_is_nobody_of_another_recording() -> None:
     events = second.push(said(other[: 13 * RATE // 10])) + second.flush()
     finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
     assert [e.speaker for e in finals] == ["unknown"]
+
+
+def test_who_is_forgotten_is_nobody_even_where_traces_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process reads the store, and what was deleted cannot be erased yet."""
+    daemon = Daemon(tmp_path, [ada()], mic=conversation())
+    assert "ada" in daemon.names("mic")
+
+    def busy(_: Database) -> None:
+        raise EarmarkError("what was deleted still stands in the -wal", "Wait")
+
+    monkeypatch.setattr(Database, "erase_deleted", busy)
+    with pytest.raises(EarmarkError, match="still stands"):
+        daemon.do(ForgetCommand(id=1, name="ada"))
+    assert "ada" not in daemon.names("mic")
+
+
+def test_a_mistake_in_a_command_is_told_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(tmp_path, [ada()], mic=said(two_voices()[0]))
+    monkeypatch.setattr(Store, "rename", lambda *_: 1 / 0)
+    with pytest.raises(EarmarkError, match="rename failed: ZeroDivisionError"):
+        daemon.controller()._handle(RenameCommand(id=1, name="ada", new="eve"))

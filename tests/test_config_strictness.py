@@ -57,6 +57,10 @@ def test_the_example_shows_every_key_at_its_default() -> None:
     ("text", "said"),
     [
         ("pipeline: {tracker: {horizon: {seconds: -1}}}", ["horizon.seconds is -1"]),
+        ("log_level: 2001-99-99", ["is not YAML", "month"]),
+        ("health_seconds: 0x_", ["is not YAML"]),
+        ("[" * 3000 + "]" * 3000, ["is not YAML"]),
+        ('base: "a\\0b"', ["base is", "expected the path"]),
         ("endpiont: ipc:///tmp/x", ["endpiont", "Did you mean 'endpoint'?"]),
         ("source: {rat: 8000}", ["source.rat", "Did you mean 'source.rate'?"]),
         ("pipeline: {gate: {hangover: 3}}", ["pipeline.gate.hangover", "hangover_frames"]),

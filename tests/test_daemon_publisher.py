@@ -45,6 +45,7 @@ def test_other_machines_cannot_listen_in(endpoint: str, tmp_path: Path) -> None:
         "tcp://127.0.0.1:65536",
         "udp://127.0.0.1:1",
         "ipc://",
+        "ipc://@abstract",
     ],
 )
 def test_what_is_no_endpoint_is_refused(endpoint: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from edge.errors import EarmarkError
 from edge.sources.devices import list_devices
+from edge.timeline import printable
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -34,8 +35,6 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(device.name) for device in devices)
     print(f"  index  {'name':{width}}     rate  channels")
     for device in devices:
-        mark = "*" if device.default else " "
-        print(
-            f"{mark} {device.index:5}  {device.name:{width}}  {device.rate:7}  {device.channels:8}"
-        )
+        mark, name = "*" if device.default else " ", printable(device.name)
+        print(f"{mark} {device.index:5}  {name:{width}}  {device.rate:7}  {device.channels:8}")
     return 0

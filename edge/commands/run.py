@@ -159,6 +159,7 @@ def _run(args: argparse.Namespace) -> None:
         names = ", ".join(f"'{name}'" for name in pipelines)
         log.info("publishing", f"publishing {names} on {publisher.endpoint}")
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
+            controller.carry_out()
             if stop.asked:
                 return
         with metrics_of(streams, publisher, config.metrics):
@@ -199,6 +200,8 @@ def open_source(config: SourceConfig, curve: Path | None) -> Source:
         EarmarkError: it cannot be opened.
     """
     if config.file == "-":
+        if sys.stdin is None:
+            raise EarmarkError("standard input is closed", "Pipe audio into the command")
         return PipeSource(sys.stdin.buffer, config.rate, config.channels, config.format)
     if config.file is not None:
         return FileSource(Path(config.file), realtime=not config.fast)
