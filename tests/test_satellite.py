@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +131,47 @@ def test_a_stranger_who_talks_nonsense_is_harmless() -> None:
         sender.send(packet(0))
         (block,) = heard(source, 1)
         np.testing.assert_array_equal(block.samples, packet(0).samples)
+
+
+def test_junk_is_no_silence() -> None:
+    """It comes at once: so many messages are no second."""
+    with (
+        SatelliteSource("tcp://127.0.0.1:*") as source,
+        zmq.Context() as context,
+        context.socket(zmq.PUSH) as peer,
+    ):
+        peer.linger = 0
+        peer.connect(source.endpoint)
+        for _ in range(40):
+            peer.send(b"junk")
+        peer.send_multipart(encode(packet(0)))
+        (block,) = heard(source, 1)
+        np.testing.assert_array_equal(block.samples, packet(0).samples)
+
+
+def test_a_satellite_begun_anew_at_once_is_heard_after_a_second() -> None:
+    """Its packets are no sign of life of the one before."""
+    count = 60
+    with link() as (source, sender):
+        sender.send(packet(0))
+        blocks = source.blocks()
+        next(blocks)
+
+        def send() -> None:
+            for k in range(count):
+                sender.send(packet(k * STEP, OTHER))
+                time.sleep(0.05)
+
+        other = threading.Thread(target=send)
+        other.start()
+        try:
+            with pytest.raises(EarmarkError, match="nothing came from the satellite"):
+                next(blocks)
+            assert source.refused < count  # it was not the other's end that was waited for
+            assert source.reopen()
+            assert len(heard(source, 2)) == 2
+        finally:
+            other.join()
 
 
 def test_a_silent_satellite_is_lost_and_heard_again_where_it_is() -> None:

@@ -85,23 +85,22 @@ class SatelliteSource(Source):
         Raises:
             EarmarkError: nothing came for a second; `reopen` waits for more.
         """
-        silent = 0
+        silent = 0.0  # seconds without a packet of this satellite's, whatever else came
         while not self._closed:
+            began = now()
             packet, self._waiting = self._waiting or self._receive(), None
-            if packet is None:
-                silent += 1
-                if silent * _TICK_MS >= 1000 * SILENT_SECONDS:
-                    raise EarmarkError(
-                        f"nothing came from the {self.name} for {SILENT_SECONDS:g} s",
-                        "See whether 'earmark satellite' runs there, and reaches this machine",
-                    )
-            elif self._session in (None, packet.header.session):
-                block = self._block(packet)
-                if block is not None:
-                    silent = 0
-                    yield block
-            else:  # another one, while this one is heard
-                self._refuse("another satellite sends to the same endpoint")
+            block = None if packet is None else self._block(packet)
+            if block is not None:
+                silent = 0.0
+                yield block
+                continue
+            # At most a tick each: the time that this process was suspended is not the satellite's.
+            silent += min(now() - began, _TICK_MS / 1000)
+            if silent >= SILENT_SECONDS:
+                raise EarmarkError(
+                    f"nothing came from the {self.name} for {SILENT_SECONDS:g} s",
+                    "See whether 'earmark satellite' runs there, and reaches this machine",
+                )
 
     def reopen(self) -> bool:
         """Wait until a satellite sends: True; False when closed meanwhile."""
@@ -122,7 +121,12 @@ class SatelliteSource(Source):
         self._end()
 
     def _block(self, packet: Packet) -> Block | None:
-        """The packet's sound, and what is missing before it; None if it came before."""
+        """The packet's sound, and what is missing before it; None if it came before, or is not of
+        the satellite being heard.
+        """
+        if self._session not in (None, packet.header.session):
+            self._refuse("another satellite sends to the same endpoint")
+            return None
         at, count = now(), len(packet.samples)
         gap = packet.header.start - self._position
         if self._session is None or gap > _LONGEST_GAP:
