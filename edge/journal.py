@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ from edge.untrusted import parse
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
 SEGMENTS = 32  # into which the limit is divided
 _IDENTITY = "journal.json"
+_DIGITS = 20  # in the name of a segment
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -164,7 +166,9 @@ class Journal:
         os.close(self._held)
 
     def _open(self) -> None:
-        names = [path for path in self._folder.glob("*.jsonl") if path.stem.isdecimal()]
+        # Whatever else is there, were it of digits too, is somebody else's, and stays.
+        ours = re.compile(rf"[0-9]{{{_DIGITS}}}")
+        names = [path for path in self._folder.glob("*.jsonl") if ours.fullmatch(path.stem)]
         self._segments = sorted(_Segment(int(path.stem), path) for path in names)
         boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
         last = self._load()
@@ -217,7 +221,7 @@ class Journal:
         self._size += written
 
     def _begin_segment(self) -> None:
-        path = self._folder / f"{self.next:020}.jsonl"
+        path = self._folder / f"{self.next:0{_DIGITS}}.jsonl"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         if self._file is not None:
             os.close(self._file)

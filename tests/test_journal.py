@@ -106,6 +106,16 @@ def test_a_few_events_are_read_without_the_rest_of_their_file(tmp_path: Path) ->
     assert most < 200_000
 
 
+@pytest.mark.parametrize("name", ["20240101.jsonl", "\u0660" * 20 + ".jsonl"])
+def test_a_file_that_is_not_its_own_stays(tmp_path: Path, name: str) -> None:
+    """Whoever names a folder for it may have named one with something in it."""
+    (tmp_path / name).write_text("somebody's\n")
+    with opened(tmp_path) as journal:
+        append(journal, 3)
+        assert (journal.first, journal.next) == (0, 3)
+    assert (tmp_path / name).read_text() == "somebody's\n"
+
+
 def test_it_is_bounded_and_says_where_it_begins(tmp_path: Path) -> None:
     limit = SEGMENTS * 1_000
     with opened(tmp_path, limit) as journal:
