@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge.client import Bookmark, Subscriber
 from edge.endpoints import request_endpoint
 from edge.events import Envelope, Segment, SpeechStarted, decode, encode
-from edge.protocol import MAX_REQUEST, decode_reply, decode_request
+from edge.protocol import MAX_REQUEST, decode_reply, decode_request, journal_of
 from edge.publisher import Publisher
 from edge.service import MAX_FRAME
 
@@ -94,6 +94,29 @@ def test_a_frame_of_any_size_does_not_fill_the_memory(publisher: Publisher) -> N
         peer.send(b"x" * (MAX_FRAME + 1))  # libzmq closes the connection, and opens another
         with Subscriber(publisher.endpoint) as events:
             assert events.join(HANGING)
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"\xff"])
+@pytest.mark.parametrize("damaged", [{0}, {2}, {1, 2, 4}, {4}, {0, 1, 2, 3, 4}])
+def test_a_damaged_line_of_the_journal_costs_its_event_alone(
+    tmp_path: Path, damaged: set[int], damage: bytes
+) -> None:
+    """It made the whole reply no JSON, which was asked for again for ever."""
+    with Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal") as publisher:
+        sent = [publisher.publish("a", SpeechStarted(n), n) for n in range(5)]
+        (segment,) = (tmp_path / "journal").glob("*.jsonl")
+        lines = segment.read_bytes().splitlines()
+        for number in damaged:
+            lines[number] = lines[number].replace(b'"v"', b'"' + damage + b'"', 1)
+        segment.write_bytes(b"".join(line + b"\n" for line in lines))
+        bookmark = Bookmark(journal_of(publisher.session), 0)
+        with Subscriber(publisher.endpoint, bookmark=bookmark) as events:
+            whole = [envelope for envelope in sent if envelope.seq not in damaged]
+            assert [events.receive(HANGING) for _ in whole] == whole
+            assert events.receive(0.2) is None  # lets it learn of what is missing at the end
+            assert (events.missed, events.malformed) == (len(damaged), 0)
+            last = publisher.publish("a", SpeechStarted(5), 5)
+            assert events.receive(HANGING) == last
 
 
 def test_a_req_socket_is_answered_too(publisher: Publisher) -> None:
