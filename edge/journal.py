@@ -7,6 +7,7 @@ there are too many bytes. What was appended survives the death of the process.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -28,6 +29,7 @@ from edge.untrusted import parse
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
 SEGMENTS = 32  # into which the limit is divided
 _IDENTITY = "journal.json"
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # a later try may succeed
 _DIGITS = 20  # in the name of a segment
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -133,6 +135,9 @@ class Journal:
         Returns:
             The number of the first line, which is greater than `start` where that is gone, and the
             lines, which follow each other without a hole. No lines: there are none from `start` on.
+
+        Raises:
+            OSError: the machine has no files or memory left just now; the lines are still there.
         """
         with self._lock:
             end = self.next
@@ -149,6 +154,12 @@ class Journal:
                     lines = islice(file, skipped, skipped + max(0, min(count, end - begin)))
                     found = list(_first((x[:-1] for x in lines if x.endswith(b"\n")), size))
             except FileNotFoundError:  # dropped in the meantime
+                continue
+            except OSError as error:
+                if error.errno in _PASSING:
+                    raise
+                what = f"cannot read events in {segment.path}: {error.strerror or error}"
+                log.error("journal.unread", what)
                 continue
             if found:
                 return begin, found

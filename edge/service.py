@@ -95,7 +95,11 @@ class Service:
                 return
             self._watch()
             if self._socket in ready:
-                self._serve_one(self._socket.recv_multipart(copy=False))
+                try:
+                    self._serve_one(self._socket.recv_multipart(copy=False))
+                except Exception as error:  # who gets no answer asks again
+                    what = f"a request could not be answered: {type(error).__name__}: {error}"
+                    log.error("request.failed", what)
 
     def _watch(self) -> None:
         """See whether somebody who was allowed is so no longer."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import resource
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +133,42 @@ def test_it_is_bounded_and_says_where_it_begins(tmp_path: Path) -> None:
             begin, lines = journal.read(first, *EVERYTHING)
             assert begin == first
         assert first == journal.next == 5_000
+
+
+def test_a_part_that_the_disk_does_not_give_is_lost_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path, SEGMENTS * 1_000) as journal:
+        append(journal, 100)
+        bad, second, *_ = sorted(tmp_path.glob("*.jsonl"))
+        fail_to_open(monkeypatch, bad, errno.EIO)
+        first, lines = journal.read(0, *EVERYTHING)
+        assert first == int(second.stem) > 0
+        assert lines[0] == line(first)
+        assert str(bad) in caplog.text
+
+
+def test_what_cannot_be_read_for_now_is_not_told_as_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as journal:
+        append(journal, 3)
+        with monkeypatch.context() as patch:
+            fail_to_open(patch, tmp_path / f"{0:020}.jsonl", errno.EMFILE)
+            with pytest.raises(OSError, match="open files"):
+                journal.read(0, *EVERYTHING)
+        assert journal.read(0, *EVERYTHING) == (0, [line(n) for n in range(3)])
+
+
+def fail_to_open(patch: pytest.MonkeyPatch, path: Path, why: int) -> None:
+    whole = Path.open
+
+    def fail(self: Path, *args: Any) -> Any:
+        if self == path:
+            raise OSError(why, os.strerror(why))
+        return whole(self, *args)
+
+    patch.setattr(Path, "open", fail)
 
 
 def test_its_files_are_its_owners_alone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -117,6 +118,32 @@ def test_a_damaged_line_of_the_journal_costs_its_event_alone(
             assert (events.missed, events.malformed) == (len(damaged), 0)
             last = publisher.publish("a", SpeechStarted(5), 5)
             assert events.receive(HANGING) == last
+
+
+def test_a_request_that_fails_is_not_the_last(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A daemon without files left to open was deaf to requests from then on, without a word."""
+    sent = publisher.publish("a", SpeechStarted(0), 0)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
+        peer.linger = 0
+        peer.connect(request_endpoint(publisher.endpoint))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", fail)
+            peer.send(b'{"v":1,"id":1,"type":"replay","start":0}')
+            peer.send(b'{"v":1,"id":2,"type":"status"}')
+            assert peer.poll(5_000), "it answers no more"
+            assert json.loads(peer.recv())["id"] == 2
+        peer.send(b'{"v":1,"id":3,"type":"replay","start":0}')
+        assert peer.poll(5_000)
+        assert [event["seq"] for event in json.loads(peer.recv())["events"]] == [sent.seq]
+    (failed,) = (line for line in caplog.records if line.__dict__["kind"] == "request.failed")
+    assert os.strerror(errno.EMFILE) in failed.getMessage()
 
 
 def test_a_req_socket_is_answered_too(publisher: Publisher) -> None:
