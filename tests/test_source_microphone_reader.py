@@ -6,6 +6,10 @@ The device is a fake here, so that a reader can be slow on purpose and a device 
 from __future__ import annotations
 
 import ctypes.util
+import errno
+import multiprocessing
+import os
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -15,7 +19,8 @@ import numpy as np
 import pytest
 
 from edge.errors import EarmarkError
-from edge.sources.capture import Capture
+from edge.sources.capture import Capture, CaptureRequest
+from edge.sources.capture_process import CaptureProcess
 from edge.sources.devices import find_device, list_devices
 
 RATE = 48_000
@@ -176,3 +181,41 @@ def test_machine_without_portaudio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     with pytest.raises(EarmarkError, match="apt-get install libportaudio2"):
         list_devices()
+
+
+@pytest.mark.parametrize(
+    ("does", "complaint"),
+    [
+        ("os.write(pipe, struct.pack('!i', 100) + b'half'); os._exit(3)", "exit status 3"),
+        ("os.write(pipe, struct.pack('!i', 4) + b'junk'); time.sleep(60)", "is no message"),
+        ("os.write(pipe, struct.pack('!i', 2) + b'\\xa1\\xff'); time.sleep(60)", "is no message"),
+    ],
+)
+def test_a_capture_process_that_ends_within_a_message_is_a_lost_microphone(
+    monkeypatch: pytest.MonkeyPatch, does: str, complaint: str
+) -> None:
+    """As when the machine runs out of memory and kills it; the daemon opens another."""
+    whole = subprocess.Popen
+
+    def popen(words: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        script = f"import os, struct, sys, time; pipe = int(sys.argv[1]); {does}"
+        return whole([sys.executable, "-c", script, words[-1]], **settings)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    process = CaptureProcess(CaptureRequest(None, wait=False))
+    try:
+        with pytest.raises(EarmarkError, match=complaint):
+            process.receive(60.0)
+    finally:
+        process.kill()
+
+
+def test_a_capture_process_without_files_left_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(duplex: bool) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(multiprocessing, "Pipe", fail)
+    with pytest.raises(EarmarkError, match="open files"):
+        CaptureProcess(CaptureRequest(None, wait=False))

@@ -10,6 +10,7 @@ import msgspec
 
 from edge.errors import EarmarkError
 from edge.sources.capture import CaptureRequest, Message
+from edge.untrusted import parse
 
 _decoder = msgspec.msgpack.Decoder(Message)
 
@@ -21,11 +22,14 @@ class CaptureProcess:
         request: what to capture.
 
     Raises:
-        EarmarkError: the system starts no more processes.
+        EarmarkError: the system starts no more processes, or opens no more files.
     """
 
     def __init__(self, request: CaptureRequest) -> None:
-        self._pipe, theirs = multiprocessing.Pipe(duplex=False)
+        try:
+            self._pipe, theirs = multiprocessing.Pipe(duplex=False)
+        except OSError as error:
+            raise _not_started(error) from error
         words = [msgspec.json.encode(request).decode(), str(theirs.fileno())]
         try:
             self._process = subprocess.Popen(
@@ -38,10 +42,7 @@ class CaptureProcess:
             )
         except OSError as error:
             self._pipe.close()
-            raise EarmarkError(
-                f"cannot start a process to capture the microphone: {error}",
-                "Free memory, or raise the limit of processes",
-            ) from error
+            raise _not_started(error) from error
         finally:
             theirs.close()
 
@@ -49,13 +50,17 @@ class CaptureProcess:
         """Its next message, or None when none came within `timeout` seconds.
 
         Raises:
-            EarmarkError: the process ended without saying why.
+            EarmarkError: the process ended without saying why, or sent what is no message.
         """
-        if not self._pipe.poll(timeout):
-            return None
         try:
-            message: Message = _decoder.decode(self._pipe.recv_bytes())
-        except EOFError as error:
+            if not self._pipe.poll(timeout):
+                return None
+            message: Message = parse(_decoder.decode, self._pipe.recv_bytes())
+        except msgspec.DecodeError as error:
+            raise EarmarkError(
+                f"the capture process sent what is no message: {error}", "Report this"
+            ) from error
+        except (EOFError, OSError) as error:  # the latter where it ended within a message
             status = self._process.wait()
             raise EarmarkError(
                 f"the process that captures the microphone ended, exit status {status}",
@@ -68,3 +73,10 @@ class CaptureProcess:
         self._process.kill()
         self._process.wait()
         self._pipe.close()
+
+
+def _not_started(error: OSError) -> EarmarkError:
+    return EarmarkError(
+        f"cannot start a process to capture the microphone: {error}",
+        "Free memory, or raise the limits of processes and open files",
+    )
