@@ -268,15 +268,14 @@ class Horizon:
         """The voices: what is settled, and the stretches that are theirs at present."""
         sums = {voice.name: voice.statistics for voice in self._book.voices}
         settled = {voice.name: voice for voice in self._book.voices}
-        heard = {s.speaker for s in self._stretches if s.speaker not in (UNKNOWN, s.profile)}
-        for stretch in self._stretches:
-            if stretch.speaker in heard and stretch.speaker != stretch.profile:
-                own = sums.get(stretch.speaker, 0.0)
-                sums[stretch.speaker] = own + stretch.statistics
+        adding = [stretch for stretch in self._stretches if stretch.adds]
+        for stretch in adding:
+            sums[stretch.speaker] = sums.get(stretch.speaker, 0.0) + stretch.statistics
+        heard = sorted({stretch.speaker for stretch in adding})
         embeddings = {voice.name: voice.embedding for voice in self._book.voices}
         if heard:
-            rows = np.stack([sums[name] for name in sorted(heard)])
-            embeddings.update(zip(sorted(heard), self._model.embed(rows), strict=True))
+            rows = np.stack([sums[name] for name in heard])
+            embeddings.update(zip(heard, self._model.embed(rows), strict=True))
         self.voices = Voices(
             self._model,
             (
@@ -330,7 +329,7 @@ class Horizon:
         """Make a stretch final; its speech is learnt where it surely belongs."""
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
-        if stretch.speaker not in (UNKNOWN, stretch.profile):
+        if stretch.adds:
             enrolled = known and self._book[stretch.speaker].enrolled
             sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
             if sure or not known:

@@ -23,7 +23,6 @@ from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.enrolment import speech_statistics
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
-from edge.scoring import directions, match_all
 from export.conditions import in_babble, in_bands
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
@@ -34,6 +33,7 @@ from export.parity import stream_embedder, torch_embedder
 from export.refusals import evaluate_refusals
 from export.reliability import evaluate_reliability, plot_reliability
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
+from export.sides import all_llrs, sides_of
 from export.tables import (
     Verification,
     answers_table,
@@ -181,9 +181,8 @@ def evaluate_verification(
 
 def _llrs(model: Model, audios: Sequence[Audio], speakers: Sequence[str]) -> tuple[Floats, Marks]:
     """What the runtime answers of every pair of recordings, and whether it is of one speaker."""
-    sums = np.stack([speech_statistics(model, audio) for audio in audios])
-    voices, seconds = directions(model.embed(sums)), model.seconds(sums)
-    llrs = model.across.llr(match_all(voices, voices), seconds[:, None], seconds[None])
+    heard = sides_of(model, np.stack([speech_statistics(model, audio) for audio in audios]))
+    llrs = all_llrs(model, heard, heard)
     names = np.asarray(speakers)
     pairs = np.triu_indices(len(names), k=1)
     return llrs[pairs], (names[:, None] == names[None])[pairs]

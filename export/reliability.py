@@ -15,10 +15,10 @@ from scipy.optimize import isotonic_regression
 
 from edge.encoder import Model
 from edge.recalibration import fit
-from edge.scoring import OperatingPoint, directions, match_all
+from edge.scoring import OperatingPoint
 from edge.verification import FIRST_LOOK, each_look
 from export.conditions import in_babble, over_telephone
-from export.sides import Sides, speech_records
+from export.sides import Sides, all_llrs, sides_of, speech_records
 from train.manifest import read_manifest
 from train.metrics import cllr, min_cllr
 from train.waveforms import SAMPLE_RATE, read_audio
@@ -115,7 +115,7 @@ def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
             tests = [_growing(model, audio) for audio in bar]
             if condition == AS_IT_IS:  # the first: the other side of every trial
                 whole = np.stack([test[-1] for test in tests])
-                enrolled = Sides(model.embed(whole), model.seconds(whole))
+                enrolled = sides_of(model, whole)
             heard = Heard(speakers, enrolled, tests)
             rows = [(s, *_trials(model, heard, s, everybody)) for s in LENGTHS]
             rows = [row for row in rows if _both_kinds(row[2])]
@@ -146,7 +146,8 @@ def _trials(model: Model, heard: Heard, seconds: float, among: Marks) -> tuple[F
     long = np.flatnonzero([len(test) > count for test in tests] & among)
     if not len(long):
         return np.zeros(0), np.zeros(0, dtype=bool)
-    llrs = _llrs(model, enrolled, np.stack([tests[i][count] for i in long]))
+    tested = sides_of(model, np.stack([tests[i][count] for i in long]))
+    llrs = all_llrs(model, enrolled, tested)
     told = (enrolled.seconds > 0) & among
     used = told[:, None] & (np.arange(len(told))[:, None] != long[None])
     return llrs[used], (speakers[:, None] == speakers[long][None])[used]
@@ -185,12 +186,6 @@ def _learnt(trials: list[tuple[Floats, Marks]], speakers: int) -> tuple[float, f
     return fit(llrs, targets, lengths, speakers)
 
 
-def _llrs(model: Model, enrolled: Sides, tests: Floats) -> Floats:
-    """Llrs (enrolled, tests) of all pairs with statistics."""
-    match = match_all(directions(enrolled.embeddings), directions(model.embed(tests)))
-    return model.across.llr(match, enrolled.seconds[:, None], model.seconds(tests)[None])
-
-
 def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: Marks) -> Calibrated:
     bounds = [OperatingPoint(rate).accept_llr for rate in FALSE_ACCEPTS]
     return Calibrated(
@@ -218,7 +213,7 @@ def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
         looks = test[first_look : most + 1]
         if not len(looks):
             continue
-        llrs = _llrs(model, enrolled, looks)
+        llrs = all_llrs(model, enrolled, sides_of(model, looks))
         for i in np.flatnonzero(enrolled.seconds > 0):
             if i == j:
                 continue

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import Record, all_records
-from edge.scoring import MAX_SECONDS, MIN_SECONDS
+from edge.scoring import MAX_SECONDS, MIN_SECONDS, directions, match_all
 from train.augment import AugmentConfig
 from train.corpus import Corpus
 from train.waveforms import SAMPLE_RATE
@@ -81,6 +81,17 @@ def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
     return [channel(seed) for seed in range(count)]
 
 
+def all_llrs(model: Model, first: Sides, second: Sides) -> Floats:
+    """Llrs (trials of the first, trials of the second) of all pairs, as between recordings."""
+    match = match_all(directions(first.embeddings), directions(second.embeddings))
+    return model.across.llr(match, first.seconds[:, None], second.seconds[None])
+
+
+def sides_of(model: Model, statistics: Floats) -> Sides:
+    """Statistics (sides, size) as they are compared."""
+    return Sides(model.embed(statistics), model.seconds(statistics))
+
+
 def speech_records(model: Model, audio: Audio) -> Floats:
     """Statistics of the tenths of a second that tell of a voice (records, size)."""
     return rows_of(model, [r for r in all_records(model, GateConfig(), audio) if r.evidence])
@@ -104,5 +115,5 @@ def hear_sides(model: Model, records: Sequence[Floats], cuts: Sequence[Cut]) -> 
             count = int(MIN_RECORDS * (most / MIN_RECORDS) ** cut.lengths[side])
             start = int(cut.places[side] * (len(part) - count))
             sums[side, trial] = part[start : start + count].sum(axis=0)
-    older, newer = (Sides(model.embed(side), model.seconds(side)) for side in sums)
+    older, newer = (sides_of(model, side) for side in sums)
     return older, newer

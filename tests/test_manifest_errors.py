@@ -16,6 +16,7 @@ from edge.errors import EarmarkError
 from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.lists import read_list
 from train.manifest import COLUMNS, read_manifest
 from train.teacher import fuse_teachers
 
@@ -203,6 +204,11 @@ def of_words(arrays: Arrays) -> None:
     arrays["train"] = arrays["train"].astype(str)
 
 
+def listed(teachers: Path, *stems: str) -> dict[str, int]:
+    """Utterances of each list of the corpus that these teachers belong to."""
+    return {stem: len(read_list(teachers.parent, stem)) for stem in stems}
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -226,7 +232,7 @@ def test_teachers_that_cannot_teach_are_refused(
     for stem, path in paths.items():
         np.save(path, arrays[stem])
     with pytest.raises(EarmarkError, match=said):
-        fuse_teachers(folder, ["campplus", "resnet34"], ["train", "unlabelled"], 8)
+        fuse_teachers(folder, ["campplus", "resnet34"], listed(folder, "train", "unlabelled"), 8)
 
 
 @pytest.mark.parametrize("content", [b"", b"no array", b"PK\3\4 no archive", b"\x93NUMPY\1\0"])
@@ -234,14 +240,14 @@ def test_a_teachers_file_that_is_no_array_is_named(tmp_path: Path, content: byte
     folder = build_corpus(tmp_path / "corpus") / "teachers"
     (folder / "train.campplus.npy").write_bytes(content)
     with pytest.raises(EarmarkError, match=r"train\.campplus\.npy is no array of embed") as error:
-        fuse_teachers(folder, ["campplus"], ["train"], 8)
+        fuse_teachers(folder, ["campplus"], listed(folder, "train"), 8)
     assert "pickle" not in str(error.value)
 
 
 def test_targets_of_more_values_than_the_teachers_have_are_refused(tmp_path: Path) -> None:
     folder = build_corpus(tmp_path / "corpus") / "teachers"
     with pytest.raises(EarmarkError, match="by 12 values, targets of 13 values"):
-        fuse_teachers(folder, ["campplus"], ["train"], 13)
+        fuse_teachers(folder, ["campplus"], listed(folder, "train"), 13)
 
 
 @pytest.mark.filterwarnings("error")
@@ -253,7 +259,7 @@ def test_an_embedding_that_is_not_finite_is_unknown(tmp_path: Path) -> None:
     for row in (np.nan, [*rows[3, :-1], np.inf]):
         rows[3] = row
         np.save(path, rows)
-        targets.append(fuse_teachers(folder, ["campplus", "resnet34"], ["train"], 8))
+        targets.append(fuse_teachers(folder, ["campplus", "resnet34"], listed(folder, "train"), 8))
     np.testing.assert_array_equal(targets[1], targets[0])
     assert list(np.flatnonzero(np.isnan(targets[1]).any(axis=1))) == [3]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from rich.progress import track
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
+from train.loader import in_order
 from train.metrics import average_precision, roc_auc
 from train.mixtures import Mixture, Mixtures
 from train.optimiser import descend, half_cosine
@@ -43,13 +43,7 @@ def train_activity(
     torch.manual_seed(config.seed)
     settings, device = config.activity, encoder.input_mean.device.type
     optimiser = torch.optim.AdamW(encoder.activity.parameters(), lr=settings.learning_rate)
-    loader = DataLoader(
-        mixtures(config, corpus, held_out=False),
-        batch_size=None,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
-        prefetch_factor=4 if workers else None,
-    )
+    loader = in_order(mixtures(config, corpus, held_out=False), workers, ahead=4)
     losses = []
     for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
         with torch.autocast(device, torch.bfloat16, enabled=config.optimiser.precision == "bf16"):

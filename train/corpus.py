@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -56,7 +56,8 @@ class Corpus:
                 nothing is left to train on.
         """
         data = config.data
-        utterances = [u for name in data.lists for u in read_list(folder, name)]
+        lists = [read_list(folder, name) for name in data.lists]
+        utterances = [u for own in lists for u in own]
         if not utterances:
             raise EarmarkError(f"the lists {', '.join(data.lists)} are empty", "Check --corpus")
         index = {u.path: i for i, u in enumerate(utterances)}
@@ -76,20 +77,16 @@ class Corpus:
                     f"{min(shared)} stands in dev.csv and in {', '.join(data.lists)}",
                     "Take it out of the lists: what is reported on is not trained on",
                 )
+        counts = dict(zip(data.lists, map(len, lists), strict=True))
         size = config.encoder.embedding
         targets = np.full((len(utterances), size), np.nan, dtype=np.float32)
         if data.teachers:
             targets = fuse_teachers(
                 folder / "teachers",
                 data.teachers,
-                data.lists,
+                counts,
                 size,
                 whitened=data.whitened_targets,
-            )
-        if len(targets) != len(utterances):
-            raise EarmarkError(
-                f"{len(targets)} teacher embeddings for {len(utterances)} utterances",
-                "Each manifest needs one row of teacher embeddings an utterance",
             )
         waveforms = Waveforms.load([u.path for u in utterances], cache)
         train, held_out = (
@@ -100,7 +97,7 @@ class Corpus:
         taught = np.isfinite(targets[:, 0])
         train = [u for u in readable if u.speaker or taught[index[u.path]]]
         held_out = [u for u in held_out if waveforms.length(index[u.path])]
-        online = _online_target(folder / "teachers", data, targets)
+        online = _online_target(folder / "teachers", data, counts, targets)
         if config.augment.voices.shift_probability and online is None:
             raise EarmarkError(
                 "augment.voices.shift_probability needs teachers that are run on shifted voices",
@@ -184,7 +181,7 @@ def _as_decoded(utterance: Utterance, samples: int) -> Utterance:
 
 
 def _online_target(
-    folder: Path, data: DataConfig, targets: NDArray[np.float32]
+    folder: Path, data: DataConfig, counts: Mapping[str, int], targets: NDArray[np.float32]
 ) -> OnlineTarget | None:
     """Targets for changed voices, where teachers are given that can be run."""
     if not data.online_teachers:
@@ -196,7 +193,7 @@ def _online_target(
                 f"the online teacher {teacher.name} is not among {', '.join(data.teachers)}",
                 "Name the file after the teacher whose embeddings are in the corpus",
             )
-    known = [teacher_rows(folder, teacher.name, data.lists) for teacher in teachers]
+    known = [teacher_rows(folder, teacher.name, counts) for teacher in teachers]
     return OnlineTarget(teachers, known, targets)
 
 

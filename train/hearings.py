@@ -17,7 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
@@ -25,6 +25,7 @@ from train.batches import sampling_probability, speaker_numbers
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, FramesGraph
+from train.loader import in_order
 from train.voices import draw_voice
 from train.waveforms import SAMPLE_RATE
 
@@ -159,13 +160,7 @@ class Hearings:
 def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, workers: int) -> None:
     """Write what the trunk makes of all utterances: sums at `path`, ends and labels beside it."""
     frames, device = FramesGraph(encoder.eval()), encoder.input_mean.device
-    loader = DataLoader(
-        utterances,
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=16 if workers else None,
-        multiprocessing_context="fork" if workers else None,
-    )
+    loader = in_order(utterances, workers, ahead=16)
     counts, labels = [], []
     partial = path.with_suffix(".partial")
     with partial.open("wb") as output, torch.inference_mode():

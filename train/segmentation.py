@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
 from edge.segmenter import as_tokens
 from edge.statistics import TOKEN, surroundings
@@ -23,6 +23,7 @@ from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, FramesGraph
 from train.layers import ACTIVITIES
+from train.loader import in_order
 from train.metrics import roc_auc
 from train.optimiser import descend, half_cosine, parameter_groups
 from train.talks import Talk, Talks
@@ -123,15 +124,8 @@ def hear(encoder: Encoder, talks: Talks, folder: Path, workers: int) -> list[Hea
             numbers = range(begin, min(begin + PART, len(talks)))
             path = folder / f"{begin}.npz"
             if not path.is_file():
-                loader = DataLoader(
-                    Subset(talks, numbers),
-                    batch_size=None,
-                    num_workers=workers,
-                    multiprocessing_context="fork" if workers else None,
-                    prefetch_factor=8 if workers else None,
-                )
                 part = []
-                for talk in loader:
+                for talk in in_order(Subset(talks, numbers), workers, ahead=8):
                     part.append(_hear(encoder, talk))
                     progress.advance(task)
                 _write(path, part)

@@ -8,7 +8,7 @@ product almost whole in the student's embedding size.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
-from train.lists import read_list
 from train.whitening import whitening
 
 TARGET_RIDGE = 0.3
@@ -106,9 +105,7 @@ class OnlineTarget:
         return target
 
 
-def teacher_rows(
-    folder: Path, name: str, lists: Sequence[str], counts: Sequence[int] | None = None
-) -> NDArray[np.floating]:
+def teacher_rows(folder: Path, name: str, counts: Mapping[str, int]) -> NDArray[np.floating]:
     """A teacher's embeddings of the rows of several manifests, one after the other.
 
     A row with a value that is not finite is NaN throughout.
@@ -116,13 +113,12 @@ def teacher_rows(
     Args:
         folder: as for `fuse_teachers`.
         name: of the teacher.
-        lists: manifests, by name.
-        counts: utterances of each list, where its array is to be checked against them.
+        counts: utterances of each manifest, by its name.
 
     Raises:
         EarmarkError: a list has no array of this teacher's, or one that does not fit.
     """
-    paths = [folder / f"{stem}.{name}.npy" for stem in lists]
+    paths = [folder / f"{stem}.{name}.npy" for stem in counts]
     arrays = [_read_rows(path) for path in paths]
     sizes = sorted({array.shape[1] for array in arrays})
     if len(sizes) > 1:
@@ -131,7 +127,7 @@ def teacher_rows(
             "All must be made by the same encoder",
         )
     # In total they could agree where the rows of one list belong to their neighbours.
-    for path, array, count in zip(paths, arrays, counts or map(len, arrays), strict=True):
+    for path, array, count in zip(paths, arrays, counts.values(), strict=True):
         if len(array) != count:
             raise EarmarkError(
                 f"{path} has {len(array)} teacher embeddings for {count} utterances",
@@ -159,15 +155,20 @@ def _read_rows(path: Path) -> NDArray[np.floating]:
 
 
 def fuse_teachers(
-    folder: Path, names: Sequence[str], lists: Sequence[str], size: int, *, whitened: bool = False
+    folder: Path,
+    names: Sequence[str],
+    counts: Mapping[str, int],
+    size: int,
+    *,
+    whitened: bool = False,
 ) -> Matrix:
     """Targets for the rows of several manifests, one after the other.
 
     Args:
-        folder: in the corpus; holds `LIST.TEACHER.npy`, a row an utterance; one with a value that
+        folder: holds `LIST.TEACHER.npy`, a row an utterance; one with a value that
             is not finite is unknown.
         names: teachers.
-        lists: manifests, by name.
+        counts: utterances of each manifest, by its name.
         size: of the student's embedding.
         whitened: all directions made alike in variance, so that what sets one voice apart weighs as
             much in the loss as what many have in common.
@@ -179,8 +180,7 @@ def fuse_teachers(
         EarmarkError: an array is missing, is none or does not fit its list, or all together tell
             too little for targets of this size.
     """
-    counts = [len(read_list(folder.parent, stem)) for stem in lists]
-    views = [_centred(teacher_rows(folder, name, lists, counts)) for name in names]
+    views = [_centred(teacher_rows(folder, name, counts)) for name in names]
     fused = np.concatenate(views, axis=1)
     known = np.isfinite(fused).all(axis=1)
     if min(known.sum(), fused.shape[1]) < size:

@@ -25,7 +25,7 @@ from rich.progress import (
     track,
 )
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
 from edge.errors import EarmarkError
 from train.batches import Batch, Batches
@@ -34,6 +34,7 @@ from train.corpus import Corpus
 from train.curves import plot_curves
 from train.encoder import Encoder, split_level
 from train.encoder_file import save_encoder, weights_hash
+from train.loader import in_order
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
@@ -210,20 +211,12 @@ class Trainer:
         accelerator = self.accelerator
         first = self.step * self.batches.per_step + accelerator.process_index
         own = range(first, len(self.batches), accelerator.num_processes)
-        loader = DataLoader(
-            Subset(self.batches, own),
-            batch_size=None,
-            num_workers=self.workers,
-            multiprocessing_context="fork" if self.workers else None,  # the C++ is not pickled
-            prefetch_factor=4 if self.workers else None,
-        )
+        loader = in_order(Subset(self.batches, own), self.workers, ahead=4)
         return zip(*[iter(loader)] * self.config.optimiser.accumulate, strict=True)
 
     def _progress(self) -> Progress:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        return Progress(
-            *columns, TimeRemainingColumn(), disable=not self.accelerator.is_main_process
-        )
+        return Progress(*columns, TimeRemainingColumn(), disable=not self._leads)
 
     def averaged_encoder(self) -> Encoder:
         """The encoder whose weights are the running average, in evaluation mode."""
@@ -281,7 +274,7 @@ class Trainer:
         self.encoder.input_std.copy_(inputs.std(dim=0))
 
     def _log(self, name: str, values: dict[str, float]) -> None:
-        if not self.accelerator.is_main_process:
+        if not self._leads:
             return
         path = self.run / name
         new = not path.is_file()
@@ -301,7 +294,7 @@ class Trainer:
         }
 
     def _save(self) -> None:
-        if not self.accelerator.is_main_process:
+        if not self._leads:
             return
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(self._state(), partial)
