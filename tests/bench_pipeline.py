@@ -99,6 +99,39 @@ def hear_an_hour() -> tuple[float, float, int, int]:
     return float(np.median(first)), float(np.median(last)), growth, pipeline.speakers
 
 
+def test_three_hours_of_twenty_voices_cost_no_more_at_their_end(
+    benchmark: BenchmarkFixture, note: Note, corpus: Path, tmp_path: Path
+) -> None:
+    from train.manifest import read_manifest  # here: with torch, which is no part of the child's
+    from train.simulate import simulate_meeting
+
+    voices, seconds = read_manifest(corpus / "dev.csv"), 3 * 3600.0
+    path = tmp_path / "meeting.f32"
+    with path.open("wb") as file:
+        for block in simulate_meeting(voices, corpus, 20, seconds, seed=6).blocks():
+            file.write(block.tobytes())
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        minutes, growth, speakers = benchmark.pedantic(
+            lambda: child.submit(hear_by_minutes, path).result(), rounds=1
+        )
+    hours = np.split(np.array(minutes), 3)
+    note("three hours of 20 voices: CPU of an hour", sum(minutes) / 3, "s", 36)
+    note("their third hour : their first", hours[2].sum() / hours[0].sum(), "times", 1.1)
+    note("growth of RSS, minute 10 to their end", growth / MEGABYTE, "MB", 2)
+    note("speakers known then", speakers, "", None)
+
+
+def hear_by_minutes(path: Path) -> tuple[list[float], int, int]:
+    """CPU seconds of each minute of a file of float32 samples, growth of RSS, speakers known."""
+    pipeline, minutes, resident = fresh_pipeline(), list[float](), 0
+    with path.open("rb") as file:
+        while data := file.read(4 * MINUTE):
+            if len(minutes) == 10:
+                resident = resident_bytes()
+            minutes.append(sum(hear(pipeline, np.frombuffer(data, dtype=np.float32), HOP)))
+    return minutes, resident_bytes() - resident, pipeline.speakers
+
+
 def test_memory_of_the_daemon(benchmark: BenchmarkFixture, note: Note, tmp_path: Path) -> None:
     options = ["run", "--wav", str(CONVERSATION), "--fast", "--endpoint", f"ipc://{tmp_path}/e"]
     options += ["--store", str(tmp_path / "store")]
