@@ -16,12 +16,13 @@ from edge import log
 from edge.errors import EarmarkError
 from edge.events import Event, SourceGap, SourceOverflow
 from edge.feed import Feed
-from edge.packet import MAX_SAMPLES, Header, Packet, encode
+from edge.packet import Header, Packet, encode
 from edge.reader import TICK, Broken, Ended, Heard, Item, Opened, Reader
 from edge.requests import Keys
 from edge.sources import Source
 
-QUEUE = 50  # packets of a tenth of a second that wait while the daemon cannot be reached
+PACKET = 1_600  # samples: a tenth of a second
+QUEUE = 50  # packets that wait while the daemon cannot be reached
 LINGER_MS = 1000  # for the last of them
 JOIN_SECONDS = 0.3  # for the source to end
 _TOLD = {
@@ -41,11 +42,16 @@ _TOLD = {
 
 
 class Outbox:
-    """Where a feed brings 16 kHz samples to: packets of them, with their positions. Pure."""
+    """Where a feed brings 16 kHz samples to: packets of them, with their positions. Pure.
+
+    Packets are of one length, however long a source's blocks are: the queue counts packets, and is
+    to hold the same seconds of every source.
+    """
 
     def __init__(self, session: str) -> None:
         self.position = 0
         self._session = session
+        self._rest = np.zeros(0, dtype=np.float32)  # too few yet for a packet
         self._packets: list[Packet] = []
 
     def take(self) -> list[Packet]:
@@ -55,21 +61,28 @@ class Outbox:
 
     def push(self, samples: NDArray[np.float32]) -> list[Event]:
         """Put samples (n,) into packets."""
-        for start in range(0, len(samples), MAX_SAMPLES):
-            part = samples[start : start + MAX_SAMPLES]
-            header = Header(session=self._session, start=self.position)
-            self._packets.append(Packet(header, part))
-            self.position += len(part)
+        self.position += len(samples)
+        self._rest = np.concatenate([self._rest, samples])
+        while len(self._rest) >= PACKET:
+            self._pack()
         return []
 
     def skip(self, count: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
         """`count` samples were lost: the next packet begins beyond them."""
+        self.flush()
         self.position += count
         return []
 
     def flush(self) -> list[Event]:
-        """Nothing waits here."""
+        """Put what waits into a shorter packet."""
+        if len(self._rest):
+            self._pack()
         return []
+
+    def _pack(self) -> None:
+        header = Header(session=self._session, start=self.position - len(self._rest))
+        self._packets.append(Packet(header, self._rest[:PACKET]))
+        self._rest = self._rest[PACKET:]
 
 
 class Sender:

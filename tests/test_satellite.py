@@ -264,14 +264,34 @@ def test_what_the_satellite_lost_is_in_the_positions() -> None:
     assert total == 1600 + RATE + 1600
 
 
-def test_a_daemon_that_is_away_makes_a_satellite_drop_not_grow() -> None:
+@pytest.mark.parametrize("size", [160, 513, STEP, 2 * RATE])
+def test_a_daemon_that_is_away_makes_a_satellite_keep_five_seconds(size: int) -> None:
+    """Of a microphone's short blocks it kept less than two."""
     outbox = Outbox(ONE)
     with Sender("tcp://127.0.0.1:9") as sender:  # nobody is there
-        for _ in range(70):
-            outbox.push(np.zeros(STEP, dtype=np.float32))
+        for _ in range(-(-7 * RATE // size)):
+            outbox.push(np.zeros(size, dtype=np.float32))
+        outbox.flush()
         for each in outbox.take():
             sender.send(each)
-        assert sender.dropped == 20 * STEP
+        assert outbox.position - sender.dropped == 5 * RATE
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 500)), max_size=20))
+def test_packets_are_where_their_samples_were(blocks: list[tuple[int, int]]) -> None:
+    """Each block comes behind so many lost samples."""
+    outbox = Outbox(ONE)
+    heard: list[int] = []
+    for count, lost in blocks:
+        if lost:
+            outbox.skip(lost, SourceGap)
+        heard += range(outbox.position, outbox.position + count)
+        outbox.push(np.arange(outbox.position, outbox.position + count, dtype=np.float32))
+    outbox.flush()
+    packets = outbox.take()
+    sent = [sample for p in packets for sample in range(p.header.start, p.end)]
+    assert sent == heard
+    np.testing.assert_array_equal(np.concatenate([[], *(p.samples for p in packets)]), heard)
 
 
 def test_a_satellite_heard_by_a_daemon_dies_and_comes_back(tmp_path: Path) -> None:
