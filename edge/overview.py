@@ -55,6 +55,11 @@ class Overview:
             self.streams.clear()
         self.streams.setdefault(envelope.stream, StreamState()).apply(envelope)
 
+    @property
+    def ended(self) -> bool:
+        """Whether there were streams, and all are over."""
+        return bool(self.streams) and all(s.timeline.ended for s in self.streams.values())
+
 
 def figures(health: Health) -> dict[str, str]:
     """The figures of a heartbeat, for people, by what they are called."""

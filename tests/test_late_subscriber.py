@@ -1,13 +1,21 @@
-"""A subscriber that joins late gets all that follows, without a hole in `seq`."""
+"""A subscriber that joins late gets all that follows, without a hole in `seq`, to the end."""
 
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from daemons import HANGING, next_event, tiny_daemon, until_end
 
 from edge.client import Subscriber
+from edge.commands.listen import follow
+from edge.events import Envelope, Event, Health, SourceOpened, SpeechStarted
+from edge.publisher import Publisher
+
+OPENED = SourceOpened("script", 16_000, 1)
+LAST = Health(0, 0.0, 0.0, 0, 0, 0, speakers=0, shedding=0, final=True)
 
 
 def test_who_joins_late_follows_without_a_hole(tmp_path: Path) -> None:
@@ -26,3 +34,39 @@ def test_who_joins_late_follows_without_a_hole(tmp_path: Path) -> None:
     assert after[0].seq > 0
     assert [e.seq for e in before] == list(range(len(before)))
     assert after == before[after[0].seq :]
+
+
+def test_who_leaves_at_the_end_waits_for_streams_that_were_silent_since(tmp_path: Path) -> None:
+    """One that said nothing from then on was none: the end of the other was the end."""
+    with Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal") as publisher:
+        for stream in ("a", "b"):
+            publisher.publish(stream, OPENED, 0)
+        with Subscriber(publisher.endpoint) as events:
+            assert events.join(HANGING)
+            rest: list[tuple[str, Event]] = [("a", LAST), ("b", SpeechStarted(0)), ("b", LAST)]
+            sent = [publisher.publish(stream, event, 0) for stream, event in rest]
+            assert followed(follow(events, ("",), until_end=True)) == sent
+
+
+def test_streams_of_a_daemon_that_was_killed_keep_nobody(tmp_path: Path) -> None:
+    endpoint, journal = f"ipc://{tmp_path / 'events'}", tmp_path / "journal"
+    with Subscriber(endpoint) as events:
+        listening = follow(events, ("",), until_end=True)
+        with Publisher(endpoint, journal) as publisher:
+            assert events.join(HANGING)
+            opened = publisher.publish("a", OPENED, 0)
+            assert next(filter(None, listening)) == opened
+        with Publisher(endpoint, journal) as publisher:
+            sent = [publisher.publish("b", event, 0) for event in (OPENED, LAST)]
+            assert followed(listening) == sent
+
+
+def followed(listening: Iterator[Envelope | None]) -> list[Envelope]:
+    """All envelopes until it leaves."""
+    envelopes = []
+    deadline = time.monotonic() + HANGING
+    for envelope in listening:
+        if envelope is not None:
+            envelopes.append(envelope)
+        assert time.monotonic() < deadline, f"it stays, after {envelopes}"
+    return envelopes

@@ -10,7 +10,8 @@ from typing import Any
 from edge.client import Subscriber
 from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
-from edge.events import Envelope, Health, encode, topic
+from edge.events import Envelope, encode, topic
+from edge.overview import Overview
 from edge.show import show
 
 EPILOG = """\
@@ -72,18 +73,17 @@ def follow(
     events: Subscriber, topics: tuple[str, ...], until_end: bool
 ) -> Iterator[Envelope | None]:
     """The envelopes under `topics` as they come, and None a few times a second between them."""
-    running: set[str] = set()  # streams
-    while True:
-        envelope = events.receive(1 / TICKS_PER_SECOND)
-        if envelope is None or topic(envelope).decode().startswith(topics):
-            yield envelope
-        if envelope is None:
-            continue
-        running.add(envelope.stream)
-        if isinstance(envelope.event, Health) and envelope.event.final:
-            running.remove(envelope.stream)
-            if until_end and not running:
-                return
+    while not events.join(1 / TICKS_PER_SECOND):
+        yield None
+    overview = Overview()
+    for envelope in events.state:  # there may be streams that have said all they say for long
+        overview.apply(envelope)
+    while not (until_end and overview.ended):
+        received = events.receive(1 / TICKS_PER_SECOND)
+        if received is not None:
+            overview.apply(received)
+        if received is None or topic(received).decode().startswith(topics):
+            yield received
 
 
 def with_state(
