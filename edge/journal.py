@@ -1,8 +1,8 @@
 """The last events on disk, so that a subscriber that missed some can have them again.
 
 A folder of segments, files of one event a line. The file's name is the `seq` of its first line, so
-that the place of a line is its `seq` and there is no index to keep. The oldest segment goes when
-there are too many bytes. What was appended survives the death of the process.
+that there is no index to keep. The oldest segment goes when there are too many bytes. What was
+appended survives the death of the process.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -24,6 +22,7 @@ import msgspec
 
 from edge import log
 from edge.errors import EarmarkError
+from edge.journal_lines import in_a_row, numbered
 from edge.untrusted import parse
 
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
@@ -108,7 +107,7 @@ class Journal:
             return self._segments[0].first if self._segments else self.next
 
     def append(self, line: bytes) -> None:
-        """Keep the event of number `next`, one line without its end. It never fails.
+        """Keep the event whose `seq` is `next`, a line of JSON without its end. It never fails.
 
         An event that cannot be written is counted; the journal then has a hole where it was.
         """
@@ -130,14 +129,15 @@ class Journal:
         self.next += 1
 
     def read(self, start: int, count: int, size: int) -> tuple[int, list[bytes]]:
-        """At most `count` lines of together about `size` bytes, from number `start` on.
+        """At most `count` events of together about `size` bytes, from number `start` on.
 
         Returns:
-            The number of the first line, which is greater than `start` where that is gone, and the
-            lines, which follow each other without a hole. No lines: there are none from `start` on.
+            The number of the first event, which is greater than `start` where that is gone or the
+            disk has damaged it, and the events, which follow each other without a hole. No events:
+            there are none from `start` on.
 
         Raises:
-            OSError: the machine has no files or memory left just now; the lines are still there.
+            OSError: the machine has no files or memory left just now; the events are still there.
         """
         with self._lock:
             end = self.next
@@ -147,12 +147,11 @@ class Journal:
         later = [s for s in segments if s.first > start]
         holder = segments[len(segments) - len(later) - 1 : len(segments) - len(later)]
         for segment in [*holder, *later]:
-            begin = max(start, segment.first)
-            skipped = begin - segment.first
             try:
                 with segment.path.open("rb") as file:  # never whole in memory
-                    lines = islice(file, skipped, skipped + max(0, min(count, end - begin)))
-                    found = list(_first((x[:-1] for x in lines if x.endswith(b"\n")), size))
+                    lines = numbered(file, segment.first)
+                    wanted = ((n, x[:-1]) for n, x in lines if n is not None and start <= n < end)
+                    first, found = in_a_row(wanted, count, size)
             except FileNotFoundError:  # dropped in the meantime
                 continue
             except OSError as error:
@@ -162,7 +161,7 @@ class Journal:
                 log.error("journal.unread", what)
                 continue
             if found:
-                return begin, found
+                return first, found
         return end, []
 
     def close(self) -> None:
@@ -183,23 +182,32 @@ class Journal:
         self._segments = sorted(_Segment(int(path.stem), path) for path in names)
         boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
         last = self._load()
-        if last is None or not (last.closed or last.boot == boot):
+        end = self._end()
+        if last is None or end is None or not (last.closed or last.boot == boot):
             while self._segments:
                 self._segments.pop().path.unlink()
-            last = _Identity(secrets.token_hex(6), -1, boot, closed=False)
+            last, end = _Identity(secrets.token_hex(6), -1, boot, closed=False), 0
         self._identity = _Identity(last.journal, last.run + 1, boot, closed=False)
         self._save(self._identity)
         self.session = f"{self._identity.journal}.{self._identity.run}"
-        self.next = 0
+        self.next = end
         if self._segments:
-            first, path = self._segments[-1]
-            data = path.read_bytes()
-            self._size = data.rfind(b"\n") + 1
-            os.truncate(path, self._size)  # without half a line that a killed process left
-            self.next = first + data.count(b"\n")
-            self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+            self._file = os.open(self._segments[-1].path, os.O_WRONLY | os.O_APPEND)
         else:
             self._begin_segment()
+
+    def _end(self) -> int | None:
+        """The number after the last event; None where the last line does not tell its own."""
+        if not self._segments:
+            return 0
+        first, path = self._segments[-1]
+        data = path.read_bytes()
+        self._size = data.rfind(b"\n") + 1
+        os.truncate(path, self._size)  # without half a line that a killed process left
+        with path.open("rb") as file:
+            numbers = [number for number, _ in numbered(file, first)]
+        last = numbers[-1] if numbers else first - 1
+        return None if last is None else last + 1
 
     def _load(self) -> _Identity | None:
         try:
@@ -283,12 +291,3 @@ def _sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def _first(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Those of the lines, but one at least, that together have no more bytes than `size`."""
-    for k, line in enumerate(lines):
-        size -= len(line)
-        if size < 0 and k:
-            return
-        yield line

@@ -32,7 +32,6 @@ from edge.protocol import (
 )
 from edge.service import MAX_FRAME, Service
 from edge.snapshot import Present
-from edge.untrusted import parse
 
 if TYPE_CHECKING:
     from edge.curve import Guard
@@ -225,7 +224,7 @@ class Publisher:
                 lines = [msgspec.Raw(encode(envelope)) for envelope in present]
                 return Snapshot(id=request.id, session=self.session, next=end, events=lines)
             case ReplayRequest():
-                first, page = _intact(*self._journal.read(request.start, PAGE_EVENTS, PAGE_BYTES))
+                first, page = self._journal.read(request.start, PAGE_EVENTS, PAGE_BYTES)
                 return Replay(
                     id=request.id,
                     session=self.session,
@@ -253,22 +252,3 @@ class Publisher:
                 break
             subscribed |= self._events.recv(zmq.NOBLOCK).startswith(b"\x01")
         return subscribed
-
-
-def _intact(first: int, lines: list[bytes]) -> tuple[int, list[bytes]]:
-    """The first lines in a row that the disk has not damaged, and the number of the first of them.
-
-    Those before them are lost, as if the journal had them no longer. One that is not JSON would
-    make the whole reply none.
-    """
-    intact: list[bytes] = []
-    for line in lines:
-        try:
-            parse(msgspec.json.decode, line)
-        except msgspec.DecodeError:
-            if intact:
-                break
-            first += 1
-        else:
-            intact.append(line)
-    return first, intact

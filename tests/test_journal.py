@@ -34,7 +34,7 @@ def opened(folder: Path, limit: int = 1 << 20) -> Iterator[Journal]:
 
 
 def line(number: int) -> bytes:
-    return f"event {number} {'x' * (number % 50)}".encode()
+    return json.dumps({"seq": number, "event": "x" * (number % 50)}).encode()
 
 
 def append(journal: Journal, count: int) -> None:
@@ -56,7 +56,7 @@ def test_numbers_go_on_without_a_hole_or_a_repeat(
     with tempfile.TemporaryDirectory() as name:
         folder, total, sessions = Path(name), 0, []
         for appended, killed, torn in runs:
-            with opened(folder, SEGMENTS * 400) as journal:
+            with opened(folder, SEGMENTS * 800) as journal:
                 assert journal.next == total
                 sessions.append(journal.session)
                 append(journal, appended)
@@ -66,7 +66,7 @@ def test_numbers_go_on_without_a_hole_or_a_repeat(
                 (folder / "journal.json").write_bytes(identity)
                 with max(folder.glob("*.jsonl")).open("ab") as file:
                     file.write(torn.replace(b"\n", b""))
-        with opened(folder, SEGMENTS * 400) as journal:
+        with opened(folder, SEGMENTS * 800) as journal:
             assert journal.first == 0
             first, lines = journal.read(start, count, size)
             assert first == min(start, total)
@@ -84,8 +84,7 @@ def test_who_has_everything_costs_no_reading(
     """Every subscriber asks twice a second while it is quiet."""
     journal = Journal(tmp_path)
     try:
-        for n in range(20):
-            journal.append(line(n))
+        append(journal, 20)
         monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("a file was read"))
         assert journal.read(20, *EVERYTHING) == (20, [])
         monkeypatch.undo()
@@ -158,6 +157,45 @@ def test_what_cannot_be_read_for_now_is_not_told_as_lost(
             with pytest.raises(OSError, match="open files"):
                 journal.read(0, *EVERYTHING)
         assert journal.read(0, *EVERYTHING) == (0, [line(n) for n in range(3)])
+
+
+@pytest.mark.parametrize(
+    ("at", "byte"),
+    [(-1, b"x"), (-1, b" "), (5, b"\n"), (0, b"\n"), (8, b"9"), (15, b"\xff")],
+    ids=["two are one", "two are one, by a blank", "one is two", "an empty one", "seq", "no UTF-8"],
+)
+def test_a_damaged_byte_costs_the_line_that_it_was_in(tmp_path: Path, at: int, byte: bytes) -> None:
+    """Those behind it were given out under each other's numbers, and the last to nobody."""
+    with opened(tmp_path) as journal:
+        append(journal, 8)
+        (path,) = tmp_path.glob("*.jsonl")
+        lines = [bytearray(x) for x in path.read_bytes().splitlines(keepends=True)]
+        lines[3][at] = byte[0]
+        path.write_bytes(b"".join(lines))
+        lost = {3, 4} if at == -1 else {3}
+        left = [n for n in range(8) if n not in lost]
+        for start in range(8):
+            first = min(n for n in left if n >= start)
+            assert journal.read(start, 1, 1 << 20) == (first, [line(first)])
+            end = 3 if first < 3 else 8
+            assert journal.read(start, *EVERYTHING) == (first, [line(n) for n in range(first, end)])
+    with opened(tmp_path) as journal:
+        assert journal.next == 8
+        append(journal, 1)
+        assert journal.read(7, *EVERYTHING) == (7, [line(7), line(8)])
+
+
+def test_no_number_comes_twice_where_the_last_line_is_damaged(tmp_path: Path) -> None:
+    """It may have been two events."""
+    with opened(tmp_path) as journal:
+        append(journal, 8)
+        session = journal.session
+    (path,) = tmp_path.glob("*.jsonl")
+    *lines, last = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join(lines) + b"x" + last + b"\n")
+    with opened(tmp_path) as journal:
+        assert journal.next == 0
+        assert journal_of(journal.session) != journal_of(session)
 
 
 def fail_to_open(patch: pytest.MonkeyPatch, path: Path, why: int) -> None:
