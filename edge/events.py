@@ -14,6 +14,7 @@ import msgspec
 from edge.untrusted import parse
 
 VERSION = 2
+MAX_PROVISIONAL = 256  # segments of a stream that may still change, at one time
 
 
 class SourceOpened(msgspec.Struct, tag="source.opened", frozen=True):

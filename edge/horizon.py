@@ -16,7 +16,7 @@ import numpy as np
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
+from edge.events import MAX_PROVISIONAL, Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
 from edge.scoring import Floats, OperatingPoint, directions
 from edge.speakers import SpeakerBook, numbered, twins
@@ -25,6 +25,7 @@ from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 from edge.voices import UNKNOWN, Standing, Voice, Voices, standing, usual_odds
 
+MAX_STRETCHES = MAX_PROVISIONAL - 2  # with the one that closes, and the one that is open
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
 EARLY_SHARE = 0.5  # but this share of it always
@@ -44,12 +45,16 @@ class HorizonConfig:
     max_speakers: int = 64  # without a profile; then one more takes the place of the least heard
 
     def __post_init__(self) -> None:
-        for name in ("stretches", "max_speakers"):
-            if getattr(self, name) < 1:
-                raise EarmarkError(
-                    f"horizon.{name} is {getattr(self, name)}, expected 1 or more",
-                    "Correct the value",
-                )
+        if not 1 <= self.stretches <= MAX_STRETCHES:
+            raise EarmarkError(
+                f"horizon.stretches is {self.stretches}, expected 1 to {MAX_STRETCHES}",
+                "Correct the value",
+            )
+        if self.max_speakers < 1:
+            raise EarmarkError(
+                f"horizon.max_speakers is {self.max_speakers}, expected 1 or more",
+                "Correct the value",
+            )
         if not 0.0 <= self.seconds < np.inf:
             raise EarmarkError(
                 f"horizon.seconds is {self.seconds}, expected 0 or more", "Choose 120"

@@ -7,9 +7,16 @@ from typing import TypeVar
 
 import msgspec
 
-from edge.events import Envelope, Segment, SpeakerCreated, SpeakerMerged, Verdict, renamed
+from edge.events import (
+    MAX_PROVISIONAL,
+    Envelope,
+    Segment,
+    SpeakerCreated,
+    SpeakerMerged,
+    Verdict,
+    renamed,
+)
 
-MAX_SEGMENTS = 256  # of a stream; more than may still change in a horizon at its defaults
 MAX_SPEAKERS = 100
 
 K = TypeVar("K")
@@ -52,9 +59,9 @@ class _Stream:
         event = envelope.event
         match event:
             case Segment():
-                _put(self._segments, event.id, envelope, MAX_SEGMENTS)
+                _put(self._segments, event.id, envelope, MAX_PROVISIONAL)
             case Verdict():
-                _put(self._verdicts, event.segment, envelope, MAX_SEGMENTS)
+                _put(self._verdicts, event.segment, envelope, MAX_PROVISIONAL)
             case SpeakerCreated():
                 _put(self._speakers, event.speaker, envelope, MAX_SPEAKERS)
             case SpeakerMerged():

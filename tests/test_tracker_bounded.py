@@ -17,7 +17,7 @@ from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerMerged
 from edge.gate import GateConfig
-from edge.horizon import Horizon, HorizonConfig
+from edge.horizon import MAX_STRETCHES, Horizon, HorizonConfig
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Hindsight, Record, all_records
 from edge.rttm import read_rttm
@@ -241,10 +241,12 @@ def test_settings_that_make_no_tracker(key: str) -> None:
         parse_config(TrackerConfig, {key: 0}, "test")
 
 
-@pytest.mark.parametrize("key", ["stretches", "max_speakers"])
-def test_settings_that_make_no_horizon(key: str) -> None:
-    with pytest.raises(EarmarkError, match=f"horizon.{key} is 0"):
-        parse_config(HorizonConfig, {key: 0}, "test")
+@pytest.mark.parametrize(
+    ("key", "value"), [("stretches", 0), ("stretches", MAX_STRETCHES + 1), ("max_speakers", 0)]
+)
+def test_settings_that_make_no_horizon(key: str, value: int) -> None:
+    with pytest.raises(EarmarkError, match=f"horizon.{key} is {value}"):
+        parse_config(HorizonConfig, {key: value}, "test")
 
 
 @pytest.mark.parametrize(("heard", "created"), [(5.0, 1), (50.0, 0), (100.0, 0)])

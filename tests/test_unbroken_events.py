@@ -17,6 +17,7 @@ from daemons import HANGING, next_event, tiny_daemon, until_end
 
 from edge.client import Bookmark, Subscriber
 from edge.events import (
+    MAX_PROVISIONAL,
     VERSION,
     Envelope,
     Event,
@@ -27,10 +28,10 @@ from edge.events import (
     Verdict,
     decode,
 )
-from edge.horizon import HorizonConfig
+from edge.horizon import MAX_STRETCHES, HorizonConfig
 from edge.protocol import journal_of
 from edge.publisher import Publisher
-from edge.snapshot import MAX_SEGMENTS, Present
+from edge.snapshot import Present
 from edge.timeline import Timeline
 
 TESTS = Path(__file__).parent
@@ -212,7 +213,7 @@ def test_who_joins_late_knows_how_things_stand(tmp_path: Path) -> None:
             Segment(2, 0, "provisional", "speaker2", 10, 20),
             Segment(1, 1, "final", "speaker1", 0, 12),
             SpeakerMerged(20, "speaker2", "speaker1"),
-            *(Segment(n, 0, "final", "speaker1", n, n + 1) for n in range(3, MAX_SEGMENTS)),
+            *(Segment(n, 0, "final", "speaker1", n, n + 1) for n in range(3, MAX_PROVISIONAL)),
         ]
         for event in said:
             whole.apply(publisher.publish("a", event, 20))
@@ -228,7 +229,8 @@ def test_who_joins_late_knows_how_things_stand(tmp_path: Path) -> None:
 
 
 def test_who_joins_late_knows_every_segment_that_may_still_change() -> None:
-    changing = range(HorizonConfig().stretches + 1)  # and the open one
+    """In the largest horizon, with the segment that closes and the one that is open."""
+    changing = range(HorizonConfig(stretches=MAX_STRETCHES).stretches + 2)
     present, late = Present(), Timeline()
     said: list[Event] = [Segment(n, 0, "provisional", "ada", n, n + 1) for n in changing]
     said += [Verdict(n + 1, n, "ada", "yes", 9.0, 1.0) for n in changing]
