@@ -39,7 +39,8 @@ class Timeline:
     Attributes:
         segments: by id, in the order in which they began; each in its latest revision.
         speakers: everyone heard, in order of appearance; the value is the seconds of those
-            segments that have left the horizon.
+            segments that have left the horizon. A name that was only a guess, and which no
+            segment bears any more, is not among them.
         verdicts: the latest on each of the segments.
         position: samples at 16 kHz since the stream began.
         speaking: whether the speech gate is open.
@@ -54,6 +55,7 @@ class Timeline:
     def _clear(self) -> None:
         self.segments: dict[int, Segment] = {}
         self.speakers: dict[str, float] = {}
+        self._created: set[str] = set()  # of them, the voices that came to be
         self.verdicts: dict[int, Verdict] = {}
         self.position = 0
         self.speaking = False
@@ -97,6 +99,7 @@ class Timeline:
                 self._put(event)
             case SpeakerCreated():
                 self.speakers.setdefault(event.speaker, 0.0)
+                self._created.add(event.speaker)
             case SpeakerMerged():
                 self._merge(event)
             case SpeechStarted():
@@ -116,9 +119,18 @@ class Timeline:
         self.segments[segment.id] = segment
         for _, _, speaker in spoken(segment):
             self.speakers.setdefault(speaker, 0.0)
+        if known is not None:
+            for name in _names(known) - self._created:
+                if not self.speakers[name] and name not in self._heard():
+                    del self.speakers[name]
+
+    def _heard(self) -> set[str]:
+        """Who speaks in the segments."""
+        return {name for segment in self.segments.values() for name in _names(segment)}
 
     def _merge(self, event: SpeakerMerged) -> None:
         gone = self.speakers.pop(event.speaker, 0.0)
+        self._created.discard(event.speaker)
         self.speakers[event.into] = self.speakers.get(event.into, 0.0) + gone
         for key, segment in self.segments.items():
             self.segments[key] = renamed(segment, event.speaker, event.into)
@@ -133,12 +145,18 @@ class Timeline:
             for start, end, speaker in spoken(segment):
                 self.speakers[speaker] += (end - start) / SAMPLE_RATE
         if len(self.speakers) > MAX_SPEAKERS + len(self.segments):
-            heard = {name for s in self.segments.values() for _, _, name in spoken(s)}
+            heard = self._heard()
             self.speakers = {
                 name: spoken
                 for k, (name, spoken) in enumerate(self.speakers.items())
                 if name in heard or k >= len(self.speakers) - MAX_SPEAKERS
             }
+            self._created &= self.speakers.keys()
+
+
+def _names(segment: Segment) -> set[str]:
+    """Who speaks in a segment."""
+    return {name for _, _, name in spoken(segment)}
 
 
 def plain_line(event: Event) -> str | None:

@@ -129,6 +129,31 @@ def test_a_revision_of_what_was_forgotten_is_not_counted_twice() -> None:
     assert stream.timeline.seconds("ada") == 4
 
 
+def test_a_voice_that_never_was_leaves_no_name_behind() -> None:
+    """While a segment grows it may bear the number that a new voice would get."""
+    stream = Stream(horizon=60 * SECOND)
+    stream.say(SpeakerCreated(0, "speaker1"))
+    for k in range(1_000):
+        start, at = 5 * k, (5 * k + 5) * SECOND
+        stream.say(segment(k, f"speaker{k + 2}", start, start + 1), sample=at)
+        assert list(stream.timeline.speakers)[-1] == f"speaker{k + 2}"
+        stream.say(segment(k, "speaker1", start, start + 4, rev=1), sample=at)
+        stream.say(segment(k, "ada", start, start + 4, rev=2, final=True), sample=at)
+        assert set(stream.timeline.speakers) == {"speaker1", "ada"}
+    assert stream.timeline.seconds("ada") == 4_000
+
+
+def test_who_has_spoken_stays_when_another_segment_is_put_right() -> None:
+    stream = Stream(horizon=10 * SECOND)
+    stream.say(segment(1, "ada", 0, 4, final=True))
+    stream.say(segment(2, "ada", 20, 22), sample=25 * SECOND)  # the first one has left
+    stream.say(segment(3, "ben", 22, 23))
+    stream.say(segment(4, "ben", 23, 24))
+    stream.say(segment(2, "cid", 20, 22, rev=1))
+    stream.say(segment(3, "cid", 22, 23, rev=1))
+    assert list(stream.timeline.speakers) == ["ada", "ben", "cid"]
+
+
 def test_cells_show_who_fills_them_most() -> None:
     segments = [segment(1, "ada", 0, 1.6), segment(2, "ben", 1.6, 3)]
     shown = spans(segments, 0, 5 * SECOND, 5)

@@ -10,7 +10,8 @@ const FRESH = 2 * RATE;
 
 export class Timeline {
   // segments: by id, in their latest revision. verdicts: by segment. speakers: name to the samples
-  // of those segments that have left. losses: spans that were not heard. source: what is heard, or
+  // of those segments that have left; without guesses that no segment bears any more. created: the
+  // voices among them that came to be. losses: spans that were not heard. source: what is heard, or
   // null. away: why nothing is heard, or "". health: the last heartbeat.
   constructor() {
     this.session = null;
@@ -21,6 +22,7 @@ export class Timeline {
     this.segments = new Map();
     this.verdicts = new Map();
     this.speakers = new Map();
+    this.created = new Set();
     this.losses = [];
     this.position = 0;
     this.speaking = false;
@@ -69,6 +71,15 @@ export class Timeline {
     if (segment.end < this.position - HORIZON || (known && known.rev >= segment.rev)) return;
     this.segments.set(segment.id, segment);
     for (const { speaker } of voices(segment)) this.hear(speaker);
+    for (const { speaker } of known ? voices(known) : []) {
+      const guess = !this.created.has(speaker) && !this.speakers.get(speaker);
+      if (guess && !this.heard().has(speaker)) this.speakers.delete(speaker);
+    }
+  }
+
+  // Who speaks in the segments.
+  heard() {
+    return new Set([...this.segments.values()].flatMap(voices).map((voice) => voice.speaker));
   }
 
   hear(speaker) {
@@ -78,6 +89,7 @@ export class Timeline {
   merge({ speaker, into }) {
     const gone = this.speakers.get(speaker) ?? 0;
     this.speakers.delete(speaker);
+    this.created.delete(speaker);
     this.speakers.set(into, (this.speakers.get(into) ?? 0) + gone);
     const name = (word) => (word === speaker ? into : word);
     for (const segment of this.segments.values()) {
@@ -105,10 +117,13 @@ export class Timeline {
       }
     }
     if (this.speakers.size > MAX_SPEAKERS + this.segments.size) {
-      const heard = new Set([...this.segments.values()].flatMap(voices).map((v) => v.speaker));
+      const heard = this.heard();
       const names = [...this.speakers.keys()];
       for (const name of names.slice(0, -MAX_SPEAKERS)) {
-        if (!heard.has(name)) this.speakers.delete(name);
+        if (!heard.has(name)) {
+          this.speakers.delete(name);
+          this.created.delete(name);
+        }
       }
     }
   }
@@ -120,7 +135,10 @@ const HANDLERS = {
     if (timeline.segments.has(event.segment)) timeline.verdicts.set(event.segment, event);
   },
   health: (timeline, event) => { timeline.health = event; },
-  "speaker.created": (timeline, event) => timeline.hear(event.speaker),
+  "speaker.created": (timeline, event) => {
+    timeline.hear(event.speaker);
+    timeline.created.add(event.speaker);
+  },
   "speaker.merged": (timeline, event) => timeline.merge(event),
   "speech.started": (timeline) => { timeline.speaking = true; },
   "speech.stopped": (timeline) => { timeline.speaking = false; },
