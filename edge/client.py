@@ -20,6 +20,7 @@ from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, decode
 from edge.protocol import (
+    Refusal,
     Replay,
     ReplayRequest,
     Reply,
@@ -118,7 +119,11 @@ class Subscriber:
             self._events.subscribe("")
 
     def join(self, timeout: float | None = None) -> bool:
-        """Whether the daemon has answered within `timeout` seconds: no later event gets lost."""
+        """Whether the daemon has answered within `timeout` seconds: no later event gets lost.
+
+        Raises:
+            EarmarkError: it refuses to, being of another version.
+        """
         deadline = _deadline(timeout)
         while self.bookmark is None:
             reply = self._ask(SnapshotRequest(id=0), deadline)
@@ -132,7 +137,11 @@ class Subscriber:
         return True
 
     def receive(self, timeout: float | None = None) -> Envelope | None:
-        """The next event, or None when none came within `timeout` seconds."""
+        """The next event, or None when none came within `timeout` seconds.
+
+        Raises:
+            EarmarkError: as `join`.
+        """
         deadline = _deadline(timeout)
         if not self.join(timeout):
             return None
@@ -239,6 +248,8 @@ class Subscriber:
         reply = self._requests.ask(request, deadline, unless)
         self.malformed += self._requests.malformed
         self._requests.malformed = 0
+        if isinstance(reply, Refusal):
+            raise EarmarkError(reply.what, reply.remedy)
         return reply
 
     def _parse(self, frames: list[bytes]) -> Envelope | None:

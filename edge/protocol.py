@@ -15,7 +15,9 @@ PAGE_EVENTS, PAGE_BYTES = 1_000, 256 << 10  # of one replay
 MAX_ENROLLED = 1_000  # of one answer
 JOURNAL_MARK = "."  # in a session, between the journal and the number of the run
 
-Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+MAX_NUMBER = (1 << 63) - 1
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,12 @@ Command = ChangingCommand | EnrolledCommand
 Request = SnapshotRequest | ReplayRequest | StatusRequest | Command
 
 
+class _Numbered(msgspec.Struct, frozen=True):
+    """What is no request, but can be answered: it has an `id`."""
+
+    id: Number
+
+
 class Snapshot(_Message, tag="snapshot", frozen=True, kw_only=True):
     """The envelopes that still tell something about the present; `next` follows them."""
 
@@ -138,7 +146,7 @@ class Enrolled(_Message, tag="enrolled", frozen=True, kw_only=True):
 
 
 class Refusal(_Message, tag="refusal", frozen=True, kw_only=True):
-    """Why a request was not carried out, and what to do about it; for people."""
+    """Why a request was not carried out, or is none, and what to do about it; for people."""
 
     what: str
     remedy: str
@@ -149,6 +157,7 @@ Reply = Snapshot | Replay | Status | Done | Enrolled | Refusal
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_numbered: msgspec.json.Decoder[_Numbered] = msgspec.json.Decoder(_Numbered)
 
 T = TypeVar("T")
 
@@ -165,6 +174,19 @@ def decode_request(data: bytes) -> Request:
         msgspec.DecodeError: too long, not JSON, or not of this shape and version.
     """
     return _decode(data, MAX_REQUEST, _requests)
+
+
+def refusal_of(data: bytes, why: msgspec.DecodeError) -> Refusal | None:
+    """The answer to what `decode_request` said is no request; None where it has no `id`."""
+    try:
+        asked = parse(_numbered.decode, data)
+    except msgspec.DecodeError:
+        return None
+    return Refusal(
+        id=asked.id,
+        what=f"the daemon takes no such request: {why}",
+        remedy="See whether both are of the same version of Earmark",
+    )
 
 
 def decode_reply(data: bytes) -> Reply:

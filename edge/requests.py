@@ -41,8 +41,15 @@ def command(endpoint: str, request: Request, keys: Keys | None = None) -> Reply:
     """What a daemon answers to one request, which is sent once and not repeated.
 
     Raises:
-        EarmarkError: the endpoint is not one, there was no answer, or it is a refusal.
+        EarmarkError: the endpoint is not one, what is asked cannot be sent, there was no answer, or
+            it is a refusal.
     """
+    try:
+        data = encode(request)
+    except UnicodeEncodeError as error:
+        raise EarmarkError(
+            f"{error.object!r} is no text in UTF-8", "Give a name as 'earmark listen' shows it"
+        ) from error
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
@@ -57,7 +64,7 @@ def command(endpoint: str, request: Request, keys: Keys | None = None) -> Reply:
                 f"cannot ask at '{address}': {error.strerror}",
                 "Use tcp://ADDRESS:PORT or ipc://PATH as printed by 'earmark run'",
             ) from error
-        socket.send(encode(request))
+        socket.send(data)
         if not socket.poll(round(COMMAND_PATIENCE * 1000)):
             raise EarmarkError(
                 f"no daemon answers at {endpoint}",

@@ -10,7 +10,7 @@ import msgspec
 import zmq
 
 from edge import log
-from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode
+from edge.protocol import Reply, Request, decode_request, encode, refusal_of
 
 if TYPE_CHECKING:
     from edge.curve import Guard
@@ -24,10 +24,10 @@ class Service:
     """Serves requests one after the other until it is closed.
 
     A request is one frame of JSON; the empty frame that REQ sockets put before it comes back too.
-    What is no request is counted and dropped, without an answer.
+    What is no request is counted, and refused where it can be told which it was: else dropped.
 
     Attributes:
-        malformed: messages that were dropped.
+        malformed: messages that were no requests.
         requests: that were answered.
     """
 
@@ -120,18 +120,22 @@ class Service:
             return
         frames = [frame.bytes for frame in received]
         address, body = frames[:-1], frames[-1]
-        if len(address) not in (1, 2) or any(address[1:]) or len(body) > MAX_REQUEST:
-            self._drop()
+        if len(address) not in (1, 2) or any(address[1:]):
+            self._note_malformed()
             return
+        reply = self._reply(body, self._allowed.get(key, False))
+        if reply is not None:
+            self._socket.send_multipart([*address, encode(reply)])
+
+    def _reply(self, body: bytes, may_command: bool) -> Reply | None:
         try:
             request = decode_request(body)
-        except msgspec.DecodeError:
-            self._drop()
-            return
+        except msgspec.DecodeError as error:
+            self._note_malformed()
+            return refusal_of(body, error)
         self.requests += 1
-        reply = self._answer(request, self._allowed.get(key, False))
-        self._socket.send_multipart([*address, encode(reply)])
+        return self._answer(request, may_command)
 
-    def _drop(self) -> None:
+    def _note_malformed(self) -> None:
         self.malformed += 1
-        log.warning("request.malformed", "what came was no request, and was dropped")
+        log.warning("request.malformed", "what came was no request")

@@ -15,6 +15,7 @@ from daemons import HANGING, next_event, until_end
 from test_cli_errors import earmark
 from voices import CONVERSATION
 
+from edge.cli import main
 from edge.client import Subscriber
 from edge.command_queue import PER_MINUTE
 from edge.errors import EarmarkError
@@ -120,6 +121,24 @@ def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_what_a_daemon_does_not_take_is_told(publisher: Publisher) -> None:
+    """It looked like a daemon that is not there, after twelve seconds."""
+    with pytest.raises(EarmarkError, match=r"no such request: 50.. bytes came, at most 4096"):
+        command(publisher.endpoint, ForgetCommand(id=0, name="x" * 5_000))
+    with pytest.raises(EarmarkError, match=r"'\\udcff' is no text in UTF-8"):
+        command(publisher.endpoint, ForgetCommand(id=0, name="\udcff"))
+
+
+@pytest.mark.parametrize("segment", ["-1", str(1 << 63)])
+def test_a_segment_that_cannot_be_is_a_wrong_command_line(
+    segment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["control", "enroll", "ada", "mic", "--segment", segment])
+    assert left.value.code == 2
+    assert f"--segment is {segment}, expected 0 to 9223372036854775807" in capsys.readouterr().err
 
 
 def test_a_daemon_that_is_not_there_is_told(

@@ -1,4 +1,4 @@
-"""Bytes from others: what is no message is counted and dropped, and the next good one is served."""
+"""Bytes from others: what is no message is counted, and the next good one is served."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -17,26 +18,29 @@ from hypothesis import strategies as st
 
 from edge.client import Bookmark, Subscriber
 from edge.endpoints import request_endpoint
+from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeechStarted, decode, encode
 from edge.protocol import MAX_REQUEST, decode_reply, decode_request, journal_of
 from edge.publisher import Publisher
 from edge.service import MAX_FRAME
 
 DECODERS = [decode, decode_request, decode_reply]
-NOT_REQUESTS = [
+NOT_REQUESTS = [  # nor do they say which they would be
     [b""],
     [b"\xff\xfe"],
     [b"{}"],
     [b"[" * MAX_REQUEST],
+    [b'{"v":1,"id":-1,"type":"status"}'],
+    [b"", b"", b'{"v":1,"id":1,"type":"status"}'],
+    [b"x", b'{"v":1,"id":1,"type":"status"}'],
+]
+REFUSED = [
     [b'{"v":1,"id":1,"type":"replay"}'],
     [b'{"v":2,"id":1,"type":"status"}'],
-    [b'{"v":1,"id":-1,"type":"status"}'],
     [b'{"v":1,"id":1,"type":"replay","start":-1}'],
     [b'{"v":1,"id":1,"type":"replay","start":9223372036854775808}'],
     [b'{"v":1,"id":1,"type":"explode"}'],
     [b" " * MAX_REQUEST + b'{"v":1,"id":1,"type":"status"}'],
-    [b"", b"", b'{"v":1,"id":1,"type":"status"}'],
-    [b"x", b'{"v":1,"id":1,"type":"status"}'],
 ]
 
 EXAMPLES = [
@@ -75,17 +79,46 @@ def publisher(tmp_path: Path) -> Iterator[Publisher]:
         yield publisher
 
 
-def test_a_service_drops_and_counts_what_is_no_request(publisher: Publisher) -> None:
+def test_a_service_refuses_or_drops_what_is_no_request_and_counts_it(publisher: Publisher) -> None:
+    """Without an answer, a mistake in a request looked like a daemon that is not there."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
         peer.linger = 0
         peer.connect(request_endpoint(publisher.endpoint))
-        for frames in NOT_REQUESTS:
+        for frames in [*NOT_REQUESTS, *REFUSED]:
             peer.send_multipart(frames)
         peer.send(b'{"v":1,"id":7,"type":"status"}')
-        assert peer.poll(round(HANGING * 1000))
-        status = json.loads(peer.recv())
+        refusals = [json.loads(received(peer)) for _ in REFUSED]
+        status = json.loads(received(peer))
+    for refusal in refusals:
+        assert (refusal["type"], refusal["id"]) == ("refusal", 1)
+        assert "no such request: " in refusal["what"]
     assert (status["type"], status["id"]) == ("status", 7)
-    assert status["malformed"] == len(NOT_REQUESTS)
+    assert status["malformed"] == len(NOT_REQUESTS) + len(REFUSED)
+
+
+def received(peer: zmq.Socket[bytes]) -> bytes:
+    assert peer.poll(round(HANGING * 1000))
+    return peer.recv()
+
+
+def test_who_asks_what_a_daemon_does_not_know_is_told_and_does_not_ask_for_ever(
+    tmp_path: Path,
+) -> None:
+    """As when its daemon is of another version."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as daemon:
+        daemon.linger = 0
+        daemon.bind(request_endpoint(f"ipc://{tmp_path / 'events'}"))
+        with (
+            Subscriber(f"ipc://{tmp_path / 'events'}") as events,
+            ThreadPoolExecutor() as pool,
+        ):
+            joined = pool.submit(events.join, HANGING)
+            peer, asked = daemon.recv_multipart()
+            refusal = {"type": "refusal", "v": 1, "what": "too old", "remedy": "Update it"}
+            number = json.loads(asked)["id"]
+            daemon.send_multipart([peer, json.dumps({**refusal, "id": number}).encode()])
+            with pytest.raises(EarmarkError, match=r"too old\. Update it"):
+                joined.result()
 
 
 def test_a_frame_of_any_size_does_not_fill_the_memory(publisher: Publisher) -> None:

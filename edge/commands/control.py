@@ -10,6 +10,7 @@ import msgspec
 from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
 from edge.protocol import (
+    MAX_NUMBER,
     Done,
     EnrolCommand,
     EnrolledCommand,
@@ -73,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
             "--at", metavar="ENDPOINT", default=DEFAULT_ENDPOINT, help="of the daemon (%(default)s)"
         )
         add_keys(action)
-        action.set_defaults(handler=run, kind=kind, words=(*words, *either))
+        action.set_defaults(handler=run, kind=kind, words=(*words, *either), fail=action.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,7 +83,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EarmarkError: no daemon answers, or it refuses.
     """
-    request = args.kind(id=0, **{word: getattr(args, word) for word in args.words})
+    words = {word: getattr(args, word) for word in args.words}
+    segment = words.get("segment")
+    if segment is not None and not 0 <= segment <= MAX_NUMBER:
+        args.fail(f"--segment is {segment}, expected 0 to {MAX_NUMBER}")
+    request = args.kind(id=0, **words)
     reply = command(args.at, request, client_keys(args))
     if isinstance(reply, Done):
         print(printable(reply.what))
