@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from edge import __version__
 from edge.commands.options import add_model, load_model
-from edge.errors import EarmarkError
 
 EPILOG = """\
 example: earmark bench --seconds 300
@@ -21,6 +20,7 @@ Hears the bundled conversation over and over, by the way of a live stream and as
 A hop is a fifth of a second of audio, and what it takes is the delay that this device adds to a
 label. Let nothing else run meanwhile."""
 SECONDS = 72.0
+MOST_SECONDS = 86_400.0
 
 
 class Cost(NamedTuple):
@@ -45,17 +45,17 @@ def add_parser(subparsers: Any) -> None:
         "--seconds", type=float, default=SECONDS, metavar="S", help="of audio (%(default)g)"
     )
     add_model(parser)
-    parser.set_defaults(handler=run)
+    parser.set_defaults(handler=run, fail=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the line.
 
     Raises:
-        EarmarkError: too few seconds, or no usable model.
+        EarmarkError: no usable model.
     """
-    if not args.seconds >= 1.0:
-        raise EarmarkError(f"--seconds is {args.seconds:g}, expected 1 or more", "Leave it out")
+    if not 1.0 <= args.seconds <= MOST_SECONDS:
+        args.fail(f"--seconds is {args.seconds:g}, expected 1 to {MOST_SECONDS:g}")
     cost = _measure(load_model(args), args.seconds)
     share = cost.cpu / cost.audio
     print(

@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     from edge.statistics import Profile
     from edge.store import Store, default_path
 
-    if args.seconds is not None and args.mic is None:
-        args.fail("--seconds goes with --mic")
+    if args.seconds is not None:
+        _check_seconds(args)
     check_name(args.name)
     check_condition(args.condition)
     model = load_model(args)
@@ -103,6 +103,17 @@ def run(args: argparse.Namespace) -> int:
     new, total = (float(model.seconds(p.statistics)) for p in (added, profile))
     print(f"{args.name}: {new:.1f} s of speech added, {total:.1f} s in all")
     return 0
+
+
+def _check_seconds(args: argparse.Namespace) -> None:
+    """The command line is wrong where no microphone is heard, or not for so long."""
+    from edge.findings import EnrolmentLimits
+
+    if args.mic is None:
+        args.fail("--seconds goes with --mic")
+    least = EnrolmentLimits().seconds
+    if not least <= args.seconds <= MOST_SECONDS:
+        args.fail(f"--seconds is {args.seconds:g}, expected {least:g} to {MOST_SECONDS:g}")
 
 
 def _profiles(path: Path, model: Model, args: argparse.Namespace) -> list[Profile]:
@@ -139,18 +150,11 @@ def _hear_microphone(model: Model, args: argparse.Namespace) -> tuple[str, Quali
     from rich.console import Console
     from rich.live import Live
 
-    from edge.findings import EnrolmentLimits
     from edge.meter_view import MeterView
     from edge.recorder import record
     from edge.sources.microphone import MicrophoneSource
 
     seconds = SECONDS if args.seconds is None else args.seconds
-    least = EnrolmentLimits().seconds
-    if not least <= seconds <= MOST_SECONDS:
-        raise EarmarkError(
-            f"--seconds is {seconds:g}, expected {least:g} to {MOST_SECONDS:g}",
-            f"{SECONDS:g} serve most voices",
-        )
     with MicrophoneSource(args.mic or None) as source:
         print(
             f"earmark: hearing '{source.name}' until {args.name} has spoken for {seconds:g} s",
