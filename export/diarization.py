@@ -150,7 +150,7 @@ def jaccard_errors(truth: Sequence[Turn], found: Sequence[Turn]) -> NDArray[np.f
 
 
 def wrong_flips(truth: Sequence[Turn], found: Sequence[Turn], seconds: float) -> int:
-    """How often the label changes although the same person goes on.
+    """How often the label changes although the same person goes on, no other having a turn between.
 
     Looked at are the tenths of a second in which one person speaks in truth and one is shown,
     further than a quarter of a second from where any turn begins or ends in truth: how exactly a
@@ -162,9 +162,12 @@ def wrong_flips(truth: Sequence[Turn], found: Sequence[Turn], seconds: float) ->
         return 0
     changes = np.any(np.diff(spoken, axis=1, prepend=False), axis=0)
     near = np.convolve(changes, np.ones(2 * AROUND), mode="full")[AROUND : AROUND + steps]
-    alone = (spoken.sum(axis=0) == 1) & (heard.sum(axis=0) == 1) & (near == 0)
-    person, label = spoken.argmax(axis=0)[alone], heard.argmax(axis=0)[alone]
-    return int(np.sum((person[1:] == person[:-1]) & (label[1:] != label[:-1])))
+    at = np.flatnonzero((spoken.sum(axis=0) == 1) & (heard.sum(axis=0) == 1) & (near == 0))
+    person, label = spoken[:, at].argmax(axis=0), heard[:, at].argmax(axis=0)
+    # A turn is one too where nobody is shown in it, or where it is too short to be looked at.
+    of_others = np.cumsum(spoken.any(axis=0) & ~spoken, axis=1)[person, at]
+    goes_on = (person[1:] == person[:-1]) & (of_others[1:] == of_others[:-1])
+    return int(np.sum(goes_on & (label[1:] != label[:-1])))
 
 
 def speaking(turns: Sequence[Turn], steps: int, step: float) -> tuple[list[str], NDArray[np.bool_]]:

@@ -77,6 +77,16 @@ def test_a_flip_is_wrong_only_while_the_same_person_goes_on() -> None:
     assert wrong_flips([A, B], [], 10.0) == 0
 
 
+@pytest.mark.parametrize("length", [0.4, 2.0])
+def test_a_turn_of_another_ends_a_persons_though_it_was_missed(length: float) -> None:
+    """Nor if it is too short for any of it to be looked at."""
+    again = Turn(6.0 + length, 12.0, "a")
+    found = [Turn(0.0, 6.0, "x"), Turn(6.0 + length, 12.0, "y")]
+    assert wrong_flips([A, Turn(6.0, 6.0 + length, "b"), again], found, 12.0) == 0
+    over_it = [Turn(0.0, 12.0, "a"), Turn(6.0, 6.0 + length, "b")]
+    assert wrong_flips(over_it, found, 12.0) == 1
+
+
 def test_what_is_seen_at_once_is_what_was_known_half_a_second_later() -> None:
     log: list[tuple[int, Event]] = [
         (RATE, SpeechStarted(0)),
