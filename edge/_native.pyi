@@ -13,7 +13,7 @@ class Ring:
     """
 
     def __init__(self, capacity: int, start: int = 0) -> None:
-        """Keep `capacity` samples (above 0), the first of them at position `start`."""
+        """Keep `capacity` samples (above 0), the first at position `start` (0 to 2^62)."""
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append samples: float32, shape (n,), contiguous; any n.

@@ -19,7 +19,7 @@ def samples_at(position: int, count: int) -> np.ndarray:
     return (np.arange(position, position + count) % EXACT).astype(np.float32)
 
 
-@pytest.mark.parametrize("start", [0, 2**31 - 500, 2**32 - 500, 2**53 - 500])
+@pytest.mark.parametrize("start", [0, 2**31 - 500, 2**32 - 500, 2**53 - 500, 2**62])
 def test_positions_count_on_past_integer_limits(start: int) -> None:
     ring = Ring(capacity=300, start=start)
     for position in range(start, start + 1000, 100):
@@ -102,7 +102,8 @@ def test_errors_name_expected_and_actual(
 def test_bad_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="capacity: expected 1 or more samples, got 0"):
         Ring(0)
-    with pytest.raises(ValueError, match="start: expected position 0 or more, got -1"):
-        Ring(10, start=-1)
+    for start in (-1, 2**62 + 1, 2**63 - 1):  # int64 would end within what is written
+        with pytest.raises(ValueError, match=f"start: expected position 0 to {2**62}, got {start}"):
+            Ring(10, start=start)
     with pytest.raises(ValueError, match="max_samples: expected 0 or more, got -1"):
         Ring(10).read(-1)

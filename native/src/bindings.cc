@@ -176,7 +176,7 @@ are int64 counts of samples since the stream began.
 
 Args:
     capacity: samples kept, above 0.
-    start: position of the first sample, 0 or more.)")
+    start: position of the first sample, 0 to 2^62.)")
       .def(py::init<int64_t, int64_t>(), py::arg("capacity"), py::arg("start") = 0)
       .def(
           "write",

@@ -7,6 +7,8 @@
 namespace earmark {
 namespace {
 
+constexpr int64_t kLastStart = int64_t{1} << 62;  // at 192 kHz, 700,000 years before int64 ends
+
 static_assert(std::atomic<float>::is_always_lock_free && std::atomic<int64_t>::is_always_lock_free);
 
 size_t ValidCapacity(int64_t capacity, int64_t start) {
@@ -14,9 +16,9 @@ size_t ValidCapacity(int64_t capacity, int64_t start) {
     throw std::invalid_argument("Ring capacity: expected 1 or more samples, got " +
                                 std::to_string(capacity));
   }
-  if (start < 0) {
-    throw std::invalid_argument("Ring start: expected position 0 or more, got " +
-                                std::to_string(start));
+  if (start < 0 || start > kLastStart) {
+    throw std::invalid_argument("Ring start: expected position 0 to " + std::to_string(kLastStart) +
+                                ", got " + std::to_string(start));
   }
   return static_cast<size_t>(capacity);
 }

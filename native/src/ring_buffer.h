@@ -22,7 +22,7 @@ namespace earmark {
 /// slot the announced span covers.
 class RingBuffer {
  public:
-  /// `capacity`: samples, above 0. `start`: position of the first sample, 0 or more.
+  /// `capacity`: samples, above 0. `start`: position of the first sample, 0 to 2^62.
   /// Throws std::invalid_argument otherwise.
   explicit RingBuffer(int64_t capacity, int64_t start = 0);
 

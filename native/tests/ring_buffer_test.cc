@@ -61,7 +61,8 @@ TEST_P(RingStart, PositionsCountOnPastIntegerLimits) {
 
 INSTANTIATE_TEST_SUITE_P(Limits, RingStart,
                          testing::Values(int64_t{0}, (int64_t{1} << 31) - 150,
-                                         (int64_t{1} << 32) - 150, (int64_t{1} << 53) - 150));
+                                         (int64_t{1} << 32) - 150, (int64_t{1} << 53) - 150,
+                                         int64_t{1} << 62));
 
 TEST(RingBuffer, OverflowDropsTheOldestAndNamesTheSpan) {
   RingBuffer ring(10, 1000);
@@ -112,6 +113,7 @@ TEST(RingBuffer, RefusesBadArguments) {
   EXPECT_THROW(RingBuffer(0), std::invalid_argument);
   EXPECT_THROW(RingBuffer(-1), std::invalid_argument);
   EXPECT_THROW(RingBuffer(10, -1), std::invalid_argument);
+  EXPECT_THROW(RingBuffer(10, (int64_t{1} << 62) + 1), std::invalid_argument);
 }
 
 using Race = std::pair<int64_t, size_t>;  // capacity of the ring, longest block
