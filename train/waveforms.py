@@ -81,7 +81,8 @@ class Waveforms:
     def load(cls, paths: Sequence[Path], cache: Path) -> Waveforms:
         """Map the decoded files, decoding them first if this list was never decoded.
 
-        Files that cannot be read are named on standard error and counted; they have no samples.
+        Files that cannot be read are named on standard error and counted, whenever they are asked
+        for; they have no samples.
 
         Raises:
             EarmarkError: not one can be read.
@@ -97,6 +98,12 @@ class Waveforms:
                         f"none of {len(paths)} audio files can be read", "Check the corpus"
                     )
                 write_whole(index_path, json.dumps(lengths))
+            else:
+                for path, length in zip(paths, lengths, strict=True):
+                    if not length:
+                        print(f"left out: {path} could not be read when decoded", file=sys.stderr)
+        if unread := lengths.count(0):
+            print(f"{unread} of {len(paths)} audio files are left out", file=sys.stderr)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         samples = np.memmap(samples_path, dtype=np.int16, mode="r", shape=(int(offsets[-1]),))
         return cls(samples, offsets.astype(np.int64))
@@ -138,9 +145,6 @@ def _decode(paths: Sequence[Path], target: Path) -> list[int]:
                 pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
                 output.write(pcm.tobytes())
                 lengths.append(len(pcm))
-    unread = sum(length == 0 for length in lengths)
-    if unread:
-        print(f"{unread} of {len(paths)} audio files are left out", file=sys.stderr)
     return lengths
 
 
