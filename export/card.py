@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from edge.encoder import GRAPHS, ModelSpec
 from edge.scoring import Calibration
 from export.gate import GateFigures, Window
+from export.windowed import WINDOW
 
 _TEMPLATE = """# Earmark encoder `{name}`
 
@@ -55,6 +57,41 @@ second, and on overlapping voices. The training voices are mostly read speech.
 """
 
 
+_WINDOWED = """# Earmark model `{name}`
+
+The ordinary encoder {encoder}, which hears the last {window_ms} ms anew every {chunk_ms} ms.
+
+| | |
+| --- | --- |
+| encoder | {encoder}, SHA-256 {digest} |
+| licence and training data | those of the encoder |
+| files | {files} |
+| embedding | {embedding} values |
+| labels come | {look_ahead_ms} ms later than the sound, in the middle of a window |
+| speech | WebRTC's detector alone; no overlap is told |
+| made by | commit {commit}, {packages} |
+
+- score calibration, on speakers held out of {corpora}, in the order of the shipped cards:
+    - between recordings {across}
+    - within one {within}
+    - of the resemblance of its voices: {resemblance}
+"""
+
+
+def write_windowed_card(
+    folder: Path, spec: ModelSpec, *, encoder: Path, corpora: str, origin: dict[str, Any]
+) -> None:
+    """Write `README.md` beside the graphs of a model that is an ordinary encoder."""
+    text = _WINDOWED.format(
+        **_common(folder, spec, origin),
+        encoder=encoder.name,
+        digest=sha256(encoder.read_bytes()).hexdigest(),
+        window_ms=WINDOW * 10,
+        corpora=corpora,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
 def write_card(
     folder: Path,
     spec: ModelSpec,
@@ -65,25 +102,15 @@ def write_card(
     origin: dict[str, Any],
 ) -> None:
     """Write `README.md` and `figures.json` beside the graphs."""
-    sizes = [f"{name} {(folder / name).stat().st_size // 1000} kB" for name in GRAPHS]
     text = _TEMPLATE.format(
-        name=spec.name,
+        **_common(folder, spec, origin),
         precision=spec.precision,
         parameters=parameters,
-        files=", ".join(sizes),
-        embedding=spec.embedding,
-        chunk_ms=spec.frames_per_chunk * 10,
-        look_ahead_ms=spec.look_ahead * 10,
         afterthought_ms=spec.afterthought * spec.frames_per_record * 10,
         front_end_hash=spec.front_end_hash,
         fbank=", ".join(f"{key} {value}" for key, value in spec.fbank.items()),
         licence=spec.licence,
         training_data=spec.training_data,
-        commit=origin["commit"],
-        packages=", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
-        across=_calibration(spec.calibration_across),
-        within=_calibration(spec.calibration_within),
-        resemblance="; ".join(map(_values, astuple(spec.resemblance))),
         windows="\n".join(_row(window) for window in gate.windows),
         statistics_error=gate.statistics_error,
         int8_ms=gate.chunk_ms["int8"],
@@ -93,6 +120,23 @@ def write_card(
     figures = asdict(gate) | {"float_blocks": list(float_blocks)}
     (folder / "README.md").write_text(text, encoding="utf-8")
     (folder / "figures.json").write_text(json.dumps(figures | origin, indent=2) + "\n")
+
+
+def _common(folder: Path, spec: ModelSpec, origin: dict[str, Any]) -> dict[str, object]:
+    """What both kinds of card tell."""
+    sizes = [f"{name} {(folder / name).stat().st_size // 1000} kB" for name in GRAPHS]
+    return {
+        "name": spec.name,
+        "files": ", ".join(sizes),
+        "embedding": spec.embedding,
+        "chunk_ms": spec.frames_per_chunk * 10,
+        "look_ahead_ms": spec.look_ahead * 10,
+        "commit": origin["commit"],
+        "packages": ", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
+        "across": _calibration(spec.calibration_across),
+        "within": _calibration(spec.calibration_within),
+        "resemblance": "; ".join(map(_values, astuple(spec.resemblance))),
+    }
 
 
 def _calibration(calibration: Calibration) -> str:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import warnings
+from collections.abc import Set
 from pathlib import Path
 
 try:
@@ -18,19 +19,20 @@ import numpy as np
 from rich.console import Console
 
 from edge._native import Fbank, FbankOptions
-from edge.encoder import GRAPHS, Model
+from edge.encoder import GRAPHS, Model, ModelSpec
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from export.calibrate import fit_calibration
-from export.card import write_card
+from export.card import write_card, write_windowed_card
 from export.gate import measure
 from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.sides import shared_channels
+from export.windowed import write_windowed
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
-from train.corpus import Corpus
+from train.corpus import HELD_OUT_RECORDINGS, Corpus, Speech
 from train.encoder_file import load_encoder
 from train.provenance import provenance
 
@@ -38,6 +40,10 @@ RANGE_RECORDINGS = 60  # fix the int8 ranges; every activation of theirs is held
 RANGE_SAMPLES = 64000  # of each
 SEARCH_RECORDINGS = 12  # judge which block to take back to float
 MAX_FLOAT_BLOCKS = 3
+EPILOG = """\
+examples:
+  earmark-export runs/small/encoder.pt --corpus ../shared/corpus --output edge/models/small
+  earmark-export runs/teachers/campplus.onnx --corpus ../shared/corpus --output runs/campplus"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,11 +51,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="earmark-export",
         description="Export an encoder: ONNX graphs, int8 quantisation, a gate that compares "
         "torch, float and int8 on held-out speakers, score calibration, metadata and model card. "
-        "Exit status 1 and the reasons when the result must not ship.",
-        epilog="example: earmark-export runs/small/encoder.pt --corpus ../shared/corpus "
-        "--output edge/models/small",
+        "Exit status 1 and the reasons when the result must not ship. "
+        "An ordinary encoder of whole utterances is put behind a sliding window, and calibrated.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("encoder", type=Path, help="encoder.pt of a run of earmark-train")
+    parser.add_argument(
+        "encoder",
+        type=Path,
+        help="encoder.pt of a run of earmark-train; or NAME.onnx, an ordinary encoder from log-mel "
+        "frames (1, time, 80), each mel with mean zero, to an embedding (1, size)",
+    )
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--output", type=Path, required=True, help="folder of the int8 model")
     parser.add_argument(
@@ -64,14 +76,18 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = _parser().parse_args(argv)
+    failures = list[str]()
     try:
-        failures = export(
-            args.encoder,
-            args.corpus,
-            args.output,
-            args.cache,
-            args.fp32 or args.encoder.parent / "fp32",
-        )
+        if args.encoder.suffix == ".onnx":
+            export_windowed(args.encoder, args.corpus, args.output, args.cache)
+        else:
+            failures = export(
+                args.encoder,
+                args.corpus,
+                args.output,
+                args.cache,
+                args.fp32 or args.encoder.parent / "fp32",
+            )
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)
         return FAILED
@@ -97,9 +113,7 @@ def export(
     audios, speakers = corpus.held_out_trials()
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
-    staging = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    staging = _staging(output)
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
     name = output.name
@@ -131,16 +145,7 @@ def export(
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
         float_blocks.append(worst)
 
-    across, within, resemblance = fit_calibration(
-        Model.load(staging),
-        corpus.held_out_speech(),
-        corpus.unheard_speakers,
-        shared_channels(corpus),
-    )
-    spec = msgspec.structs.replace(
-        spec, calibration_across=across, calibration_within=within, resemblance=resemblance
-    )
-    write_spec(staging, spec)
+    spec = _calibrated(staging, spec, corpus, corpus.held_out_speech(), corpus.unheard_speakers)
 
     parameters = sum(p.numel() for p in encoder.parameters())
     write_card(
@@ -153,9 +158,58 @@ def export(
     )
     failures = gate.failures()
     if not failures:
-        shutil.rmtree(output, ignore_errors=True)
-        staging.rename(output)
+        _replace(output, staging)
     return failures
+
+
+def export_windowed(encoder: Path, corpus_folder: Path, output: Path, cache: Path) -> None:
+    """Write a model that is an ordinary encoder behind a window, in float32.
+
+    Its odds are fitted on speakers of `train` held out, none of whom it is taken to know.
+    """
+    output = _checked(output)
+    staging = _staging(output)
+    spec = write_windowed(encoder, staging, output.name)
+    write_spec(staging, spec)
+    config = TrainConfig(data=DataConfig(lists=("train",), teachers=()))
+    corpus = Corpus.open(corpus_folder, cache, config)
+    speech = corpus.held_out_speech(HELD_OUT_RECORDINGS)
+    spec = _calibrated(staging, spec, corpus, speech, set(speech[1]))
+    write_windowed_card(
+        staging,
+        spec,
+        encoder=encoder,
+        corpora=", ".join(sorted(set(speech[2]))),
+        origin=provenance(config),
+    )
+    _replace(output, staging)
+
+
+def _calibrated(
+    folder: Path, spec: ModelSpec, corpus: Corpus, speech: Speech, unheard: Set[str]
+) -> ModelSpec:
+    """The specification with odds fitted on `speech`, which the model in `folder` has then, too."""
+    across, within, resemblance = fit_calibration(
+        Model.load(folder), speech, unheard, shared_channels(corpus)
+    )
+    spec = msgspec.structs.replace(
+        spec, calibration_across=across, calibration_within=within, resemblance=resemblance
+    )
+    write_spec(folder, spec)
+    return spec
+
+
+def _staging(output: Path) -> Path:
+    """An empty folder beside `output`, for what may take its place."""
+    staging = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    return staging
+
+
+def _replace(output: Path, staging: Path) -> None:
+    shutil.rmtree(output, ignore_errors=True)
+    staging.rename(output)
 
 
 def _data(encoder_path: Path) -> DataConfig:
