@@ -251,17 +251,18 @@ def test_targets_of_more_values_than_the_teachers_have_are_refused(tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("error")
-def test_an_embedding_that_is_not_finite_is_unknown(tmp_path: Path) -> None:
+def test_an_embedding_that_is_not_finite_or_zero_is_unknown(tmp_path: Path) -> None:
     folder = build_corpus(tmp_path / "corpus") / "teachers"
     path = folder / "train.campplus.npy"
     rows = np.load(path)
     targets = []
-    for row in (np.nan, [*rows[3, :-1], np.inf]):
+    for row in (np.nan, [*rows[3, :-1], np.inf], 0.0):
         rows[3] = row
         np.save(path, rows)
         targets.append(fuse_teachers(folder, ["campplus", "resnet34"], listed(folder, "train"), 8))
-    np.testing.assert_array_equal(targets[1], targets[0])
-    assert list(np.flatnonzero(np.isnan(targets[1]).any(axis=1))) == [3]
+    for spoilt in targets:
+        np.testing.assert_array_equal(spoilt, targets[0])
+        assert list(np.flatnonzero(np.isnan(spoilt).any(axis=1))) == [3]
 
 
 def test_the_command_prints_one_line_and_fails(

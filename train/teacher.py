@@ -108,7 +108,8 @@ class OnlineTarget:
 def teacher_rows(folder: Path, name: str, counts: Mapping[str, int]) -> NDArray[np.floating]:
     """A teacher's embeddings of the rows of several manifests, one after the other.
 
-    A row with a value that is not finite is NaN throughout.
+    A row with a value that is not finite, or with zeros alone, is NaN throughout: it was not
+    computed.
 
     Args:
         folder: as for `fuse_teachers`.
@@ -134,7 +135,8 @@ def teacher_rows(folder: Path, name: str, counts: Mapping[str, int]) -> NDArray[
                 "Each manifest needs one row of teacher embeddings an utterance",
             )
     rows: NDArray[np.floating] = np.concatenate(arrays)
-    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.nan)
+    known = np.isfinite(rows).all(axis=1, keepdims=True) & rows.any(axis=1, keepdims=True)
+    return np.where(known, rows, np.nan)
 
 
 def _read_rows(path: Path) -> NDArray[np.floating]:
@@ -166,7 +168,7 @@ def fuse_teachers(
 
     Args:
         folder: holds `LIST.TEACHER.npy`, a row an utterance; one with a value that
-            is not finite is unknown.
+            is not finite, or with zeros alone, is unknown.
         names: teachers.
         counts: utterances of each manifest, by its name.
         size: of the student's embedding.
