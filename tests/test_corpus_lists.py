@@ -84,6 +84,34 @@ def test_a_kaldi_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) ->
         read_list(tmp_path, "train")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_kaldi_key(built: Path, tmp_path: Path) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_kaldi(corpus, lines)
+    expected = read_list(corpus, "train")
+    path = corpus / "train" / "wav.scp"
+    path.write_text("\ufeff" + path.read_text())
+    assert read_list(corpus, "train") == expected
+
+
+@pytest.mark.parametrize("name", ["wav.scp", "utt2spk"])
+def test_a_kaldi_table_that_is_not_utf8_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "wav.scp").write_text("u0 a.wav\n")
+    (tmp_path / "train" / name).write_bytes("u0 Müller\n".encode("latin-1"))
+    with pytest.raises(EarmarkError, match=f"{name} is not UTF-8 text"):
+        read_list(tmp_path, "train")
+
+
+def test_kaldi_recordings_of_several_utterances_are_not_taken_whole(
+    built: Path, tmp_path: Path
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_kaldi(corpus, lines)
+    (corpus / "train" / "segments").write_text("u000-1 u000 0.0 1.5\n")
+    with pytest.raises(EarmarkError, match="segments cuts utterances out of the files"):
+        read_list(corpus, "train")
+
+
 def test_a_list_that_is_not_there_names_the_three_forms(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for name in ("train", "absent"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import soundfile
 
 from edge.errors import EarmarkError
-from train.manifest import Utterance, read_manifest
+from train.manifest import Utterance, read_manifest, read_utf8
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus"}
 
@@ -15,8 +15,9 @@ AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus"}
 def read_list(corpus: Path, name: str) -> list[Utterance]:
     """The utterances of the list `name` of a corpus.
 
-    It is one of: a manifest `NAME.csv`; a folder `NAME` with Kaldi's `wav.scp` and, where the
-    speakers are known, `utt2spk`; a folder `NAME` with a folder of audio files a speaker.
+    It is one of: a manifest `NAME.csv`; a folder `NAME` with Kaldi's `wav.scp`, a file an
+    utterance, and, where the speakers are known, `utt2spk`; a folder `NAME` with a folder of
+    audio files a speaker.
 
     Raises:
         EarmarkError: there is none of these, or a line of it is wrong.
@@ -37,6 +38,12 @@ def read_list(corpus: Path, name: str) -> list[Utterance]:
 
 
 def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
+    if (folder / "segments").is_file():
+        raise EarmarkError(
+            f"{folder / 'segments'} cuts utterances out of the files of wav.scp, expected a file "
+            "an utterance",
+            "Write each to a file (extract-segments), name those in wav.scp, and remove segments",
+        )
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
     utterances = []
     for row, (key, value) in enumerate(_table(folder / "wav.scp").items()):
@@ -54,7 +61,7 @@ def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
 def _table(path: Path) -> dict[str, str]:
     """Lines `key value` of a Kaldi table."""
     table: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_utf8(path).splitlines(), 1):
         parts = line.split(maxsplit=1)
         if len(parts) != 2 or parts[0] in table:
             raise EarmarkError(

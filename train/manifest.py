@@ -28,17 +28,25 @@ class Utterance:
     source_rate: int
 
 
+def read_utf8(path: Path) -> str:
+    """The text of a list, as its lines end there; a byte order mark is no part of it.
+
+    Raises:
+        EarmarkError: it is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EarmarkError(f"{path} is not UTF-8 text: {error}", "Save it as UTF-8") from error
+
+
 def read_manifest(csv_path: Path) -> list[Utterance]:
     """Read a manifest (CSV with a header); paths are relative to the manifest's folder."""
     if not csv_path.is_file():
         raise EarmarkError(
             f"no manifest at {csv_path}", "Give the folder of the corpus with --corpus FOLDER"
         )
-    try:
-        text = csv_path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise EarmarkError(f"{csv_path} is not UTF-8 text: {error}", "Save it as UTF-8") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(read_utf8(csv_path), newline=""), strict=True)
     begun = 1  # the line that a row begins on
     try:
         _check_columns(csv_path, reader.fieldnames)
