@@ -105,6 +105,25 @@ def test_a_speaker_at_another_speed_is_another_speaker(
     assert bool(new[0].targets.isnan().all()), "nobody has said what these voices are"
 
 
+def test_the_crops_of_an_utterance_in_a_batch_are_one_voices(
+    opened: tuple[TrainConfig, Corpus],
+) -> None:
+    config, corpus = opened
+    changed = replace(
+        config,
+        data=replace(config.data, views=2),
+        augment=replace(config.augment, voices=VoiceConfig(speed_probability=0.5), ramp_steps=0),
+        optimiser=replace(config.optimiser, batch=16),
+    )
+    batches = batches_of(changed, corpus)
+    seen = set[int]()
+    for batch in (batches[i] for i in range(6)):
+        voices = set(zip(batch.utterances.tolist(), batch.labels.tolist(), strict=True))
+        assert len(voices) == len(set(batch.utterances.tolist()))
+        seen |= {label // 8 for _, label in voices if label >= 0}
+    assert seen == {0, 1, 2}
+
+
 def test_changed_voices_have_the_targets_of_teachers_that_are_run(
     opened: tuple[TrainConfig, Corpus], tmp_path: Path
 ) -> None:

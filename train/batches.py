@@ -17,7 +17,7 @@ from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.teacher import OnlineTarget
-from train.voices import draw_voice
+from train.voices import Voice, draw_voice
 from train.waveforms import Waveforms
 
 Frames = NDArray[np.float32]
@@ -48,7 +48,10 @@ class Crop:
 
 
 class Batches(Dataset[Batch]):
-    """Random crops of random utterances, augmented; as many a step as `per_step` says."""
+    """Random crops of random utterances, augmented; as many a step as `per_step` says.
+
+    All crops of an utterance in a batch are in one voice.
+    """
 
     def __init__(
         self,
@@ -90,7 +93,9 @@ class Batches(Dataset[Batch]):
         chosen = random.choice(len(self._labels), size=count, p=self._probability)
         chosen = np.repeat(chosen, data.views)
         strength = self._augmenter.strength(index // self.per_step)
-        crops = [self._crop(int(i), frames, random, strength) for i in chosen]
+        # Views agree on a voice; at another speed it would be another speaker's.
+        voices = {i: draw_voice(config.augment.voices, random, strength) for i in np.unique(chosen)}
+        crops = [self._crop(int(i), voices[i], frames, random, strength) for i in chosen]
         fbank = np.stack([crop.fbank for crop in crops])
         mask = np.ones((len(crops), frames // stride), dtype=np.float32)
         for i in np.flatnonzero(random.random(len(crops)) < data.splice_probability):
@@ -123,11 +128,12 @@ class Batches(Dataset[Batch]):
         np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
         return torch.from_numpy(centres)
 
-    def _crop(self, i: int, frames: int, random: Generator, strength: float) -> Crop:
+    def _crop(
+        self, i: int, voice: Voice | None, frames: int, random: Generator, strength: float
+    ) -> Crop:
         index = int(self._indices[i])
         label, target = int(self._labels[i]), self._targets[index]
         count = 160 * (frames - 1) + 400
-        voice = draw_voice(self.config.augment.voices, random, strength)
         if voice is None:
             audio = self._waveforms.random_crop(index, count, random)
         else:
