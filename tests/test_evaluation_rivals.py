@@ -12,6 +12,7 @@ from rich.console import Console
 from tiny_corpus import conversation
 
 from edge.encoder import DEFAULT_MODEL, Model
+from edge.errors import EarmarkError
 from edge.rttm import Turn
 from export.conditions import in_babble, in_bands
 from export.detection import DetectionRow
@@ -90,6 +91,12 @@ def test_babble_is_of_strangers_at_the_level_that_is_said() -> None:
     spectrum = np.abs(np.fft.rfft(added))
     assert spectrum[300] < 1e-2 * spectrum[400], "the same speaker's other recording is not babble"
     np.testing.assert_array_equal(noisy[3], in_babble(tones, speakers, BABBLE_DB)[3])
+
+
+def test_too_few_strangers_for_babble_are_told() -> None:
+    voices = [np.ones(16, dtype=np.float32)] * 6
+    with pytest.raises(EarmarkError, match="babble for a needs 5 recordings of others"):
+        in_babble(voices, ["a", "a", *"bbcd"], BABBLE_DB)
 
 
 def test_every_recording_gets_a_band_of_its_own() -> None:

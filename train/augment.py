@@ -133,7 +133,7 @@ class Augmenter:
         return self._rooms[int(random.integers(len(self._rooms)))]
 
     def babble(self, count: int, random: Generator) -> Audio:
-        """Several voices at once."""
+        """Several recordings of voices at once, whosever they are."""
         babble = np.zeros(count, dtype=np.float32)
         chosen = random.integers(
             len(self._babblers), size=random.integers(*self.config.babble_voices)
