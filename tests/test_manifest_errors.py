@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_corpus import build_corpus, tiny_config
+from tiny_corpus import batches_of, build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
@@ -139,11 +139,6 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
         np.save(path, whole[:-2])
     refused(f"train.campplus.npy has {len(rows) - 2} teacher embeddings for {len(rows)} utterances")
 
-    folder = build_corpus(tmp_path / "second")
-    for path in (folder / "noise").iterdir():
-        path.unlink()
-    refused("no audio in .*noise")
-
     folder = build_corpus(tmp_path / "third")
     shutil.rmtree(folder / "turns")
     refused("need the timings of real meetings, and .*ami is missing")
@@ -151,6 +146,36 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
     refused("need the timings of real meetings")
     config = replace(config, segmenter=replace(config.segmenter, steps=0))
     assert Corpus.open(folder, tmp_path / "cache", config).timings == []
+
+
+def without(config: TrainConfig, **probabilities: float) -> TrainConfig:
+    """The settings without mixtures and talks, and with other probabilities of augmentation."""
+    return replace(
+        config,
+        augment=replace(config.augment, **probabilities),  # type: ignore[arg-type]
+        activity=replace(config.activity, steps=0),
+        segmenter=replace(config.segmenter, steps=0),
+    )
+
+
+def test_noises_and_rooms_are_wanted_by_the_settings_that_use_them_alone(tmp_path: Path) -> None:
+    folder = build_corpus(tmp_path / "corpus")
+    shutil.rmtree(folder / "noise")
+    for path in (folder / "rir").iterdir():
+        path.unlink()
+    config = load_config(TrainConfig, tiny_config(tmp_path))
+
+    def refused(config: TrainConfig, match: str) -> None:
+        with pytest.raises(EarmarkError, match=match):
+            Corpus.open(folder, tmp_path / "cache", config)
+
+    quiet = without(config, noise_probability=0.0, room_probability=0.0)
+    refused(without(config), r"no audio in .*noise, .* for augment\.noise_probability\. Put")
+    refused(without(config, noise_probability=0.0), r"in .*rir, .* for augment\.room_probability\.")
+    refused(replace(quiet, activity=config.activity), r"in .*noise, .* for activity\.steps\.")
+    refused(replace(quiet, segmenter=config.segmenter), r"in .*noise, .* for segmenter\.steps\.")
+    corpus = Corpus.open(folder, tmp_path / "cache", quiet)
+    assert bool(batches_of(quiet, corpus)[0].fbank.isfinite().all())
 
 
 def test_an_utterance_without_teachers_needs_a_label(tmp_path: Path) -> None:

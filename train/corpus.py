@@ -52,8 +52,8 @@ class Corpus:
         """Read the lists and decode the audio into `cache` on first use.
 
         Raises:
-            EarmarkError: a list or teacher is missing or wrong, a speaker stands in both splits, or
-                nothing is left to train on.
+            EarmarkError: a list, a teacher, or noises or rooms that a setting asks for are missing
+                or wrong, a speaker stands in both splits, or nothing is left to train on.
         """
         data = config.data
         lists = [read_list(folder, name) for name in data.lists]
@@ -113,8 +113,8 @@ class Corpus:
             waveforms=waveforms,
             targets=targets,
             online=online,
-            noises=_folder(folder / "noise", cache),
-            measured_rooms=_folder(folder / "rir", cache),
+            noises=_recordings(folder / "noise", cache, _noise_settings(config)),
+            measured_rooms=_recordings(folder / "rir", cache, _room_settings(config)),
             simulated_rooms=partial(simulate_rooms, config.augment.rooms, cache),
             timings=_timings(folder / "turns" / "ami", config),
             train=train,
@@ -210,10 +210,36 @@ def _timings(folder: Path, config: TrainConfig) -> list[list[Turn]]:
     return read_timings(folder)
 
 
-def _folder(folder: Path, cache: Path) -> Waveforms:
+def _noise_settings(config: TrainConfig) -> dict[str, float]:
+    """What mixes noises in, unless it is 0."""
+    return {
+        "augment.noise_probability": config.augment.noise_probability,
+        "activity.steps": config.activity.steps,
+        "segmenter.steps": config.segmenter.steps,
+    }
+
+
+def _room_settings(config: TrainConfig) -> dict[str, float]:
+    """What puts voices into rooms, unless it is 0."""
+    activity = config.activity
+    return {
+        "augment.room_probability": config.augment.room_probability,
+        "activity.room_probability": activity.room_probability if activity.steps else 0.0,
+        "segmenter.steps": config.segmenter.steps,
+    }
+
+
+def _recordings(folder: Path, cache: Path, settings: Mapping[str, float]) -> Waveforms:
+    """The audio files of a folder; none where all the settings that want them are 0."""
+    wanting = [name for name, value in settings.items() if value]
+    if not wanting:
+        return Waveforms(np.zeros(0, dtype=np.int16), np.zeros(1, dtype=np.int64))
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
-        raise EarmarkError(f"no audio in {folder}", "Check --corpus")
+        raise EarmarkError(
+            f"no audio in {folder}, which is wanted for {', '.join(wanting)}",
+            f"Put recordings there, or set {' and '.join(wanting)} to 0",
+        )
     waveforms = Waveforms.load(paths, cache)
     readable = [path for i, path in enumerate(paths) if waveforms.length(i)]
     return waveforms if readable == paths else Waveforms.load(readable, cache)
