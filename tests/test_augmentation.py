@@ -69,6 +69,14 @@ def test_a_batch_is_what_training_expects(opened: tuple[TrainConfig, Corpus]) ->
         assert (batch.labels < 8).all()
 
 
+def test_a_splice_may_be_shorter_than_a_frame(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    data = replace(config.data, splice_probability=1.0, splice_frames=(0, 2))
+    batch = batches_of(replace(config, data=data), corpus)[0]
+    assert batch.fbank.isfinite().all()
+    assert batch.mask.any()
+
+
 @pytest.mark.parametrize("count", [1, 2, 160, 400, 16000])
 @pytest.mark.parametrize("kind", ["silent", "clipped", "impulse", "offset", "tiny", "speech"])
 def test_no_input_makes_numbers_bad_or_changes_its_length(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Annotated
 
 import numpy as np
 import soundfile
 import torch
+from msgspec import Meta
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from train import torchaudio_functional as functional
+from train.bounds import Count, NotNegative, Number, Probability, check_ranges
 from train.rooms import RoomConfig
 from train.voices import VoiceConfig
 from train.waveforms import SAMPLE_RATE, Waveforms
@@ -30,29 +33,35 @@ class AugmentConfig:
     encoder of this size learns its teachers' map several times faster from clean speech.
     """
 
-    ramp_steps: int = 5000
+    ramp_steps: Number = 5000
     voices: VoiceConfig = field(default_factory=VoiceConfig)
     rooms: RoomConfig = field(default_factory=RoomConfig)
-    room_probability: float = 0.2
-    noise_probability: float = 0.3
+    room_probability: Probability = 0.2
+    noise_probability: Probability = 0.3
     noise_snr_db: tuple[float, float] = (3.0, 25.0)
-    babble_probability: float = 0.12
+    babble_probability: Probability = 0.12
     babble_snr_db: tuple[float, float] = (4.0, 22.0)
-    babble_voices: tuple[int, int] = (3, 7)
-    telephone_probability: float = 0.12
+    babble_voices: tuple[Count, Count] = (3, 7)  # the second is not drawn
+    telephone_probability: Probability = 0.12
     telephone_low_hz: tuple[float, float] = (50.0, 350.0)
     telephone_high_hz: tuple[float, float] = (2800.0, 4000.0)
-    band_probability: float = 0.0
+    band_probability: Probability = 0.0
     band_low_hz: tuple[float, float] = (20.0, 250.0)
     band_high_hz: tuple[float, float] = (3500.0, 7800.0)
     band_floor_db: tuple[float, float] = (-70.0, -30.0)  # what passes outside the band
-    opus_probability: float = 0.0
-    opus_compression: tuple[float, float] = (0.7, 1.0)  # libsndfile's level; 1: the fewest bits
-    clipping_probability: float = 0.03
+    opus_probability: Probability = 0.0
+    opus_compression: tuple[Probability, Probability] = (
+        0.7,
+        1.0,
+    )  # libsndfile's level; 1: the fewest bits
+    clipping_probability: Probability = 0.03
     level_db: tuple[float, float] = (-60.0, -12.0)  # RMS relative to full scale
-    equaliser_db: float = 1.5  # standard deviation of each of the curve's components
-    mel_mask: int = 6  # widest band masked, in mels
-    time_mask: int = 8  # longest span masked, in frames
+    equaliser_db: NotNegative = 1.5  # standard deviation of each of the curve's components
+    mel_mask: Annotated[int, Meta(ge=0, le=80)] = 6  # widest band masked, in mels
+    time_mask: Number = 8  # longest span masked, in frames
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Augmenter:

@@ -100,7 +100,7 @@ class Batches(Dataset[Batch]):
         mask = np.ones((len(crops), frames // stride), dtype=np.float32)
         for i in np.flatnonzero(random.random(len(crops)) < data.splice_probability):
             span = int(random.integers(*data.splice_frames)) // stride * stride
-            fbank[i, :span] = fbank[(i + data.views) % len(crops), -span:]
+            fbank[i, :span] = fbank[(i + data.views) % len(crops), frames - span :]
             mask[i, : (span + config.encoder.look_ahead) // stride] = 0.0
         return Batch(
             fbank=torch.from_numpy(fbank),

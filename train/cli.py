@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
                 "optimiser.steps is 0, and there is no encoder to go on with",
                 "Give one with --init or --grow",
             )
+        config.check()
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
         encoder = trainer.train()

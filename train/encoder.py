@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from edge.statistics import AROUND
+from train.bounds import Count, Number
 from train.layers import (
     ACTIVITIES,
     Activity,
@@ -32,30 +34,31 @@ from train.layers import (
     Spectral,
     rectified,
 )
-from train.segmenter import Segmenter
+from train.segmenter import HEADS, Segmenter
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
     """Shape of the network. The default is `small`, about 3 million parameters."""
 
-    num_mels: int = 80
-    stride: int = 2  # fbank frames per encoder frame
-    frames_per_record: int = 10  # fbank frames summed into one record of statistics
-    look_ahead: int = 6  # fbank frames that an output may wait for; shifts its time stamp
-    mean_frames: int = 0  # fbank frames in which the running mean fades; 0: none is taken away
-    spectral: int = 16  # channels of the convolutions over mels and time; 0: there are none
-    channels: int = 320
-    kernel: int = 5
-    dilations: tuple[int, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
-    features: int = 384
-    attention: int = 64
-    activity: int = 128  # channels of the blocks that tell speech and overlap
-    activity_dilations: tuple[int, ...] = (2, 4, 8, 16)
-    afterthought: int = 3  # records back, of which its later outputs tell
-    head_hidden: int = 512
-    embedding: int = 192
-    segmenter: int = 96  # width of the network that tells where a segment changes its voice
+    num_mels: Annotated[int, Meta(ge=80, le=80)] = 80  # of the native fbank
+    stride: Count = 2  # fbank frames per encoder frame
+    frames_per_record: Count = 10  # fbank frames summed into one record of statistics
+    look_ahead: Number = 6  # fbank frames that an output may wait for; shifts its time stamp
+    mean_frames: Number = 0  # fbank frames in which the running mean fades; 0: none is taken away
+    spectral: Number = 16  # channels of the convolutions over mels and time; 0: there are none
+    channels: Count = 320
+    kernel: Annotated[int, Meta(ge=2)] = 5
+    dilations: tuple[Count, ...] = (1, 1, 2, 1, 1, 2, 1, 1)
+    features: Count = 384
+    attention: Count = 64
+    activity: Count = 128  # channels of the blocks that tell speech and overlap
+    activity_dilations: tuple[Count, ...] = (2, 4, 8, 16)
+    afterthought: Number = 3  # records back, of which its later outputs tell
+    head_hidden: Count = 512
+    embedding: Count = 192
+    # Width of the network that tells where a segment changes its voice.
+    segmenter: Annotated[int, Meta(ge=HEADS, multiple_of=HEADS)] = 96
 
 
 class FrameOutputs(NamedTuple):

@@ -10,6 +10,7 @@ import pyroomacoustics
 from numpy.typing import NDArray
 from rich.progress import track
 
+from train.bounds import Count, Positive, check_ranges
 from train.waveforms import SAMPLE_RATE, Waveforms, locked
 
 SMALLEST, LARGEST = (2.5, 2.5, 2.3), (9.0, 7.0, 3.5)  # metres
@@ -22,8 +23,11 @@ RAYS = 3000
 class RoomConfig:
     """How many rooms there are, and how long they ring."""
 
-    count: int = 200
-    decay_seconds: tuple[float, float] = (0.1, 0.7)  # T60
+    count: Count = 200
+    decay_seconds: tuple[Positive, Positive] = (0.1, 0.7)  # T60
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def simulate_rooms(config: RoomConfig, cache: Path) -> Waveforms:

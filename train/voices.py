@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from train import torchaudio_functional as functional
+from train.bounds import Probability, check_ranges
 from train.waveforms import SAMPLE_RATE, Waveforms
 
 Audio = NDArray[np.float32]
+Ratio = Annotated[float, Meta(ge=0.5, le=2.0)]  # of pitch: an octave at most
+Semitones = Annotated[float, Meta(ge=0.0, le=12.0)]
 WINDOW, HOP = 512, 128  # samples, of the phase vocoder
 
 
@@ -20,10 +25,14 @@ WINDOW, HOP = 512, 128  # samples, of the phase vocoder
 class VoiceConfig:
     """Chances that a crop's voice is changed, and by how much."""
 
-    speed_probability: float = 0.0
-    speeds: tuple[float, ...] = (0.9, 1.1)  # each makes a new speaker of every speaker
-    shift_probability: float = 0.0  # only with teachers that are run on the result
-    shift_semitones: tuple[float, float] = (1.0, 4.0)  # up or down, the tempo kept
+    speed_probability: Probability = 0.0
+    # Each makes a new speaker of every speaker.
+    speeds: Annotated[tuple[Ratio, ...], Meta(min_length=1)] = (0.9, 1.1)
+    shift_probability: Probability = 0.0  # only with teachers that are run on the result
+    shift_semitones: tuple[Semitones, Semitones] = (1.0, 4.0)  # up or down, the tempo kept
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

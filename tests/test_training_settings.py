@@ -1,0 +1,84 @@
+"""Risk: settings that cannot work are found by a traceback, or never, after hours of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.config_file import load_config
+from edge.errors import EarmarkError
+from train.cli import main
+from train.config import TrainConfig
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: -1", r"`int` >= 0 - at `\$\.seed`"),
+        ("augment: {noise_probability: 1.5}", r"<= 1\.0 - at `\$\.augment\.noise_probability`"),
+        ("augment: {room_probability: -0.1}", r"at `\$\.augment\.room_probability`"),
+        ("augment: {noise_snr_db: [25, 3]}", r"noise_snr_db is \[25\.0, 3\.0\].*lower one first"),
+        ("augment: {level_db: [.nan, 0]}", r"level_db is \[nan, 0\.0\]"),
+        ("augment: {babble_voices: [3, 3]}", r"babble_voices is \[3, 3\].*lower one first"),
+        ("augment: {babble_voices: [0, 3]}", r"at `\$\.augment\.babble_voices"),
+        ("augment: {mel_mask: 100}", r"at `\$\.augment\.mel_mask`"),
+        ("augment: {rooms: {count: 0}}", r"at `\$\.augment\.rooms\.count`"),
+        ("augment: {rooms: {decay_seconds: [0.5, 0.1]}}", r"decay_seconds is \[0\.5, 0\.1\]"),
+        ("augment: {voices: {speeds: []}}", r"at `\$\.augment\.voices\.speeds`"),
+        ("augment: {voices: {speeds: [0]}}", r"at `\$\.augment\.voices\.speeds"),
+        ("data: {lists: []}", r"at `\$\.data\.lists`"),
+        ("data: {views: 0}", r"at `\$\.data\.views`"),
+        ("data: {crop_seconds: [2, 1]}", r"crop_seconds is \[2\.0, 1\.0\]"),
+        ("data: {crop_seconds: [0.01, 0.02]}", r"at `\$\.data\.crop_seconds"),
+        ("data: {splice_frames: [-3, 3]}", r"at `\$\.data\.splice_frames"),
+        ("encoder: {num_mels: 40}", r"at `\$\.encoder\.num_mels`"),
+        ("encoder: {channels: 0}", r"at `\$\.encoder\.channels`"),
+        ("encoder: {dilations: [1, 0]}", r"at `\$\.encoder\.dilations"),
+        ("encoder: {segmenter: 90}", r"multiple of 4 - at `\$\.encoder\.segmenter`"),
+        ("loss: {margin: -1}", r"at `\$\.loss\.margin`"),
+        ("loss: {temperature: 0}", r"at `\$\.loss\.temperature`"),
+        ("optimiser: {steps: -1}", r"at `\$\.optimiser\.steps`"),
+        ("optimiser: {batch: 1}", r"at `\$\.optimiser\.batch`"),
+        ("optimiser: {learning_rate: .nan}", r"at `\$\.optimiser\.learning_rate`"),
+        ("optimiser: {ema_decay: 2}", r"at `\$\.optimiser\.ema_decay`"),
+        ("activity: {batch: 0}", r"at `\$\.activity\.batch`"),
+        ("activity: {seconds: [4, 2]}", r"seconds is \[4\.0, 2\.0\].* at `\$\.activity`"),
+        ("head: {dropout: 2}", r"at `\$\.head\.dropout`"),
+        ("head: {crop_seconds: [0, 6]}", r"at `\$\.head\.crop_seconds"),
+        ("segmenter: {talks: 0}", r"at `\$\.segmenter\.talks`"),
+    ],
+)
+def test_a_value_out_of_its_bounds_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(EarmarkError, match=said):
+        load_config(TrainConfig, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("encoder: {stride: 1}", "encoder.stride is 1, expected 2"),
+        ("encoder: {frames_per_record: 9}", "encoder.frames_per_record is 9"),
+        ("{data: {views: 8}, optimiser: {batch: 4}}", "optimiser.batch is 4, expected data.views"),
+        ("data: {crop_seconds: [0.5, 1]}", "data.crop_seconds begins with 0.5"),
+        ("segmenter: {seconds: 6}", "segmenter.tokens is 50, expected 30 at most"),
+    ],
+)
+def test_values_that_do_not_fit_each_other_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    run = tmp_path / "run"
+    assert main(["--corpus", str(tmp_path), "--run", str(run), "--config", str(path)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_shipped_is_within_its_bounds() -> None:
+    for path in CONFIGS.glob("*.yaml"):
+        if path.name != "earmark.yaml":
+            load_config(TrainConfig, path).check()
