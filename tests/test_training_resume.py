@@ -199,6 +199,35 @@ def test_a_run_that_does_not_say_how_it_was_begun_is_not_gone_on_with(
         Trainer(config, corpus, tmp_path, workers=0).train()
 
 
+@pytest.mark.parametrize("damage", [b"", b"no tensors", b"PK\3\4 no archive", None])
+def test_a_damaged_checkpoint_is_named_without_advice_to_unpickle_it(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], damage: bytes | None
+) -> None:
+    config, corpus = opened
+    trainer = Trainer(config, corpus, tmp_path, workers=0)
+    trainer.train()
+    for path in (trainer.checkpoint_path, trainer.encoder_path):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with pytest.raises(EarmarkError, match=r"checkpoint\.pt: it is damaged.*--run") as error:
+        Trainer(config, corpus, tmp_path, workers=0).train()
+    assert "weights_only" not in str(error.value)
+    with pytest.raises(EarmarkError, match=r"encoder\.pt is not .*: it is damaged") as error:
+        load_encoder(trainer.encoder_path)
+    assert "weights_only" not in str(error.value)
+
+
+def test_a_checkpoint_of_another_shape_is_named(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    trainer = Trainer(config, corpus, tmp_path, workers=0)
+    trainer.train()
+    torch.save({"step": 3, "encoder": {}}, trainer.checkpoint_path)
+    with pytest.raises(EarmarkError, match=r"cannot go on from .*checkpoint\.pt"):
+        Trainer(config, corpus, tmp_path, workers=0).train()
+
+
 def test_audio_that_has_changed_is_decoded_again(tmp_path: Path) -> None:
     path, cache = tmp_path / "a.wav", tmp_path / "cache"
     for level in (0.25, 0.5):

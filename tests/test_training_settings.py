@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
@@ -76,6 +77,27 @@ def test_values_that_do_not_fit_each_other_are_refused_before_the_work(
     run = tmp_path / "run"
     assert main(["--corpus", str(tmp_path), "--run", str(run), "--config", str(path)]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--threads", "0"], ["--threads", "-2"], ["--workers", "-1"]])
+def test_a_number_of_threads_or_workers_that_cannot_be_is_a_wrong_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--corpus", str(tmp_path), "--run", str(tmp_path / "run"), *option])
+    assert stopped.value.code == 2
+    assert f"{' is '.join(option)}, expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("run", ["file", "file/run"])
+def test_a_file_in_the_place_of_a_run_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], run: str
+) -> None:
+    corpus = build_corpus(tmp_path / "corpus")
+    words = ["--corpus", str(corpus), "--config", str(tiny_config(tmp_path))]
+    (tmp_path / "file").touch()
+    assert main([*words, "--run", str(tmp_path / run)]) == 1
+    assert f"{tmp_path / 'file'} is a file, expected a folder" in capsys.readouterr().err
 
 
 def test_what_is_shipped_is_within_its_bounds() -> None:

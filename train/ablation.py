@@ -114,6 +114,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=STEPS, help="of each (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads (%(default)s)")
     args = parser.parse_args(argv)
+    if args.threads < 1:
+        parser.error(f"--threads is {args.threads}, expected 1 or more")
     torch.set_num_threads(args.threads)
     rows = []
     try:

@@ -55,9 +55,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    for name, least in (("threads", 1), ("workers", 0)):
+        if getattr(args, name) < least:
+            parser.error(f"--{name} is {getattr(args, name)}, expected {least} or more")
     torch.set_num_threads(args.threads)
     try:
+        _check_folder(args.run)
         config = resolved(load_config(TrainConfig, args.config))
         torch.manual_seed(config.seed)
         initial = None
@@ -97,6 +102,13 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     print(f"done: export it with  earmark-export {trainer.encoder_path}")
     return 0
+
+
+def _check_folder(run: Path) -> None:
+    """Raise if the folder of the run cannot be made, since a file is in its place."""
+    there = next(path for path in (run, *run.parents) if path.exists())
+    if not there.is_dir():
+        raise EarmarkError(f"{there} is a file, expected a folder", "Give another with --run")
 
 
 def _tell(measure: Callable[[], dict[str, float]]) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 
 from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from train.encoder import Encoder, EncoderConfig
+from train.saved import read_saved, write_saved
 
 
 def save_encoder(encoder: Encoder, path: Path) -> None:
     """Write the encoder; a file half written never takes the place of a whole one."""
-    partial = path.with_suffix(".partial")
-    torch.save({"config": asdict(encoder.config), "weights": encoder.state_dict()}, partial)
-    partial.replace(path)
+    write_saved({"config": asdict(encoder.config), "weights": encoder.state_dict()}, path)
 
 
 def weights_hash(encoder: Encoder) -> str:
@@ -38,10 +36,10 @@ def load_encoder(path: Path) -> Encoder:
     if not path.is_file():
         raise EarmarkError(f"no encoder at {path}", "Give the encoder.pt of a run of earmark-train")
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = read_saved(path, torch.device("cpu"))
         encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
         encoder.load_state_dict(content["weights"])
-    except (KeyError, TypeError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise EarmarkError(
             f"{path} is not an encoder of this version: {error}",
             "Give the encoder.pt of a run of earmark-train",

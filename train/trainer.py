@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import csv
-import signal
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +25,7 @@ from torch.utils.data import Subset
 
 from edge.errors import EarmarkError
 from train.batches import Batch, Batches
+from train.checkpoint import Parts, interrupts_held, load_checkpoint, save_checkpoint, saving
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.curves import plot_curves
@@ -42,7 +39,6 @@ from train.provenance import check_unchanged, write_provenance
 from train.trials import crop_embedder, verification_errors
 from train.whitening import whiten_head
 
-CHECKPOINT_SECONDS = 180.0
 VALIDATE_STEPS = 500
 WHITENING_BATCHES = 120
 
@@ -128,28 +124,20 @@ class Trainer:
         if not self.config.optimiser.steps:
             return self.encoder.eval()
         judged = self._can_judge()
-        saved = time.monotonic()
-        with self._progress() as progress:
+        with self._progress() as progress, saving(self._save) as save_when_due:
             task = progress.add_task(
                 "training", total=self.config.optimiser.steps, completed=self.step
             )
-            try:
-                for batches in self._steps():
-                    with _interrupts_held():
-                        terms = self._update(batches)
-                        self.step += 1
-                    if self.step % 50 == 0:
-                        self._log("train.csv", terms)
-                    if judged and self.step % VALIDATE_STEPS == 0 and self._leads:
-                        self._log("validation.csv", self.validate(self.averaged_encoder()))
-                    progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
-                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                        self._save()
-                        saved = time.monotonic()
-            except KeyboardInterrupt:
-                self._save()
-                raise
-        self._save()
+            for batches in self._steps():
+                with interrupts_held():
+                    terms = self._update(batches)
+                    self.step += 1
+                if self.step % 50 == 0:
+                    self._log("train.csv", terms)
+                if judged and self.step % VALIDATE_STEPS == 0 and self._leads:
+                    self._log("validation.csv", self.validate(self.averaged_encoder()))
+                progress.update(task, advance=1, description=f"loss {terms['loss']:.3f}")
+                save_when_due()
         encoder = self.averaged_encoder()
         if self._leads:
             whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
@@ -182,7 +170,8 @@ class Trainer:
             write_provenance(self.run, self.config)
             self._initial_path.write_text(self._initial_hash())
         if resumed:
-            self._load()
+            device = self.accelerator.device
+            self.step = load_checkpoint(self.checkpoint_path, self._parts, device)
         elif self.initial is not None:
             self.encoder.load_state_dict(self.initial.state_dict())
         else:
@@ -284,45 +273,17 @@ class Trainer:
                 writer.writerow(["step", *values])
             writer.writerow([self.step, *(f"{value:.5f}" for value in values.values())])
 
-    def _state(self) -> dict[str, Any]:
+    @property
+    def _parts(self) -> Parts:
         return {
-            "step": self.step,
-            "encoder": self.encoder.state_dict(),
-            "classifier": self.classifier.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "encoder": self.encoder,
+            "classifier": self.classifier,
+            "average": self.average,
+            "optimiser": self.optimiser,
         }
 
     def _save(self) -> None:
         if not self._leads:
             return
-        partial = self.checkpoint_path.with_suffix(".partial")
-        torch.save(self._state(), partial)
-        partial.replace(self.checkpoint_path)
+        save_checkpoint(self.checkpoint_path, self.step, self._parts)
         plot_curves(self.run)
-
-    def _load(self) -> None:
-        state = torch.load(
-            self.checkpoint_path, weights_only=True, map_location=self.accelerator.device
-        )
-        self.step = state["step"]
-        self.encoder.load_state_dict(state["encoder"])
-        self.classifier.load_state_dict(state["classifier"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until a step is whole: half of one must not get into the checkpoint."""
-    if threading.current_thread() is not threading.main_thread():  # others never see it
-        yield
-        return
-    held: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        raise KeyboardInterrupt
