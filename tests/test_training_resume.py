@@ -199,6 +199,36 @@ def test_a_run_that_does_not_say_how_it_was_begun_is_not_gone_on_with(
         Trainer(config, corpus, tmp_path, workers=0).train()
 
 
+class Killed(Trainer):
+    """Ends at its 110th step without a word; at its 60th it may have left a checkpoint."""
+
+    saves = True
+
+    def _update(self, batches: Sequence[Batch]) -> dict[str, float]:
+        if self.step == 60 and self.saves:
+            self._save()
+        if self.step == 110:
+            raise SystemExit
+        return super()._update(batches)
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_a_run_that_was_killed_logs_no_step_twice(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], saves: bool
+) -> None:
+    config, corpus = opened
+    config = replace(config, optimiser=replace(config.optimiser, steps=120))
+    killed = Killed(config, corpus, tmp_path, workers=0)
+    killed.saves = saves
+    with pytest.raises(SystemExit):
+        killed.train()
+    (tmp_path / "validation.csv").write_text("step,eer_3s\n100,9.0\n")
+    Trainer(config, corpus, tmp_path, workers=0).train()
+    rows = (tmp_path / "train.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "50", "100"]
+    assert not (tmp_path / "validation.csv").exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b"no tensors", b"PK\3\4 no archive", None])
 def test_a_damaged_checkpoint_is_named_without_advice_to_unpickle_it(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus], damage: bytes | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -36,6 +35,7 @@ from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
 from train.provenance import check_unchanged, write_provenance
+from train.run_log import add_row, drop_rows_after
 from train.trials import crop_embedder, verification_errors
 from train.whitening import whiten_head
 
@@ -176,6 +176,9 @@ class Trainer:
             self.encoder.load_state_dict(self.initial.state_dict())
         else:
             self._measure_input()
+        if self._leads:
+            for name in ("train.csv", "validation.csv"):
+                drop_rows_after(self.run / name, self.step)
         self.accelerator.wait_for_everyone()
 
     @property
@@ -263,15 +266,8 @@ class Trainer:
         self.encoder.input_std.copy_(inputs.std(dim=0))
 
     def _log(self, name: str, values: dict[str, float]) -> None:
-        if not self._leads:
-            return
-        path = self.run / name
-        new = not path.is_file()
-        with path.open("a", newline="", encoding="utf-8") as output:
-            writer = csv.writer(output)
-            if new:
-                writer.writerow(["step", *values])
-            writer.writerow([self.step, *(f"{value:.5f}" for value in values.values())])
+        if self._leads:
+            add_row(self.run / name, self.step, values)
 
     @property
     def _parts(self) -> Parts:
