@@ -1,4 +1,8 @@
-"""Training batches. Batch i depends on the seed and on i alone, so any stop can be resumed."""
+"""Training batches. Batch i depends on the seed and on i alone, so any stop can be resumed.
+
+That is up to rounding, which may differ with the number of torch's threads: 1 in loader processes,
+and without them that of the training.
+"""
 
 from __future__ import annotations
 
