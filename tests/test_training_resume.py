@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +185,41 @@ def test_a_run_is_not_gone_on_with_under_another_configuration(
     with pytest.raises(EarmarkError, match=r"optimiser\.steps 6 \(now 9\).*--run"):
         Trainer(other, corpus, tmp_path, workers=0).train()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def without_one(corpus: Corpus) -> Corpus:
+    return replace(corpus, train=corpus.train[1:], train_indices=corpus.train_indices[1:])
+
+
+def turned_round(corpus: Corpus) -> Corpus:
+    return replace(corpus, train=corpus.train[::-1])
+
+
+def named_otherwise(corpus: Corpus) -> Corpus:
+    return replace(corpus, train=[replace(u, speaker=f"a{u.speaker}") for u in corpus.train])
+
+
+@pytest.mark.parametrize("change", [without_one, turned_round, named_otherwise])
+def test_a_run_is_not_gone_on_with_on_a_corpus_that_has_changed(
+    tmp_path: Path,
+    opened: tuple[TrainConfig, Corpus],
+    change: Callable[[Corpus], Corpus],
+) -> None:
+    config, corpus = opened
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(config, corpus, tmp_path, workers=0).train()
+    with pytest.raises(EarmarkError, match=r"begun with other utterances.*--run"):
+        Trainer(config, change(corpus), tmp_path, workers=0).train()
+    Trainer(config, corpus, tmp_path, workers=0).train()
+
+
+def test_a_corpus_may_be_moved_while_a_run_is_stopped(tmp_path: Path) -> None:
+    config, corpus = open_corpus(tmp_path / "here")
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(config, corpus, tmp_path / "run", workers=0).train()
+    (tmp_path / "here" / "corpus").rename(tmp_path / "there")
+    moved = Corpus.open(tmp_path / "there", tmp_path / "cache", config)
+    Trainer(config, moved, tmp_path / "run", workers=0).train()
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", '{"config": 3}'])

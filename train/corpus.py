@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,13 @@ class Corpus:
     def augmenter(self, config: AugmentConfig) -> Augmenter:
         """Augmentation with this corpus's noises, rooms and voices, those held out left out."""
         return Augmenter(config, self.noises, self.rooms, self.waveforms, self.train_indices)
+
+    def fingerprint(self) -> str:
+        """What tells the utterances, their speakers and their order from others, in any folder."""
+        pairs = [*zip(self.train_indices, self.train, strict=True)]
+        pairs += zip(self.held_out_indices, self.held_out, strict=True)
+        rows = [f"{i} {u.path.name} {u.speaker} {u.seconds}" for i, u in pairs]
+        return sha256("\n".join(rows).encode()).hexdigest()
 
     @property
     def unheard_speakers(self) -> set[str]:

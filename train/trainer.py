@@ -164,11 +164,12 @@ class Trainer:
         resumed = self.checkpoint_path.is_file()
         if resumed or self.hearings.is_dir() or self.talks.is_dir():
             check_unchanged(self.run, self.config)
-            self._check_initial()
+            self._check_beginnings()
         if self._leads:
             self.run.mkdir(parents=True, exist_ok=True)
             write_provenance(self.run, self.config)
-            self._initial_path.write_text(self._initial_hash())
+            for path, _, now in self._beginnings():
+                path.write_text(now)
         if resumed:
             device = self.accelerator.device
             self.step = load_checkpoint(self.checkpoint_path, self._parts, device)
@@ -181,22 +182,25 @@ class Trainer:
                 drop_rows_after(self.run / name, self.step)
         self.accelerator.wait_for_everyone()
 
-    @property
-    def _initial_path(self) -> Path:
-        """Where it stands with which weights the run was begun."""
-        return self.run / "initial.sha256"
+    def _beginnings(self) -> list[tuple[Path, str, str]]:
+        """Files that say what the run was begun with, what differs if they do, and what is now."""
+        initial = weights_hash(self.initial) if self.initial is not None else "random"
+        return [
+            (self.run / "initial.sha256", "the weights of another encoder", initial),
+            (self.run / "corpus.sha256", "other utterances", self.corpus.fingerprint()),
+        ]
 
-    def _initial_hash(self) -> str:
-        return weights_hash(self.initial) if self.initial is not None else "random"
+    def _check_beginnings(self) -> None:
+        """Raise if the run was begun with other weights or utterances.
 
-    def _check_initial(self) -> None:
-        """Raise if the run was begun with other weights: what it kept was heard by those."""
-        path = self._initial_path
-        if path.is_file() and path.read_text() != self._initial_hash():
-            raise EarmarkError(
-                f"{self.run} was begun with the weights of another encoder",
-                "Give that one again, or begin in another folder with --run",
-            )
+        What it kept was heard by those weights, and its speakers are numbers of those utterances'.
+        """
+        for path, other, now in self._beginnings():
+            if path.is_file() and path.read_text() != now:
+                raise EarmarkError(
+                    f"{self.run} was begun with {other}",
+                    "Give those again, or begin in another folder with --run",
+                )
 
     def _steps(self) -> Iterator[tuple[Batch, ...]]:
         """This process's batches of every step that is left."""
