@@ -33,6 +33,6 @@ def test_a_choice_is_trained_and_judged(
     row = run_choice(choice, 3, build_corpus(tmp_path / "corpus"), tmp_path / "out")
     assert len(row.eer) == len(SECONDS)
     assert all(0 <= eer <= 100 for eer in row.eer)
-    (trained,) = (tmp_path / "out").glob("*/encoder.pt")
+    (trained,) = (tmp_path / "out").glob("*/stages/encoder.pt")
     weighs = load_encoder(trained).attend_out.weight.any()
     assert weighs == (choice != NO_ATTENTION)

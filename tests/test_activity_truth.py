@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_turns_are_taken_as_in_a_real_meeting(opened: tuple[TrainConfig, Corpus]
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_training_changes_the_activity_outputs_and_nothing_else(
-    opened: tuple[TrainConfig, Corpus], precision: Literal["no", "bf16"]
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], precision: Literal["no", "bf16"]
 ) -> None:
     config, corpus = opened
     config = replace(config, optimiser=replace(config.optimiser, precision=precision))
@@ -156,7 +157,7 @@ def test_training_changes_the_activity_outputs_and_nothing_else(
     encoder = Encoder(config.encoder)
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     config = replace(config, activity=replace(config.activity, steps=60, batch=8))
-    losses = train_activity(encoder, config, corpus, workers=0)
+    losses = train_activity(encoder, config, corpus, tmp_path / "checkpoint.pt", workers=0)
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     for name, value in encoder.state_dict().items():

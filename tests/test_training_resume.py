@@ -14,16 +14,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_corpus import SHAPE, build_corpus, open_corpus, tiny_config
+from tiny_corpus import SHAPE, build_corpus, open_corpus, settled_encoder, tiny_config
 from torch import Tensor
 
 from edge.errors import EarmarkError
+from train.activity import train_activity
 from train.batches import Batch
 from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.curves import plot_curves
-from train.encoder_file import load_encoder
+from train.encoder import Encoder
+from train.encoder_file import load_encoder, save_encoder
+from train.optimiser import descend
 from train.trainer import Trainer
 from train.waveforms import Waveforms
 
@@ -65,12 +68,17 @@ def tensors(path: Path) -> dict[str, Tensor]:
     return found
 
 
+def same_weights(first: Encoder, second: Encoder) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_a_run_stopped_in_the_middle_of_a_step_ends_weight_for_weight_like_one_never_stopped(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus]
 ) -> None:
     config, corpus = opened
     straight = Trainer(config, corpus, tmp_path / "straight", workers=0)
-    straight.train()
+    expected_encoder = straight.train()
 
     stopped = Interrupted(config, corpus, tmp_path / "stopped", workers=0)
     handler = signal.getsignal(signal.SIGINT)
@@ -78,19 +86,80 @@ def test_a_run_stopped_in_the_middle_of_a_step_ends_weight_for_weight_like_one_n
         stopped.train()
     assert signal.getsignal(signal.SIGINT) is handler
     assert stopped.checkpoint_path.is_file()
-    assert not stopped.encoder_path.exists()
+    assert not stopped.stage_path("encoder").exists()
     assert tensors(stopped.checkpoint_path)[".step"] == 3
 
     resumed = Trainer(config, corpus, tmp_path / "stopped", workers=1)
-    resumed.train()
+    encoder = resumed.train()
     expected, got = tensors(straight.checkpoint_path), tensors(resumed.checkpoint_path)
     assert expected.keys() == got.keys()
     assert len(expected) > 100
     different = [place for place in expected if not torch.equal(expected[place], got[place])]
     assert different == []
-    first = load_encoder(straight.encoder_path).state_dict()
-    second = load_encoder(resumed.encoder_path).state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert same_weights(encoder, expected_encoder)
+    kept = Trainer(config, corpus, tmp_path / "stopped", workers=0).train()
+    assert same_weights(kept, expected_encoder)
+
+
+class Presser:
+    """Presses Ctrl-C in the middle of the third step that it sees."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+
+    def __call__(self, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> float:
+        self.steps += 1
+        if self.steps == 3:
+            signal.raise_signal(signal.SIGINT)
+        return descend(optimiser, loss, rate)
+
+
+def test_activity_outputs_stopped_in_the_middle_of_a_step_end_like_those_never_stopped(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, corpus = opened
+    straight, stopped, resumed = (settled_encoder(1) for _ in range(3))
+    losses = train_activity(straight, config, corpus, tmp_path / "straight.pt", workers=0)
+    with monkeypatch.context() as pressed, pytest.raises(KeyboardInterrupt):
+        pressed.setattr("train.activity.descend", Presser())
+        train_activity(stopped, config, corpus, tmp_path / "stopped.pt", workers=0)
+    assert tensors(tmp_path / "stopped.pt")[".step"] == 3
+    left = train_activity(resumed, config, corpus, tmp_path / "stopped.pt", workers=1)
+    assert left == losses[3:]
+    assert same_weights(resumed, straight)
+    assert not same_weights(resumed, settled_encoder(1))
+
+
+def test_stages_that_have_come_to_their_end_are_not_run_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0", "--run"]
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    assert main([*words, str(straight)]) == 0
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr("train.cli.train_segmenter", stop)
+        assert main([*words, str(stopped)]) == 130
+    assert not (stopped / "encoder.pt").exists()
+    monkeypatch.setattr("train.trainer.Trainer._update", stop)
+    monkeypatch.setattr("train.trainer.whiten_head", stop)
+    monkeypatch.setattr("train.cli.train_activity", stop)
+    assert main([*words, str(stopped)]) == 0
+    first, second = (load_encoder(run / "encoder.pt") for run in (straight, stopped))
+    assert same_weights(first, second)
+
+    before = (stopped / "encoder.pt").stat().st_mtime_ns
+    capfd.readouterr()
+    assert main([*words, str(stopped)]) == 0
+    assert f"already finished: export it with  earmark-export {stopped}" in capfd.readouterr().out
+    assert (stopped / "encoder.pt").stat().st_mtime_ns == before
+    config.write_text(config.read_text() + "seed: 2\n")
+    assert main([*words, str(stopped)]) == 1
+    assert "begun with another configuration: seed 1 (now 2)" in capfd.readouterr().err
 
 
 def test_a_run_depends_on_its_seed(tmp_path: Path, opened: tuple[TrainConfig, Corpus]) -> None:
@@ -269,16 +338,17 @@ def test_a_damaged_checkpoint_is_named_without_advice_to_unpickle_it(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus], damage: bytes | None
 ) -> None:
     config, corpus = opened
-    trainer = Trainer(config, corpus, tmp_path, workers=0)
-    trainer.train()
-    for path in (trainer.checkpoint_path, trainer.encoder_path):
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(config, corpus, tmp_path, workers=0).train()
+    save_encoder(settled_encoder(1), tmp_path / "encoder.pt")
+    for path in (tmp_path / "checkpoint.pt", tmp_path / "encoder.pt"):
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     with pytest.raises(EarmarkError, match=r"checkpoint\.pt: it is damaged.*--run") as error:
         Trainer(config, corpus, tmp_path, workers=0).train()
     assert "weights_only" not in str(error.value)
     with pytest.raises(EarmarkError, match=r"encoder\.pt is not .*: it is damaged") as error:
-        load_encoder(trainer.encoder_path)
+        load_encoder(tmp_path / "encoder.pt")
     assert "weights_only" not in str(error.value)
 
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from rich.progress import track
 from torch.nn import functional
+from torch.utils.data import Subset
 
+from train.checkpoint import (
+    Parts,
+    interrupts_held,
+    load_checkpoint,
+    save_checkpoint,
+    saving,
+)
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
@@ -35,24 +44,38 @@ def mixtures(config: TrainConfig, corpus: Corpus, *, held_out: bool) -> Mixtures
 
 
 def train_activity(
-    encoder: Encoder, config: TrainConfig, corpus: Corpus, workers: int
+    encoder: Encoder, config: TrainConfig, corpus: Corpus, checkpoint: Path, workers: int
 ) -> list[float]:
-    """Train `encoder.activity` in place; nothing else changes. Returns the loss of each step."""
+    """Train `encoder.activity` in place; nothing else changes. Returns the loss of each step.
+
+    After a stop, that is of each step from the one on at which `checkpoint`, a file, was written.
+    """
     encoder.eval()  # the normalisations of the trunk keep their statistics
     encoder.activity.train()
     torch.manual_seed(config.seed)
-    settings, device = config.activity, encoder.input_mean.device.type
+    settings, device = config.activity, encoder.input_mean.device
     optimiser = torch.optim.AdamW(encoder.activity.parameters(), lr=settings.learning_rate)
-    loader = in_order(mixtures(config, corpus, held_out=False), workers, ahead=4)
-    losses = []
-    for step, mixture in enumerate(track(loader, "speech and overlap", total=settings.steps)):
-        with torch.autocast(device, torch.bfloat16, enabled=config.optimiser.precision == "bf16"):
-            odds = log_odds(encoder, mixture)
-        loss = functional.binary_cross_entropy_with_logits(odds.float(), mixture.truth)
-        rate = settings.learning_rate * half_cosine(step / settings.steps)
-        losses.append(descend(optimiser, loss, rate))
+    parts: Parts = {"activity": encoder.activity, "optimiser": optimiser}
+    begun = load_checkpoint(checkpoint, parts, device) if checkpoint.is_file() else 0
+    left = Subset(mixtures(config, corpus, held_out=False), range(begun, settings.steps))
+    losses: list[float] = []
+    with saving(lambda: save_checkpoint(checkpoint, begun + len(losses), parts)) as save_when_due:
+        loader = in_order(left, workers, ahead=4)
+        for mixture in track(loader, "speech and overlap", total=settings.steps, completed=begun):
+            with interrupts_held():
+                step = begun + len(losses)
+                rate = settings.learning_rate * half_cosine(step / settings.steps)
+                losses.append(descend(optimiser, _loss(encoder, mixture, config), rate))
+            save_when_due()
     encoder.eval()
     return losses
+
+
+def _loss(encoder: Encoder, mixture: Mixture, config: TrainConfig) -> torch.Tensor:
+    bf16 = config.optimiser.precision == "bf16"
+    with torch.autocast(encoder.input_mean.device.type, torch.bfloat16, enabled=bf16):
+        odds = log_odds(encoder, mixture)
+    return functional.binary_cross_entropy_with_logits(odds.float(), mixture.truth)
 
 
 def log_odds(encoder: Encoder, mixture: Mixture) -> torch.Tensor:

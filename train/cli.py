@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 try:
     import torch
@@ -18,6 +20,7 @@ from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from train.activity import measure_activity, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
 from train.head import train_head
@@ -53,6 +56,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class Stage(NamedTuple):
+    """What follows the encoder's own training: each changes a part of it in place."""
+
+    name: str
+    train: Callable[[Encoder], object]
+    measure: Callable[[Encoder], dict[str, float]]
+
+
+def _stages(trainer: Trainer, workers: int) -> list[Stage]:
+    """The stages for which the settings have steps."""
+    config, corpus, talks = trainer.config, trainer.corpus, trainer.talks
+    head = Stage(
+        "head",
+        lambda encoder: train_head(encoder, config, corpus, trainer.hearings, workers),
+        trainer.validate,
+    )
+    activity = Stage(
+        "activity",
+        lambda encoder: train_activity(
+            encoder, config, corpus, trainer.activity_checkpoint, workers
+        ),
+        lambda encoder: asdict(measure_activity(encoder, config, corpus)),
+    )
+    segmenter = Stage(
+        "segmenter",
+        lambda encoder: train_segmenter(encoder, config, corpus, talks, workers),
+        lambda encoder: measure_segmenter(encoder, config, corpus, talks, workers),
+    )
+    settings = ((head, config.head), (activity, config.activity), (segmenter, config.segmenter))
+    return [stage for stage, of_stage in settings if of_stage.steps]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = _parser()
@@ -82,26 +117,33 @@ def main(argv: list[str] | None = None) -> int:
         encoder = trainer.train()
         if not trainer.accelerator.is_main_process:
             return 0
-        if config.head.steps:
-            train_head(encoder, config, corpus, trainer.hearings, args.workers)
-            save_encoder(encoder, trainer.encoder_path)
-            _tell(lambda: trainer.validate(encoder))
-        if config.activity.steps:
-            train_activity(encoder, config, corpus, args.workers)
-            save_encoder(encoder, trainer.encoder_path)
-            _tell(lambda: asdict(measure_activity(encoder, config, corpus)))
-        if config.segmenter.steps:
-            train_segmenter(encoder, config, corpus, trainer.talks, args.workers)
-            save_encoder(encoder, trainer.encoder_path)
-            _tell(lambda: measure_segmenter(encoder, config, corpus, trainer.talks, args.workers))
+        outcome = _finish(encoder, trainer, args.workers)
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED
-    print(f"done: export it with  earmark-export {trainer.encoder_path}")
+    print(f"{outcome}: export it with  earmark-export {trainer.encoder_path}")
     return 0
+
+
+def _finish(encoder: Encoder, trainer: Trainer, workers: int) -> str:
+    """Run the stages that have not come to their end yet; returns what there is to say of it."""
+    stages = _stages(trainer, workers)
+    finished = [stage for stage in stages if trainer.stage_path(stage.name).is_file()]
+    if finished == stages and trainer.encoder_path.is_file():
+        return "already finished"
+    for stage in stages:
+        path = trainer.stage_path(stage.name)
+        if stage in finished:
+            encoder.load_state_dict(load_encoder(path).state_dict())
+        else:
+            stage.train(encoder)
+            save_encoder(encoder, path)
+            _tell(partial(stage.measure, encoder))
+    save_encoder(encoder, trainer.encoder_path)
+    return "done"
 
 
 def _check_folder(run: Path) -> None:

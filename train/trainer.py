@@ -29,7 +29,7 @@ from train.config import TrainConfig
 from train.corpus import Corpus
 from train.curves import plot_curves
 from train.encoder import Encoder, split_level
-from train.encoder_file import save_encoder, weights_hash
+from train.encoder_file import load_encoder, save_encoder, weights_hash
 from train.loader import in_order
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
@@ -110,6 +110,15 @@ class Trainer:
         return self.run / "talks"
 
     @property
+    def activity_checkpoint(self) -> Path:
+        """The file that the stopped training of the activity outputs goes on from."""
+        return self.run / "activity_checkpoint.pt"
+
+    def stage_path(self, stage: str) -> Path:
+        """What a stage leaves that has come to its end: it is not run again."""
+        return self.run / "stages" / f"{stage}.pt"
+
+    @property
     def encoder_path(self) -> Path:
         """What a finished run leaves for the exporter."""
         return self.run / "encoder.pt"
@@ -117,12 +126,16 @@ class Trainer:
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode.
 
-        Where no steps are asked, that is the encoder which the run begins with. With several
-        processes, started by torchrun, each calls this; the first one writes.
+        Where no steps are asked, that is the encoder which the run begins with; where all were
+        taken before, what they left. With several processes, started by torchrun, each calls this;
+        the first one writes.
         """
         self._begin()
         if not self.config.optimiser.steps:
             return self.encoder.eval()
+        done = self.stage_path("encoder")
+        if done.is_file():
+            return load_encoder(done).to(self.accelerator.device)
         judged = self._can_judge()
         with self._progress() as progress, saving(self._save) as save_when_due:
             task = progress.add_task(
@@ -141,7 +154,7 @@ class Trainer:
         encoder = self.averaged_encoder()
         if self._leads:
             whiten_head(encoder, self._embeddings(encoder), self.config.optimiser.whitening_ridge)
-            save_encoder(encoder, self.encoder_path)
+            save_encoder(encoder, done)
         return encoder
 
     @property
@@ -162,11 +175,14 @@ class Trainer:
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
         resumed = self.checkpoint_path.is_file()
-        if resumed or self.hearings.is_dir() or self.talks.is_dir():
+        stages = self.stage_path("encoder").parent
+        kept = (self.hearings, self.activity_checkpoint, self.talks, stages, self.encoder_path)
+        if resumed or any(path.exists() for path in kept):
             check_unchanged(self.run, self.config)
             self._check_beginnings()
+        self.accelerator.wait_for_everyone()  # all have seen what is there before it changes
         if self._leads:
-            self.run.mkdir(parents=True, exist_ok=True)
+            stages.mkdir(parents=True, exist_ok=True)
             write_provenance(self.run, self.config)
             for path, _, now in self._beginnings():
                 path.write_text(now)
