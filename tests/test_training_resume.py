@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import threading
 import time
@@ -99,6 +100,25 @@ def test_a_run_stopped_in_the_middle_of_a_step_ends_weight_for_weight_like_one_n
     assert same_weights(encoder, expected_encoder)
     kept = Trainer(config, corpus, tmp_path / "stopped", workers=0).train()
     assert same_weights(kept, expected_encoder)
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    stopped = Interrupted(config, corpus, tmp_path, workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    before = stopped.checkpoint_path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - 1, hard))  # stands for the full disk
+    try:
+        with pytest.raises(EarmarkError, match=r"cannot write .*checkpoint\.pt: File too large"):
+            Trainer(config, corpus, tmp_path, workers=0).train()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert stopped.checkpoint_path.read_bytes() == before
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 class Presser:

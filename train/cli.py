@@ -121,6 +121,10 @@ def main(argv: list[str] | None = None) -> int:
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        remedy = f"See that {args.run} can be written and has room"
+        print(f"earmark-train: {error}. {remedy}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from edge.errors import EarmarkError
+
 
 def write_saved(content: dict[str, Any], path: Path) -> None:
-    """Write the content; a file half written never takes the place of a whole one."""
+    """Write the content; a file half written never takes the place of a whole one.
+
+    Raises:
+        EarmarkError: it cannot be written, as on a full disk; what was there is there still.
+    """
+    whole = BytesIO()  # torch would not say why a file of its own cannot be written
+    torch.save(content, whole)
     partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    try:
+        partial.write_bytes(whole.getbuffer())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise EarmarkError(
+            f"cannot write {path}: {error.strerror}",
+            "Make room there; what was written before is whole, and the same command goes on",
+        ) from error
 
 
 def read_saved(path: Path, device: torch.device) -> Any:
