@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +11,7 @@ from typing import Any
 
 from edge.errors import EarmarkError
 from edge.ledger import DEFAULT_CONDITION, encode
+from edge.lock import locked
 
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0  # how long another process may write before this one gives up
@@ -42,8 +41,9 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
         try:
-            # Processes that switch to WAL at once fail instead of waiting for each other.
-            with _locked(path.parent, patience):
+            # Processes that switch to WAL at once fail instead of waiting for each other. It is the
+            # folder that they lock: who closed a descriptor of the file lost SQLite's own locks.
+            with locked(path.parent, patience):
                 self._prepare()
         except OSError as error:
             self.close()
@@ -133,26 +133,3 @@ class Database:
             f"cannot use {self.path} as the store of speakers: {error}",
             "Check its permissions, or give another file with --store",
         )
-
-
-@contextmanager
-def _locked(folder: Path, patience: float) -> Iterator[None]:
-    """Alone among the processes that ask for this folder.
-
-    The folder and not the file: closing a second descriptor of the file would take SQLite's own
-    locks away.
-    """
-    descriptor = os.open(folder, os.O_RDONLY)
-    deadline = time.monotonic() + patience
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-        yield
-    finally:
-        os.close(descriptor)

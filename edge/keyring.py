@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from edge.errors import EarmarkError
+from edge.lock import locked
 from edge.names import check_client
 from edge.private_file import read_private, replace_private, write_private
 from edge.untrusted import parse
 
 MAX_FILE = 1 << 20  # bytes
+PATIENCE = 10.0  # seconds for others to finish their change
 Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -89,7 +92,7 @@ def make_keyring(path: Path) -> Keyring:
 
 
 def read_keyring(path: Path) -> Keyring:
-    """The keys in a file that `make_keyring` or `write_keyring` wrote.
+    """The keys in a file that `make_keyring` or `change_keyring` wrote.
 
     Raises:
         EarmarkError: no such file, others may read it, or it holds no keys.
@@ -102,13 +105,25 @@ def read_keyring(path: Path) -> Keyring:
         raise EarmarkError(f"{path} holds no keys of Earmark: {error}", remedy) from error
 
 
-def write_keyring(path: Path, keyring: Keyring) -> None:
-    """Write in place of what is there; whole or not at all.
+def change_keyring(path: Path, change: Callable[[Keyring], Keyring]) -> None:
+    """Write what `change` makes of the keys in a file; nobody else changes them meanwhile.
+
+    Who reads them sees those before or those after.
 
     Raises:
-        EarmarkError: it cannot be written.
+        EarmarkError: they cannot be read or written, or others do not let go of them.
     """
-    replace_private(path, _encode(keyring))
+    try:
+        with locked(path.resolve().parent, PATIENCE):  # the file itself is replaced by another
+            replace_private(path, _encode(change(read_keyring(path))))
+    except BlockingIOError as error:
+        raise EarmarkError(
+            f"{path} is being changed by another process", "Nothing was changed; try again"
+        ) from error
+    except OSError as error:
+        raise EarmarkError(
+            f"cannot change {path}: {error.strerror}", "Check its folder's permissions"
+        ) from error
 
 
 def parse_public(text: str) -> bytes:

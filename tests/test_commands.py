@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from edge.client import Subscriber
 from edge.command_queue import PER_MINUTE
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeakerMerged
-from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.keyring import Client, Keyring, change_keyring, make_keyring, read_keyring
 from edge.protocol import (
     Done,
     EnrolCommand,
@@ -64,24 +65,21 @@ def test_a_loopback_address_takes_no_commands(tmp_path: Path) -> None:
 
 def test_a_key_commands_only_with_that_right(tmp_path: Path) -> None:
     daemon = tmp_path / "daemon.keys"
-    ring = make_keyring(daemon)
+    server = make_keyring(daemon).public
     with Publisher("tcp://127.0.0.1:*", tmp_path / "journal", daemon) as publisher:
         done = threading.Event()
         thread = serving(publisher, done)
         try:
             for name, right in (("listener", False), ("owner", True)):
-                public = make_keyring(tmp_path / name).public
-                ring = ring.allow(Client(name, public, commands=right))
-                write_keyring(daemon, ring)
-            listener, owner = (Keys(tmp_path / name, ring.public) for name in ("listener", "owner"))
+                client = Client(name, make_keyring(tmp_path / name).public, commands=right)
+                change_keyring(daemon, partial(Keyring.allow, client=client))
+            listener, owner = (Keys(tmp_path / name, server) for name in ("listener", "owner"))
             with pytest.raises(EarmarkError, match="right to command"):
                 command(publisher.endpoint, StopCommand(id=1), listener)
             reply = command(publisher.endpoint, StopCommand(id=1), owner)
             assert reply == Done(id=1, what="StopCommand")
-            former = read_keyring(daemon).allow(
-                Client("owner", read_keyring(tmp_path / "owner").public, False)
-            )
-            write_keyring(daemon, former)
+            former = Client("owner", read_keyring(tmp_path / "owner").public, commands=False)
+            change_keyring(daemon, lambda ring: ring.allow(former))
             with pytest.raises(EarmarkError, match="right to command"):
                 command(publisher.endpoint, StopCommand(id=1), owner)
         finally:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import socket as sockets
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 from daemons import HANGING
 from test_cli_errors import earmark
 
+from edge import keyring
+from edge.cli import main
 from edge.client import Subscriber
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import SpeechStarted
-from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.keyring import Client, change_keyring, make_keyring, read_keyring
 from edge.publisher import Publisher
 from edge.requests import Keys
 
@@ -42,10 +47,10 @@ class Site:
 
     def allow(self, name: str, keys: Keys) -> None:
         client = Client(name, read_keyring(keys.file).public, commands=False)
-        write_keyring(self.file, read_keyring(self.file).allow(client))
+        change_keyring(self.file, lambda ring: ring.allow(client))
 
     def revoke(self, name: str) -> None:
-        write_keyring(self.file, read_keyring(self.file).revoke(name))
+        change_keyring(self.file, lambda ring: ring.revoke(name))
 
     def publish(self) -> None:
         self.publisher.publish("mic", SpeechStarted(0), 0)
@@ -214,6 +219,32 @@ def test_keys_by_command(tmp_path: Path) -> None:
         with Subscriber(publisher.endpoint, keys=Keys(Path(laptop), server)) as events:
             assert not events.join(NOTHING)
     assert json.loads(Path(daemon).read_text())["clients"] == []
+
+
+def test_keys_changed_at_the_same_time_are_all_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One who writes what he read before the other's change would let a revoked key in again."""
+    file = tmp_path / "daemon.keys"
+    make_keyring(file)
+    for name, key in (("lost", "0" * 64), ("friend", "1" * 64)):
+        assert main(["keys", "allow", str(file), name, key]) == 0
+    both_have_read, read = threading.Barrier(2), keyring.read_private
+
+    def read_together(*arguments: Any) -> bytes:
+        data = read(*arguments)
+        with suppress(threading.BrokenBarrierError):  # the other waits until this one has written
+            both_have_read.wait(NOTHING)
+        return data
+
+    monkeypatch.setattr(keyring, "read_private", read_together)
+    changes = [["revoke", str(file), "lost"], ["allow", str(file), "laptop", "2" * 64]]
+    threads = [threading.Thread(target=main, args=[["keys", *words]]) for words in changes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {client.name for client in read_keyring(file).clients} == {"friend", "laptop"}
 
 
 @pytest.mark.parametrize(

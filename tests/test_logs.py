@@ -23,7 +23,7 @@ from edge.client import Subscriber
 from edge.clock import now
 from edge.daemon import Stream
 from edge.endpoints import request_endpoint
-from edge.keyring import Client, make_keyring, write_keyring
+from edge.keyring import Client, change_keyring, make_keyring
 from edge.publisher import Publisher
 from edge.reader import Heard, Opened
 from edge.requests import Keys
@@ -93,7 +93,8 @@ def test_a_client_without_a_right_is_told_and_its_keys_are_public(
 ) -> None:
     daemon = make_keyring(tmp_path / "daemon")
     friend, stranger = (make_keyring(tmp_path / name) for name in ("friend", "stranger"))
-    write_keyring(tmp_path / "daemon", daemon.allow(Client("f", friend.public, commands=False)))
+    client = Client("f", friend.public, commands=False)
+    change_keyring(tmp_path / "daemon", lambda ring: ring.allow(client))
     with Publisher("tcp://127.0.0.1:*", tmp_path / "journal", tmp_path / "daemon") as publisher:
         keys = Keys(tmp_path / "stranger", daemon.public)
         with Subscriber(publisher.endpoint, keys=keys) as events:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ from voices import RATE, conversation
 from edge.client import Subscriber
 from edge.errors import EarmarkError
 from edge.events import Segment, SourceGap, SourceLost, SourceOpened, SourceRestored
-from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.keyring import Client, Keyring, change_keyring, make_keyring
 from edge.packet import MAX_SAMPLES, Header, Packet, decode, encode
 from edge.requests import Keys
 from edge.satellite import Outbox, Sender, relay
@@ -201,14 +202,14 @@ def test_a_new_satellite_follows_by_the_clock() -> None:
 
 def test_only_a_key_with_that_right_is_heard(tmp_path: Path) -> None:
     daemon = tmp_path / "daemon"
-    ring = make_keyring(daemon)
+    public = make_keyring(daemon).public
     listener, satellite, stranger = (
-        Keys(tmp_path / name, ring.public) for name in ("listener", "satellite", "stranger")
+        Keys(tmp_path / name, public) for name in ("listener", "satellite", "stranger")
     )
     for keys, audio in ((listener, False), (satellite, True)):
-        ring = ring.allow(Client(keys.file.name, make_keyring(keys.file).public, False, audio))
+        client = Client(keys.file.name, make_keyring(keys.file).public, False, audio)
+        change_keyring(daemon, partial(Keyring.allow, client=client))
     make_keyring(stranger.file)
-    write_keyring(daemon, ring)
     with SatelliteSource("tcp://127.0.0.1:*", daemon) as source:
         refused: tuple[Keys | None, ...] = (listener, stranger, None)
         for no_right in refused:
@@ -220,7 +221,7 @@ def test_only_a_key_with_that_right_is_heard(tmp_path: Path) -> None:
             sender.send(packet(0))
             blocks = source.blocks()
             next(blocks)
-            write_keyring(daemon, read_keyring(daemon).revoke("satellite"))
+            change_keyring(daemon, lambda ring: ring.revoke("satellite"))
             sender.send(packet(STEP))
             with pytest.raises(EarmarkError, match="nothing came"):
                 next(blocks)

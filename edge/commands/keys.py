@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import EarmarkError
-from edge.keyring import Client, make_keyring, read_keyring, write_keyring
+from edge.keyring import Client, change_keyring, make_keyring, read_keyring
 
 if TYPE_CHECKING:
     from edge.requests import Keys
@@ -92,7 +92,7 @@ def _show(args: argparse.Namespace) -> int:
 
 def _allow(args: argparse.Namespace) -> int:
     client = Client(args.name, args.public, args.commands, args.audio)
-    write_keyring(args.file, read_keyring(args.file).allow(client))
+    change_keyring(args.file, lambda keyring: keyring.allow(client))
     return 0
 
 
@@ -103,5 +103,5 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _revoke(args: argparse.Namespace) -> int:
-    write_keyring(args.file, read_keyring(args.file).revoke(args.name))
+    change_keyring(args.file, lambda keyring: keyring.revoke(args.name))
     return 0
