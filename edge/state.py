@@ -6,6 +6,8 @@ Voices are biometric data: the file is its owner's alone, and holds statistics, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,11 +16,13 @@ import numpy as np
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.lock import locked
 from edge.private_file import replace_private
 from edge.statistics import Sums
 from edge.untrusted import parse
 
 MAX_BYTES = 64 << 20
+PATIENCE = 1.0  # seconds for a daemon that was killed to be gone
 _NUMBERED = re.compile(r"speaker([1-9][0-9]{0,17})")
 _FLOATS = np.dtype("<f8")
 
@@ -49,6 +53,32 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: Count
     segments: Count
     voices: tuple[KnownVoice, ...]
+
+
+@contextmanager
+def alone_with(folder: Path) -> Iterator[None]:
+    """No other daemon keeps voices in a folder meanwhile; it is made if it is not there.
+
+    Raises:
+        EarmarkError: another does, or the folder cannot be written.
+    """
+    lock = folder / "voices.lock"
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock.touch(mode=0o600)
+            held.enter_context(locked(lock, PATIENCE))
+        except BlockingIOError as error:
+            raise EarmarkError(
+                f"the voices in {folder} are in use by another daemon",
+                "Stop that one, or choose another folder with --state",
+            ) from error
+        except OSError as error:
+            raise EarmarkError(
+                f"cannot keep voices in {folder}: {error.strerror}",
+                "Check its permissions, or choose another folder with --state",
+            ) from error
+        yield
 
 
 def new_state(model: Model, named: int, segments: int, voices: dict[str, Sums]) -> State:

@@ -34,7 +34,8 @@ from edge.store import Store
 
 def refusal(daemon: Running) -> str:
     """Why a daemon did not start: one line, without a traceback, and exit status 1."""
-    said = daemon.line("failed")
+    said = daemon.line("failed", "source.opened")
+    assert said["kind"] == "failed"
     assert daemon.process.wait(HANGING) == 1
     assert daemon.process.stderr is not None
     assert daemon.process.stderr.read() == b""
@@ -70,6 +71,21 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
             assert f"the endpoint {endpoint} is in use" in refusal(second_daemon)
         with Subscriber(endpoint) as events:  # the first goes on
             assert isinstance(next_event(events).event, Health)
+
+
+def test_voices_that_another_daemon_keeps(tmp_path: Path) -> None:
+    """Each would write what the other has not heard; after a kill the folder is free at once."""
+    state, other = str(tmp_path / "state"), tmp_path / "other"
+    other.mkdir()
+    with running(tmp_path, state=state, health_seconds=0.1) as first:
+        first.line("source.opened")
+        with running(other, state=state) as second_daemon:
+            assert f"the voices in {state} are in use" in refusal(second_daemon)
+        with Subscriber(basic(tmp_path)["endpoint"]) as events:  # the first goes on
+            assert isinstance(next_event(events).event, Health)
+        first.process.kill()
+        with running(other, state=state) as second_daemon:
+            second_daemon.line("source.opened")
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:

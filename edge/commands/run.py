@@ -28,7 +28,7 @@ from edge.sources.file import FileSource
 from edge.sources.microphone import MicrophoneSource
 from edge.sources.pipe import PipeSource
 from edge.sources.satellite import SatelliteSource
-from edge.state import read_state
+from edge.state import alone_with, read_state
 from edge.store import Store
 from edge.systemd import Notifier
 
@@ -126,7 +126,8 @@ def _run(args: argparse.Namespace) -> None:
     stop = stop_on_signals()
     journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
     curve = Path(config.curve) if config.curve else None
-    with Publisher(config.endpoint, journal, curve) as publisher:
+    state = alone_with(Path(config.state)) if config.state else nullcontext()
+    with Publisher(config.endpoint, journal, curve) as publisher, state:
         model = Model.load(Path(config.model) if config.model else None)
         recalibrate(model, Path(config.calibration) if config.calibration else None)
 
