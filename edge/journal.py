@@ -28,6 +28,7 @@ from edge.untrusted import parse
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
 SEGMENTS = 32  # into which the limit is divided
 _IDENTITY = "journal.json"
+_LOCK = "journal.lock"  # and not the folder, which may be that of the store, and is locked for it
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # a later try may succeed
 _DIGITS = 20  # in the name of a segment
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -84,7 +85,7 @@ class Journal:
         self.unwritten = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._held = os.open(folder, os.O_RDONLY)
+            self._held = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise self._unusable(error) from error
         try:

@@ -158,6 +158,16 @@ def test_a_store_that_is_locked(tmp_path: Path) -> None:
         assert "1 enrolled" in daemon.line("command")["what"]
 
 
+def test_everything_may_be_kept_in_one_folder(tmp_path: Path) -> None:
+    """The locks of the journal, the voices and the store are not in each other's way."""
+    folder = str(tmp_path / "kept")
+    store = f"{folder}/speakers.db"
+    with running(tmp_path, journal=folder, state=folder, store=store) as daemon:
+        assert daemon.line("source.opened", "failed")["kind"] == "source.opened"
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "0 enrolled" in daemon.line("command", "command.failed")["what"]
+
+
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_a_model_that_is_replaced_by_garbage(tmp_path: Path, graph: str) -> None:
     folder = tmp_path / "model"
