@@ -29,6 +29,7 @@ from edge.protocol import (
 )
 from edge.publisher import Publisher
 from edge.reload import reloaded
+from edge.signals import Reload
 from edge.statistics import Profile, Sums
 from edge.store import Store
 
@@ -51,6 +52,7 @@ class Controller:
         keepers: Mapping[str, Keeper],
         publisher: Publisher,
         stop: Callable[[], None],
+        reload: Reload,
     ) -> None:
         """Prepare.
 
@@ -63,6 +65,7 @@ class Controller:
             keepers: of the streams whose voices are kept.
             publisher: where what changes is told.
             stop: asks the daemon to end.
+            reload: asked by a signal handler.
         """
         self.config = config
         self._read_config = read_config
@@ -72,16 +75,12 @@ class Controller:
         self._keepers = keepers
         self._publisher = publisher
         self._stop = stop
-        self._reload_asked = False
-
-    def ask_reload(self) -> None:
-        """Have everything read anew soon; a signal handler may call it."""
-        self._reload_asked = True
+        self._reload_wish = reload
 
     def carry_out(self) -> None:
         """Carry out the commands that wait."""
-        if self._reload_asked:
-            self._reload_asked = False
+        if self._reload_wish.asked:
+            self._reload_wish.asked = False
             with suppress(EarmarkError):  # it is in the log
                 self._handle(ReloadCommand(id=0))
         self._publisher.commands.carry_out(self._handle)

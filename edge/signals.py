@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from types import FrameType
 
 
-class Stop:
-    """Whether the daemon was asked to end.
-
-    A plain attribute, because signal handlers set it: a `threading.Event` holds a lock that the
+class _Wish:
+    """A plain attribute, because signal handlers set it: a `threading.Event` holds a lock that the
     interrupted code may hold already.
     """
 
     asked = False
 
     def ask(self) -> None:
-        """Ask for the end."""
+        """Ask for it."""
         self.asked = True
+
+
+class Stop(_Wish):
+    """Whether the daemon was asked to end."""
+
+
+class Reload(_Wish):
+    """Whether the daemon was asked to read everything anew; who does so sets it back before."""
 
 
 def stop_on_signals() -> Stop:
@@ -36,14 +41,16 @@ def stop_on_signals() -> Stop:
     return stop
 
 
-def reload_on_hangup(reload: Callable[[], None], stop: Stop) -> None:
-    """Have SIGHUP reload, from now on; the closing of the daemon's own terminal still ends it."""
+def reload_on_hangup(stop: Stop) -> Reload:
+    """What SIGHUP asks for from now on; the closing of the daemon's own terminal still ends it."""
+    reload = Reload()
     terminals = [number for number in range(3) if os.isatty(number)]
 
     def handle(number: int, frame: FrameType | None) -> None:
         if terminals and not any(map(os.isatty, terminals)):
             stop.ask()
         else:
-            reload()
+            reload.ask()
 
     signal.signal(signal.SIGHUP, handle)
+    return reload

@@ -20,6 +20,7 @@ from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.keeper import Keeper
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.protocol import ChangingCommand, EnrolCommand, ForgetCommand, RenameCommand
+from edge.signals import Reload
 from edge.state import read_state
 from edge.statistics import Profile
 from edge.store import Store
@@ -62,6 +63,7 @@ class Daemon:
             keepers=self.keepers,
             publisher=self,  # type: ignore[arg-type]
             stop=lambda: None,
+            reload=Reload(),
         )
 
     def seconds(self) -> dict[str, float]:

@@ -6,12 +6,13 @@ import dataclasses
 import os
 import pty
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 from daemons import HANGING, next_event
 from running import basic, running, write_config
-from voices import CONVERSATION, RATE, ada, beginning, events_of, model, pipeline
+from voices import CONVERSATION, ENROLMENT, RATE, ada, beginning, events_of, model, pipeline
 
 from edge.client import Subscriber
 from edge.config import Config, SourceConfig
@@ -87,6 +88,35 @@ def test_a_running_daemon_takes_a_good_configuration_and_refuses_a_bad_one(tmp_p
         assert done == Done(id=1, what="1 enrolled; changed: health_seconds")
         daemon.process.terminate()
         assert daemon.process.wait(HANGING) == 0
+
+
+HANGS_UP = """
+import signal, sys
+
+class Hangup:
+    def find_spec(self, name, path=None, target=None):
+        if name == "edge.pipeline":
+            signal.raise_signal(signal.SIGHUP)
+
+sys.meta_path.insert(0, Hangup())
+from edge.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_hangup_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
+    """It comes while libraries load, which takes longest; what it asks for is done later."""
+    config = tmp_path / "earmark.yaml"
+    write_config(config, basic(tmp_path) | {"source": {"file": str(ENROLMENT), "fast": True}})
+    result = subprocess.run(
+        [sys.executable, "-c", HANGS_UP, "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "reload was carried out" in result.stderr
 
 
 def test_the_closing_of_its_terminal_still_ends_it(tmp_path: Path) -> None:
