@@ -83,7 +83,8 @@ class _House:
 
     def __init__(self, streams: Sequence[Stream], publisher: Publisher, notifier: Notifier) -> None:
         self.failure: Exception | None = None
-        self._items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
+        # A SimpleQueue waits for ever where a signal comes as the time of a wait runs out.
+        self._items: queue.Queue[tuple[int, Item]] = queue.Queue()
         self._stations = [
             Station(s.name, s.pipeline, publisher, s.keeper, s.figures) for s in streams
         ]

@@ -59,7 +59,7 @@ class Reader:
     def __init__(
         self,
         open_source: Callable[[], Source],
-        items: queue.SimpleQueue[tuple[int, Item]],
+        items: queue.Queue[tuple[int, Item]],
         key: int,
     ) -> None:
         self._open_source = open_source

@@ -149,7 +149,7 @@ def relay(open_source: Callable[[], Source], sender: Sender, stopped: Callable[[
     Raises:
         EarmarkError: the source could not be opened, or failed for good.
     """
-    items: queue.SimpleQueue[tuple[int, Item]] = queue.SimpleQueue()
+    items: queue.Queue[tuple[int, Item]] = queue.Queue()
     reader = Reader(open_source, items, 0)
     outbox = Outbox(secrets.token_hex(8))
     feed: Feed | None = None

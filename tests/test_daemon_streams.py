@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 from daemons import HANGING, next_event
 from tiny_daemon import SECOND, TinyPipeline
 
@@ -180,6 +183,33 @@ def test_a_source_that_a_driver_holds_does_not_hold_the_daemon(tmp_path: Path) -
     threading.Timer(0.3, lambda: setattr(stop, "asked", True)).start()
     envelopes, _ = heard(tmp_path, Stream("stuck", Stuck, TinyPipeline()), stop=stop)
     assert of("stuck", envelopes)[-1] == SourceLost(0, "the daemon was asked to stop")
+
+
+def test_signals_do_not_hold_the_daemon_while_its_source_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them come just as a wait is over, which must end nevertheless."""
+
+    class Silent(Endless):
+        def __init__(self) -> None:
+            self._asked = threading.Event()
+
+        def blocks(self) -> Iterator[Block]:
+            assert self._asked.wait(HANGING), "the daemon waits for ever"
+            yield from ()
+
+        def close(self) -> None:
+            self._asked.set()
+
+    monkeypatch.setattr("edge.daemon.TICK", 0.005)  # so that there are many waits
+    stop, came = Stop(), itertools.count()
+    signal.signal(signal.SIGALRM, lambda *_: stop.ask() if next(came) == 1000 else None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        heard(tmp_path, Stream("silent", Silent, TinyPipeline()), stop=stop)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def test_a_live_stream_that_falls_behind_sheds_work_and_says_so(tmp_path: Path) -> None:
