@@ -6,7 +6,8 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 
 from edge.errors import EarmarkError
 from edge.protocol import Command, Done, Enrolled, Refusal
@@ -24,9 +25,10 @@ class CommandQueue:
     def __init__(self) -> None:
         self._waiting: queue.Queue[tuple[Command, Future[Outcome]]] = queue.Queue(WAITING)
         self._times: deque[float] = deque(maxlen=PER_MINUTE)
+        self._closed = False
 
     def submit(self, command: Command) -> Outcome | Refusal:
-        """Have a command carried out, and wait for that."""
+        """Have a command carried out, and wait for that; once it is closed, without waiting."""
         now = time.monotonic()
         if len(self._times) == PER_MINUTE and now - self._times[0] < 60:
             return Refusal(
@@ -38,9 +40,17 @@ class CommandQueue:
         outcome: Future[Outcome] = Future()
         try:
             self._waiting.put_nowait((command, outcome))
+            if self._closed:
+                self.close()
             return outcome.result(PATIENCE)
         except EarmarkError as error:
             return Refusal(id=command.id, what=error.what, remedy=error.remedy)
+        except CancelledError:
+            return Refusal(
+                id=command.id,
+                what="the daemon ends; nothing was done",
+                remedy="Give the command to the next one",
+            )
         except (queue.Full, TimeoutError):
             outcome.cancel()  # should it come to it later, it does nothing
             return Refusal(
@@ -48,6 +58,13 @@ class CommandQueue:
                 what=f"the daemon did not come to it within {PATIENCE:g} s; nothing was done",
                 remedy="See 'earmark control status'",
             )
+
+    def close(self) -> None:
+        """Carry out nothing more: who waits, or comes later, is told."""
+        self._closed = True
+        with suppress(queue.Empty):
+            while True:
+                self._waiting.get_nowait()[1].cancel()
 
     def carry_out(self, handle: Callable[[Command], Outcome]) -> None:
         """Carry out what waits; `handle` returns the answer.

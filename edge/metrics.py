@@ -7,9 +7,12 @@ nobody can make the daemon hold many.
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from socketserver import TCPServer
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
@@ -68,11 +71,28 @@ class MetricsServer:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._server.hang_up()
         self._server.shutdown()
         self._server.server_close()
 
 
 class _Server(WSGIServer):
+    """Serves one at a time, and whoever it is no longer once it is told to hang up."""
+
+    _client: socket.socket | None = None  # the last one
+    _closing = False
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        self._client = request
+        return not self._closing  # `hang_up` sets it before it looks for a client
+
+    def hang_up(self) -> None:
+        """Serve nobody any more; who is being served is cut off."""
+        self._closing = True
+        if self._client is not None:
+            with suppress(OSError):  # he may be gone
+                self._client.shutdown(socket.SHUT_RDWR)
+
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would ask the DNS for its own name
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]

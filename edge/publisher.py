@@ -135,6 +135,7 @@ class Publisher:
 
     def close(self) -> None:
         """Deliver what is on its way, for a bounded time, and free the endpoint."""
+        self.commands.close()  # the service waits for the one that it has
         self._service.close()
         self._events.close()
         if self._guard is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from edge.protocol import MAX_REPLY, Refusal, Reply, Request, decode_reply, enco
 
 PATIENCE = 1.0  # seconds for an answer before it is asked for again
 COMMAND_PATIENCE = 12.0  # seconds; the daemon gives up after ten
+TICK_MS = 100  # within which it is noticed that who asks has given up
 
 
 class Keys(NamedTuple):
@@ -37,8 +39,15 @@ class Keys(NamedTuple):
         socket.curve_secretkey = bytes.fromhex(keyring.secret)
 
 
-def command(endpoint: str, request: Request, keys: Keys | None = None) -> Reply:
+def command(
+    endpoint: str,
+    request: Request,
+    keys: Keys | None = None,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Reply:
     """What a daemon answers to one request, which is sent once and not repeated.
+
+    It is waited for until `given_up`, for `COMMAND_PATIENCE` at most.
 
     Raises:
         EarmarkError: the endpoint is not one, what is asked cannot be sent, there was no answer, or
@@ -65,11 +74,13 @@ def command(endpoint: str, request: Request, keys: Keys | None = None) -> Reply:
                 "Use tcp://ADDRESS:PORT or ipc://PATH as printed by 'earmark run'",
             ) from error
         socket.send(data)
-        if not socket.poll(round(COMMAND_PATIENCE * 1000)):
-            raise EarmarkError(
-                f"no daemon answers at {endpoint}",
-                "See whether it runs, and whether it allows your key",
-            )
+        deadline = time.monotonic() + COMMAND_PATIENCE
+        while not socket.poll(TICK_MS):
+            if given_up() or time.monotonic() > deadline:
+                raise EarmarkError(
+                    f"no daemon answers at {endpoint}",
+                    "See whether it runs, and whether it allows your key",
+                )
         try:
             reply = decode_reply(socket.recv())
         except msgspec.DecodeError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import zmq
 from daemons import HANGING, next_event, until_end
 from test_cli_errors import earmark
 from voices import CONVERSATION
@@ -19,16 +20,20 @@ from voices import CONVERSATION
 from edge.cli import main
 from edge.client import Subscriber
 from edge.command_queue import PER_MINUTE
+from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeakerMerged
 from edge.keyring import Client, Keyring, change_keyring, make_keyring, read_keyring
 from edge.protocol import (
+    Command,
     Done,
     EnrolCommand,
     ForgetCommand,
+    Refusal,
     ReloadCommand,
     StatusRequest,
     StopCommand,
+    encode,
 )
 from edge.publisher import Publisher
 from edge.requests import Keys, command
@@ -99,6 +104,33 @@ def test_a_flood_of_commands_is_refused(publisher: Publisher) -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_a_command_that_nobody_comes_to_does_not_hold_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.command_queue.PATIENCE", 100 * HANGING)
+    publisher = Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal")
+    submit, came = publisher.commands.submit, threading.Event()
+    replies: list[object] = []
+
+    def watched(request: Command) -> object:
+        came.set()
+        replies.append(submit(request))
+        return replies[0]
+
+    monkeypatch.setattr(publisher.commands, "submit", watched)
+    ending = threading.Thread(target=publisher.close, daemon=True)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(request_endpoint(publisher.endpoint))
+        socket.send(encode(StopCommand(id=1)))
+        assert came.wait(HANGING)
+        ending.start()
+        ending.join(HANGING)
+        assert not ending.is_alive()
+    assert isinstance(replies[0], Refusal)
+    assert "the daemon ends" in replies[0].what
 
 
 def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:

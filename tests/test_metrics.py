@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import urllib.request
 from pathlib import Path
+from wsgiref.simple_server import WSGIRequestHandler
 
 import pytest
 from daemons import HANGING, next_event
@@ -94,6 +96,27 @@ def test_one_who_connects_and_says_nothing_does_not_stay_for_ever(
             found = scraped(address)
     assert found["earmark_stream_samples_total mic"] == 1 << 40
     assert found["earmark_stream_refused_messages_total mic"] == 3
+
+
+def test_one_who_connects_and_says_nothing_does_not_hold_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = threading.Event()
+
+    def handle(handler: WSGIRequestHandler) -> None:
+        served.set()
+        WSGIRequestHandler.handle(handler)
+
+    monkeypatch.setattr("edge.metrics._Handler.timeout", None)
+    monkeypatch.setattr("edge.metrics._Handler.handle", handle)
+    port = free_port()
+    server = MetricsServer(f"127.0.0.1:{port}", {}, lambda: NOTHING)
+    ending = threading.Thread(target=server.__exit__, daemon=True)
+    with socket.create_connection(("127.0.0.1", port)):
+        assert served.wait(HANGING)
+        ending.start()
+        ending.join(HANGING)
+        assert not ending.is_alive()
 
 
 def test_figures_of_an_interval_are_what_they_say() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from web_server import HANGING, Web, web
+from web_server import HANGING, Web, token, web
 
 from edge.events import SpeechStarted
+from edge.protocol import Command, Refusal
 from edge.publisher import Publisher
 from edge.web.server import CONNECTIONS, WATCHING
 
@@ -60,6 +63,38 @@ def test_connections_beyond_the_limit_are_closed_and_the_others_go_on(
         assert refused == 10
         publisher.publish("mic", SpeechStarted(16_000), 16_000)
         assert next(messages).envelopes[-1].sample == 16_000
+
+
+PATIENT = "import edge.requests as r\nr.COMMAND_PATIENCE = 1e6\nimport edge.cli\nedge.cli.main()"
+
+
+def test_a_daemon_that_does_not_answer_does_not_hold_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, secret = f"ipc://{tmp_path / 'events'}", tmp_path / "token"
+    with (
+        Publisher(endpoint, tmp_path / "journal") as publisher,
+        web(endpoint, "--token", str(secret), program=("-c", PATIENT)) as server,
+        ThreadPoolExecutor(1) as browser,
+    ):
+        came, ended = threading.Event(), threading.Event()
+
+        def submit(request: Command) -> Refusal:
+            came.set()
+            ended.wait()
+            return Refusal(id=request.id, what="too late", remedy="")
+
+        monkeypatch.setattr(publisher.commands, "submit", submit)
+        cookie = server.enter(token(secret))
+        answer = browser.submit(server.command, cookie, type="enrolled")
+        try:
+            assert came.wait(HANGING)
+            server.process.terminate()
+            assert server.process.wait(HANGING) == 0
+        finally:
+            ended.set()
+            server.process.kill()
+        assert answer.exception() is not None  # it was hung up on
 
 
 def test_a_body_or_header_that_is_too_long_is_refused(served: tuple[Publisher, Web]) -> None:

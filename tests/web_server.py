@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,9 +93,14 @@ class Web(NamedTuple):
 
 
 @contextmanager
-def web(endpoint: str, *options: str, bind: str = "127.0.0.1:0") -> Iterator[Web]:
+def web(
+    endpoint: str,
+    *options: str,
+    bind: str = "127.0.0.1:0",
+    program: Sequence[str] = ("-m", "edge.cli"),
+) -> Iterator[Web]:
     """A server that does not outlive the test."""
-    command = [sys.executable, "-m", "edge.cli", "web", endpoint, "--bind", bind, *options]
+    command = [sys.executable, *program, "web", endpoint, "--bind", bind, *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

@@ -109,13 +109,14 @@ async def _serve(
     with Subscriber(args.endpoint, keys=keys) as events:
         relay = Relay(events)
         access = Access(token, scheme, port, loopback)
-        server = Server(access, relay, partial(command, args.endpoint, keys=keys), encryption)
+        following = asyncio.create_task(relay.follow())
+        ask = partial(command, args.endpoint, keys=keys, given_up=following.done)
+        server = Server(access, relay, ask, encryption)
         server.serve(listener)
         shown = f"[{host}]" if ":" in host else host
         print(f"earmark: {args.endpoint} is shown at {scheme}://{shown}:{port}/", file=sys.stderr)
         if args.token:
             print(f"earmark: it asks for the token in {args.token}", file=sys.stderr)
-        following = asyncio.create_task(relay.follow())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, following.cancel)
