@@ -37,18 +37,20 @@ def error(kind: str, what: str, **fields: object) -> None:
     _logger.error(what, extra={"kind": kind, "fields": fields})
 
 
-def set_up(style: Style, level: Level) -> None:
+def set_up(style: Style, level: Level, *libraries: str) -> None:
     """Write to standard error from now on, in place of what was set up before.
 
-    `auto` is JSON where standard error is systemd's journal, and plain elsewhere.
+    `auto` is JSON where standard error is systemd's journal, and plain elsewhere. `libraries` are
+    names of their loggers, which write likewise, and without tracebacks.
     """
     as_json = style == "json" or (style == "auto" and _is_journal())
     handler = logging.StreamHandler(sys.stderr) if sys.stderr else logging.NullHandler()
     handler.setFormatter(_Json() if as_json else _Plain())
     handler.addFilter(_Sparing())
-    _logger.handlers = [handler]
-    _logger.propagate = False
-    _logger.setLevel(level.upper())
+    for logger in (_logger, *map(logging.getLogger, libraries)):
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(level.upper())
 
 
 def _is_journal() -> bool:
@@ -60,12 +62,22 @@ def _is_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
+def _what(record: logging.LogRecord) -> str:
+    _, error, _ = record.exc_info or (None, None, None)
+    why = f": {type(error).__name__}: {error}" if error else ""
+    return f"{record.getMessage()}{why}"
+
+
+def _kind(record: logging.LogRecord) -> str:
+    return getattr(record, "kind", record.name)
+
+
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
         stream = f"{fields['stream']}: " if "stream" in fields else ""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"earmark: {clock} {stream}{record.getMessage()}"
+        text = f"earmark: {clock} {stream}{_what(record)}"
         return "".join(c if c.isprintable() else "?" for c in text)  # devices choose their names
 
 
@@ -74,8 +86,8 @@ class _Json(logging.Formatter):
         line = {
             "utc": round(record.created, 3),
             "level": record.levelname.lower(),
-            "kind": getattr(record, "kind", record.name),
-            "what": record.getMessage(),
+            "kind": _kind(record),
+            "what": _what(record),
         }
         return json.dumps(line | getattr(record, "fields", {}))
 
@@ -95,7 +107,7 @@ class _Sparing(logging.Filter):
         if not 0.0 <= record.created - self._began < PERIOD:
             self._began = record.created
             self._counts.clear()
-        key = (getattr(record, "kind", ""), getattr(record, "fields", {}).get("stream"))
+        key = (_kind(record), getattr(record, "fields", {}).get("stream"))
         self._counts[key] += 1
         if self._counts[key] == LINES:
             record.msg = f"{record.msg} (more of this kind are left out for a minute)"

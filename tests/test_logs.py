@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -86,6 +87,21 @@ def test_a_flood_leaves_a_line_that_says_so(lines: io.StringIO) -> None:
     assert len(said) == log.LINES + 1
     assert "left out" in str(said[-2]["what"])
     assert said[-1]["kind"] == "command"
+
+
+def test_what_a_library_says_is_a_line_too_and_as_sparing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.set_up("json", "warning", "library")
+    for _ in range(2 * log.LINES):
+        try:
+            raise ValueError("no handshake")
+        except ValueError:
+            logging.getLogger("library.net").exception("in a callback")
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert len(said) == log.LINES
+    assert said[0]["kind"] == "library.net"
+    assert said[0]["what"] == "in a callback: ValueError: no handshake"
 
 
 def test_a_client_without_a_right_is_told_and_its_keys_are_public(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from hypothesis import strategies as st
 from test_cli_errors import earmark
 from web_server import HANGING, Web, token, web
 
+from edge import log
 from edge.web.access import Access
 from edge.web.relay import parse_bookmark
 
@@ -181,6 +184,22 @@ def test_with_both_it_serves_other_machines_over_https(tmp_path: Path) -> None:
         assert "Secure" in (response.getheader("Set-Cookie") or "")
         line.close()
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_strangers_who_do_not_speak_tls_do_not_fill_the_log(tmp_path: Path) -> None:
+    certificate(tmp_path / "pem")
+    with web(f"ipc://{tmp_path / 'nobody'}", "--certificate", str(tmp_path / "pem")) as server:
+        for _ in range(3 * log.LINES):
+            with socket.create_connection(("127.0.0.1", server.port), HANGING) as line:
+                line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                with suppress(ConnectionResetError):
+                    assert line.recv(1) == b""
+        server.process.terminate()
+        assert server.process.wait(HANGING) == 0
+        assert server.process.stderr is not None
+        said = server.process.stderr.read().splitlines()
+    assert len(said) == log.LINES
+    assert "left out" in said[-1]
 
 
 @pytest.mark.parametrize(

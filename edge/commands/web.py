@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edge import log
 from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT, MAX_PORT, is_loopback
 from edge.errors import EarmarkError
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from edge.web.token import read_token
 
+    log.set_up("auto", "warning", "tornado", "asyncio")  # who fails to connect is told by them
     address = parse_address(args.bind)
     loopback = is_loopback(address.host)
     if not loopback and None in (args.token, args.certificate):
