@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -25,7 +26,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from edge import __version__
+from edge import __version__, log
 from edge.endpoints import loopback_address
 from edge.errors import EarmarkError
 from edge.figures import BOUNDS, Figures
@@ -92,6 +93,10 @@ class _Server(WSGIServer):
         if self._client is not None:
             with suppress(OSError):  # he may be gone
                 self._client.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        log.warning("metrics.failed", f"metrics were not served: {type(error).__name__}: {error}")
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would ask the DNS for its own name

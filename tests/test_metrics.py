@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from running import basic, running
 from tiny_daemon import SECOND
 
+from edge import log
 from edge.client import Subscriber
 from edge.config import Config
 from edge.errors import EarmarkError
@@ -86,8 +87,9 @@ def test_a_port_that_is_taken_is_told() -> None:
 
 
 def test_one_who_connects_and_says_nothing_does_not_stay_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    log.set_up("plain", "warning")
     monkeypatch.setattr("edge.metrics._Handler.timeout", 0.2)
     address = f"127.0.0.1:{free_port()}"
     with MetricsServer(address, {"mic": Figures(samples=1 << 40, refused=3)}, lambda: NOTHING):
@@ -95,6 +97,8 @@ def test_one_who_connects_and_says_nothing_does_not_stay_for_ever(
         with socket.create_connection((host, int(port))):
             found = scraped(address)
     assert found["earmark_stream_samples_total mic"] == 1 << 40
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "metrics were not served: TimeoutError" in line
     assert found["earmark_stream_refused_messages_total mic"] == 3
 
 
