@@ -30,7 +30,7 @@ from edge.protocol import (
     SnapshotRequest,
     Status,
 )
-from edge.service import MAX_FRAME, Service
+from edge.service import Service
 from edge.snapshot import Present
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
 LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
+MAX_SUBSCRIPTION = 1_024  # bytes; topics are short, and CURVE's handshake takes some 600
 SUBSCRIPTION_TICK = 0.01  # seconds
 REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do
@@ -177,7 +178,7 @@ class Publisher:
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
         socket.setsockopt(zmq.LINGER, LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
         socket.setsockopt(zmq.IPV6, int("[" in endpoint))
         if self._guard is not None:
             self._guard.protect(socket)

@@ -10,14 +10,15 @@ import msgspec
 import zmq
 
 from edge import log
-from edge.protocol import Reply, Request, decode_request, encode, refusal_of
+from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode, refusal_of
 
 if TYPE_CHECKING:
     from edge.curve import Guard
 
 REPLIES_WAITING = 8  # of one peer that does not read; later ones are dropped, and it asks again
 WATCH_MS = 200  # within which a revoked key has no effect any more
-MAX_FRAME = 1 << 16  # beyond it, libzmq itself closes the connection
+REQUESTS_WAITING = 16  # of one peer; later ones wait where it is
+MAX_FRAME = 2 * MAX_REQUEST  # bytes; beyond it, libzmq itself closes the connection
 
 
 class Service:
@@ -56,6 +57,7 @@ class Service:
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, REPLIES_WAITING)
+        self._socket.setsockopt(zmq.RCVHWM, REQUESTS_WAITING)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME)
         if guard is not None:
             guard.protect(self._socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +21,15 @@ from edge.client import Bookmark, Subscriber
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeechStarted, decode, encode
-from edge.protocol import MAX_REQUEST, decode_reply, decode_request, journal_of
-from edge.publisher import Publisher
+from edge.protocol import (
+    MAX_REQUEST,
+    Command,
+    Refusal,
+    decode_reply,
+    decode_request,
+    journal_of,
+)
+from edge.publisher import MAX_SUBSCRIPTION, Publisher
 from edge.service import MAX_FRAME
 
 DECODERS = [decode, decode_request, decode_reply]
@@ -128,6 +136,46 @@ def test_a_frame_of_any_size_does_not_fill_the_memory(publisher: Publisher) -> N
         peer.send(b"x" * (MAX_FRAME + 1))  # libzmq closes the connection, and opens another
         with Subscriber(publisher.endpoint) as events:
             assert events.join(HANGING)
+
+
+def test_a_topic_of_any_length_does_not_fill_the_memory(publisher: Publisher) -> None:
+    """What libzmq keeps of a topic takes fifty times its length."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as peer:
+        monitor = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        peer.subscribe(b"x" * MAX_SUBSCRIPTION)
+        peer.connect(publisher.endpoint)
+        assert monitor.poll(round(HANGING * 1000))
+        peer.disable_monitor()
+
+
+def test_requests_that_wait_for_a_command_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon takes few in; the others wait where they come from."""
+    came, done = threading.Event(), threading.Event()
+    with (
+        Publisher(f"ipc://{tmp_path / 'e'}", tmp_path / "journal") as publisher,
+        zmq.Context() as context,
+        context.socket(zmq.DEALER) as peer,
+    ):
+
+        def submit(request: Command) -> Refusal:
+            came.set()
+            done.wait()
+            return Refusal(id=request.id, what="nothing", remedy="")
+
+        monkeypatch.setattr(publisher.commands, "submit", submit)
+        peer.linger, peer.sndhwm, sent = 0, 1, 0
+        peer.connect(request_endpoint(publisher.endpoint))
+        try:
+            peer.send(b'{"v":1,"id":7,"type":"stop"}')
+            assert came.wait(HANGING)
+            while peer.poll(500, zmq.POLLOUT) and sent < 1000:
+                peer.send(b" " * MAX_REQUEST)
+                sent += 1
+        finally:
+            done.set()
+    assert sent < 500  # what the system holds between two sockets included
 
 
 @pytest.mark.parametrize("damage", [b"\0", b"\xff"])
