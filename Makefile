@@ -77,6 +77,7 @@ soak: .venv/.test ## HOURS (168) through the core, MINUTES (10) live, FAULTS (20
 
 .PHONY: eval
 eval: runs/rivals/.installed ## EER, cost and DER on CORPUS (../shared/corpus), beside the rivals'
+	mkdir -p runs/eval
 	$(BIN)/python -m export.evaluate --corpus $(CORPUS) --rivals runs/rivals \
 	  --meetings 6 --hours 3 --plot runs/eval/reliability.png --json runs/eval/eval.json
 

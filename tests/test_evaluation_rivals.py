@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -31,7 +33,8 @@ from export.tables import (
 from export.teacher import export_teacher
 from train.teacher import OnnxTeacher
 
-RIVALS = Path(__file__).resolve().parents[1] / "runs" / "rivals"
+ROOT = Path(__file__).resolve().parents[1]
+RIVALS = ROOT / "runs" / "rivals"
 
 
 def test_a_rival_that_is_not_installed_is_named(
@@ -54,6 +57,16 @@ def test_figures_that_could_not_be_written_are_told_before_the_work(
     assert main(["--corpus", str(tmp_path), "--json", str(output)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"eval: cannot write {output}: no such folder. Make it, or give another"
+
+
+def test_make_makes_the_folder_of_the_figures_in_a_fresh_clone(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to("/bin/true")
+    command = ["make", "--old-file=runs/rivals/.installed", f"BIN={python.parent}", "eval"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "runs" / "eval").is_dir()
 
 
 def test_cost_grows_with_the_work_and_is_of_the_files(tmp_path: Path) -> None:
