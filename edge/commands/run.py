@@ -23,7 +23,7 @@ examples:
   earmark run --mic USB --endpoint ipc:///tmp/earmark.sock
   earmark run --wav meeting.flac --fast
   earmark run --satellite tcp://0.0.0.0:7711 --curve daemon.keys     see 'earmark satellite --help'
-  arecord -q -f S16_LE -r 16000 -c 1 | earmark run -
+  arecord -q -t raw -f S16_LE -r 16000 -c 1 | earmark run -
   earmark run --endpoint tcp://0.0.0.0:7707 --curve daemon.keys      see 'earmark keys --help'
   earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
 

@@ -65,7 +65,8 @@ class PipeSource(Source):
             if position == 0 and data[:4] in _HEADERS:
                 raise EarmarkError(
                     f"{self.name}: expected raw {self._format} samples, got {_HEADERS[data[:4]]}",
-                    "Give it as a file, or let ffmpeg write raw samples: '-f s16le -'",
+                    "Give it as a file, or have raw samples written: 'arecord -t raw', "
+                    "'ffmpeg ... -f s16le -'",
                 )
             whole = len(data) - len(data) % frame_size
             tail = data[whole:]
