@@ -211,7 +211,7 @@ def _meant(pipeline: Pipeline, command: EnrolCommand) -> tuple[Sums, Mapping[str
             if statistics is None:
                 raise EarmarkError(
                     f"the stream '{command.stream}' has no segment {segment} that may still change",
-                    "Take one of the last minute, before it is final, or give its speaker",
+                    "Take one of the last two minutes, before it is final, or give its speaker",
                 )
             return statistics, {}
     raise EarmarkError("expected a speaker or a segment to enrol", "Give one of them")

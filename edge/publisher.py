@@ -215,7 +215,8 @@ class Publisher:
             return Refusal(
                 id=request.id,
                 what="commands need an ipc:// endpoint, or a key with the right to command",
-                remedy="'earmark keys allow FILE NAME PUBLIC --commands' gives it to a key",
+                remedy="Run the daemon with --endpoint ipc://PATH, or give a key the right by "
+                "'earmark keys allow FILE NAME PUBLIC --commands'",
             )
         with self._lock:
             end = self._journal.next

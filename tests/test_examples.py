@@ -55,3 +55,11 @@ def test_what_arecord_pipes_is_raw(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for line in text.splitlines() if "arecord" in line]
     assert lines
     assert all(" -t raw " in line for line in lines)
+
+
+def test_commands_are_shown_with_an_endpoint_that_takes_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in commands(shown("control", capsys)):
+        args = parser("control").parse_args(words)
+        assert words[1] == "status" or args.at.startswith("ipc://") or args.curve

@@ -27,12 +27,13 @@ EPILOG = """\
 examples:
   earmark control status
   earmark control enroll ada mic speaker2 --at ipc:///run/user/1000/earmark.sock
-  earmark control enroll ada mic --segment 12
+  earmark control enroll ada mic --segment 12 --at ipc:///run/user/1000/earmark.sock
   earmark control rename ada "Ada L" --at tcp://kitchen:7707 --curve laptop.keys --server 5d0a...
   earmark control stop --at ipc:///run/user/1000/earmark.sock
 
-Everybody may ask for the status who may listen. To command takes a daemon with an ipc:// endpoint,
-which is its owner's alone, or a key that was allowed with --commands."""
+Everybody may ask for the status who may listen. To command takes a daemon with an ipc:// endpoint
+('earmark run --endpoint ipc:///run/user/1000/earmark.sock'), which is its owner's alone, or a key
+that was allowed with --commands."""
 ACTIONS = (
     ("status", StatusRequest, "how the daemon is, as JSON", ()),
     ("stop", StopCommand, "end the daemon", ()),
@@ -68,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
             said = action.add_mutually_exclusive_group(required=True)
             said.add_argument("speaker", metavar="SPEAKER", nargs="?", help="as in speaker2")
             said.add_argument(
-                "--segment", metavar="ID", type=int, help="one of the last minute, not final yet"
+                "--segment", metavar="ID", type=int, help="of the last two minutes, not final yet"
             )
         action.add_argument(
             "--at", metavar="ENDPOINT", default=DEFAULT_ENDPOINT, help="of the daemon (%(default)s)"
