@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import pytest
 from daemons import HANGING, next_event, tiny_daemon, until_end
 
 from edge.client import Subscriber
-from edge.commands.listen import follow
+from edge.commands.listen import NO_ANSWER, follow, with_state
 from edge.events import Envelope, Event, Health, SourceOpened, SpeechStarted
 from edge.publisher import Publisher
 
@@ -34,6 +36,16 @@ def test_who_joins_late_follows_without_a_hole(tmp_path: Path) -> None:
     assert after[0].seq > 0
     assert [e.seq for e in before] == list(range(len(before)))
     assert after == before[after[0].seq :]
+
+
+def test_who_waits_for_a_daemon_that_is_not_there_or_lets_nobody_in_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.commands.listen.TICKS_PER_SECOND", 100)
+    monkeypatch.setattr("edge.commands.listen.PATIENCE", 0.1)
+    with Subscriber(f"ipc://{tmp_path / 'events'}") as events:
+        assert set(islice(with_state(events, ("",), until_end=False), 30)) == {None}
+    assert capsys.readouterr().err == f"earmark: {NO_ANSWER}\n"
 
 
 def test_who_leaves_at_the_end_waits_for_streams_that_were_silent_since(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from edge.client import Subscriber
@@ -24,6 +25,11 @@ examples:
 On a terminal it draws; into a pipe it writes one line an event. It begins with how things stand,
 except with --json, which is the events from now on alone; none is lost. Ctrl-C ends it."""
 TICKS_PER_SECOND = 8
+PATIENCE = 2  # seconds without an answer before that is told
+NO_ANSWER = (
+    "no daemon has answered yet; see whether 'earmark run' is at that endpoint, and whether it "
+    "wants keys and allows yours (--curve, --server)"
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -73,8 +79,7 @@ def follow(
     events: Subscriber, topics: tuple[str, ...], until_end: bool
 ) -> Iterator[Envelope | None]:
     """The envelopes under `topics` as they come, and None a few times a second between them."""
-    while not events.join(1 / TICKS_PER_SECOND):
-        yield None
+    yield from _until_joined(events)
     overview = Overview()
     for envelope in events.state:  # there may be streams that have said all they say for long
         overview.apply(envelope)
@@ -90,10 +95,19 @@ def with_state(
     events: Subscriber, topics: tuple[str, ...], until_end: bool
 ) -> Iterator[Envelope | None]:
     """What was before, so that the picture is whole, and then what follows."""
-    while not events.join(1 / TICKS_PER_SECOND):
-        yield None
+    yield from _until_joined(events)
     yield from (e for e in events.state if topic(e).decode().startswith(topics))
     yield from follow(events, topics, until_end)
+
+
+def _until_joined(events: Subscriber) -> Iterator[None]:
+    """None a few times a second until the daemon has answered; that it does not is told once."""
+    for tick in count(1):
+        if events.join(1 / TICKS_PER_SECOND):
+            return
+        if tick == PATIENCE * TICKS_PER_SECOND:
+            print(f"earmark: {NO_ANSWER}", file=sys.stderr)
+        yield None
 
 
 def _print_json(envelopes: Iterator[Envelope | None]) -> None:
