@@ -23,7 +23,8 @@ examples, a daemon that a laptop may listen to:
   laptop$ earmark listen tcp://daemon.local:7707 --curve laptop.keys --server 5d0a...
   daemon$ earmark keys revoke daemon.keys laptop   takes effect at once
 
-Secret keys stay in their files, which only their owners can read."""
+A daemon with keys answers nobody without one, on its own machine neither. Secret keys stay in their
+files, which only their owners can read."""
 
 
 def add_parser(subparsers: Any) -> None:

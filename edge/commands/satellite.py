@@ -21,6 +21,8 @@ examples, a kitchen that a hub hears:
   hub$     earmark keys allow hub.keys kitchen 93be... --audio
   hub$     earmark run --satellite tcp://0.0.0.0:7711 --curve hub.keys
   kitchen$ earmark satellite tcp://hub.local:7711 --mic USB --curve kitchen.keys --server 5d0a...
+  hub$     earmark keys allow hub.keys hub 5d0a...   with keys, who listens needs one, here too
+  hub$     earmark listen --curve hub.keys --server 5d0a...
 
 It only captures: 16 kHz, 16 bits, 32 kB a second. What cannot be sent waits for five seconds and
 is dropped then; the daemon is told exactly what is missing, and publishes it as source.gap. A
