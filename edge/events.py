@@ -56,13 +56,13 @@ class SourceOverflow(msgspec.Struct, tag="source.overflow", frozen=True):
 
 
 class SpeechStarted(msgspec.Struct, tag="speech.started", frozen=True):
-    """The gate opened."""
+    """Somebody begins to speak at `sample`."""
 
     sample: int
 
 
 class SpeechStopped(msgspec.Struct, tag="speech.stopped", frozen=True):
-    """The gate closed after its hangover."""
+    """From `sample` on nobody speaks."""
 
     sample: int
 
@@ -173,8 +173,9 @@ Event = (
 class Envelope(msgspec.Struct, frozen=True):
     """An event on the wire.
 
-    `session` names one run of the daemon, `seq` counts its events without a hole, `sample` is the
-    stream position when it was made and `utc` (seconds since 1970) the clock at that moment.
+    `session` names a journal and one run of the daemon, `seq` counts the events of all streams
+    without a hole, from run to run too while the journal is the same. `sample` is the stream
+    position when the event was made and `utc` (seconds since 1970) the clock at that moment.
     """
 
     v: int

@@ -21,7 +21,8 @@ class GateConfig:
 
     detector: Literal["neural", "webrtc", "both"] = "neural"  # neural: the encoder's own
     speech_probability: float = 0.5  # of the encoder's, from which it hears speech
-    aggressiveness: int = 2  # of WebRTC, 0 (opens readily) to 3
+    # Of WebRTC's detector alone:
+    aggressiveness: int = 2  # 0 (opens readily) to 3
     open_frames: int = 3  # frames of speech in a row that open the gate
     hangover_frames: int = 10  # frames without speech before it closes
 
