@@ -263,7 +263,8 @@ class Store:
             raise EarmarkError(
                 f"'{row.name}' was enrolled with the model {row.model}, "
                 f"this one is {self._model.id}",
-                f"Run 'earmark speakers forget {row.name}' and enrol again",
+                "Give that model with --model, or a store of this one's own with --store, or run "
+                f"'earmark speakers forget {row.name}' and enrol again",
             )
         try:
             ledger = decode(row.ledger, Ledger)

@@ -22,7 +22,7 @@ examples:
   earmark speakers show ada
   earmark speakers rename ada "Ada L"
   earmark speakers merge ada ada2      what is known of ada2 is added to ada; ada2 is erased
-  earmark speakers undo ada            the last update by matching is taken back
+  earmark speakers undo ada            what earmark adapt added last is taken back
   earmark speakers forget ada          her voice is erased from the file
   earmark speakers export voices       one new file, which 'earmark speakers import' reads
   earmark speakers keygen ~/.config/earmark.key
@@ -35,7 +35,7 @@ ACTIONS = (
     ("show", "what is known of one speaker", ("NAME",)),
     ("rename", "give a speaker another name", ("OLD", "NEW")),
     ("merge", "add what is known of OTHER to NAME, and erase OTHER", ("NAME", "OTHER")),
-    ("undo", "take back the last update of a speaker by matching", ("NAME",)),
+    ("undo", "take back what earmark adapt added to a speaker last", ("NAME",)),
     ("forget", "erase a speaker", ("NAME",)),
     ("export", "write everybody to a new file", ("FILE",)),
     ("import", "add everybody in an exported file, or nobody", ("FILE",)),
