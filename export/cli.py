@@ -13,7 +13,10 @@ from pathlib import Path
 try:
     import torch  # noqa: F401
 except ModuleNotFoundError:
-    sys.exit("earmark-export: torch is not installed. Run: pip install 'earmark[train]'")
+    sys.exit(
+        "earmark-export: torch is not installed. Run: pip install '.[train]' in the folder of "
+        "Earmark's sources"
+    )
 import msgspec
 import numpy as np
 from rich.console import Console

@@ -12,7 +12,10 @@ try:
     import matplotlib
     import scipy  # noqa: F401
 except ModuleNotFoundError as error:
-    sys.exit(f"earmark-trials: {error.name} is not installed. Run: pip install 'earmark[train]'")
+    sys.exit(
+        f"earmark-trials: {error.name} is not installed. Run: pip install '.[train]' in the folder "
+        "of Earmark's sources"
+    )
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console

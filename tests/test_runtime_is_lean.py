@@ -89,3 +89,21 @@ def test_no_module_of_the_runtime_names_the_toolchain() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
             assert not {name.split(".")[0] for name in names} & NEVER, path
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [("train.cli", "torch"), ("export.cli", "torch"), ("export.trials", "scipy")],
+)
+def test_without_its_packages_the_toolchain_says_how_to_install_them(
+    module: str, package: str
+) -> None:
+    """From the sources: no registry has Earmark, and one may have another thing of that name."""
+    program = f"import sys\nsys.modules[{package!r}] = None\nimport {module}"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"{package} is not installed" in line
+    assert "pip install '.[train]' in the folder of Earmark's sources" in line

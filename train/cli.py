@@ -13,7 +13,10 @@ from typing import NamedTuple
 try:
     import torch
 except ModuleNotFoundError:
-    sys.exit("earmark-train: torch is not installed. Run: pip install 'earmark[train]'")
+    sys.exit(
+        "earmark-train: torch is not installed. Run: pip install '.[train]' in the folder of "
+        "Earmark's sources"
+    )
 
 from edge.config_file import load_config
 from edge.errors import FAILED, INTERRUPTED, EarmarkError

@@ -196,7 +196,7 @@ def _store() -> str:
         return error.what  # nothing is wrong with it
 
 
-REINSTALL = "Reinstall with 'pip install --force-reinstall earmark'"
+REINSTALL = "Reinstall with 'pip install --force-reinstall .' in the folder of Earmark's sources"
 CHECKS = (
     Check("native core", _native, True, REINSTALL),
     Check("model", _model, True, REINSTALL),
