@@ -118,6 +118,10 @@ def _check_writable(target: str, *, one_file: bool) -> None:
             f"{target} would hold several recordings: expected a folder that is there",
             f"Make it with 'mkdir {target}', or give one recording",
         )
+    if target.endswith("/") and not path.is_dir():
+        raise EarmarkError(
+            f"cannot write {target}: there is no such folder", f"Make it with 'mkdir {target}'"
+        )
     if target == STANDARD_OUTPUT:
         return
     if not os.access(path if path.exists() else path.parent, os.W_OK):

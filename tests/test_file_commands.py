@@ -350,6 +350,8 @@ def test_diarizing_what_cannot_be(
     assert_one_clear_line([*words, tmp_path / "empty"], capsys, "holds no WAV, FLAC or Ogg")
     nowhere = tmp_path / "nowhere" / "x.rttm"
     assert_one_clear_line([*words, short, "--json", nowhere], capsys, "cannot write")
+    folder = f"{tmp_path}/found/"
+    assert_one_clear_line([*words, short, "--rttm", folder], capsys, folder, "mkdir")
     twice = [*words, short, short, "--rttm", "-"]
     assert_one_clear_line(twice, capsys, "the recording 'short'")
     missing = tmp_path / "missing.db"
