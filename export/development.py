@@ -70,7 +70,7 @@ class RecallingModel(Model):
 
 def main(argv: list[str] | None = None) -> int:
     """Judge settings; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="make development", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m export.development", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
     parser.add_argument("--config", type=Path, help="settings of the runtime, as for earmark run")

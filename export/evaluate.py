@@ -67,7 +67,7 @@ COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 def main(argv: list[str] | None = None) -> int:
     """Run the evaluation; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="make eval", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m export.evaluate", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with dev.csv")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
     parser.add_argument("--encoder", type=Path, default=WEIGHTS, help="the same in torch")

@@ -107,7 +107,7 @@ def table(rows: Sequence[Row], steps: int) -> Table:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="train.ablation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.ablation", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"), help="(%(default)s)")

@@ -31,14 +31,23 @@ from train.precision import resolved
 from train.segmentation import measure_segmenter, train_segmenter
 from train.trainer import Trainer
 
+EPILOG = """\
+examples:
+  earmark-train --corpus ../shared/corpus --run runs/small
+  earmark-train --corpus ../shared/corpus --run runs/tiny --config configs/tiny.yaml
+  earmark-train --corpus mine --run runs/mine --init train/weights/small.pt --config head.yaml
+  torchrun --nproc_per_node 4 -m -- train.cli --corpus ../shared/corpus --run runs/small
+
+The folder of the run holds everything; started again there, training goes on where it stopped.
+train/config.py has all settings, and 'make train' all stages of the shipped encoders."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="earmark-train",
-        description="Train a streaming speaker encoder by distillation and speaker labels. "
-        "A run folder holds everything; started again there, training goes on where it stopped.",
-        epilog="example: earmark-train --corpus ../shared/corpus --run runs/small    "
-        "Several GPUs: torchrun --nproc_per_node 4 -m -- train.cli --corpus ... --run ...",
+        description="Trains a streaming speaker encoder by distillation and speaker labels.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
