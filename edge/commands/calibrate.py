@@ -26,9 +26,9 @@ examples:
   earmark calibrate clips/ --output kitchen.json    then: earmark verify --calibration kitchen.json
 
 A folder of clips for each of at least four speakers, recorded as they will be heard, on different
-occasions. 'verify', 'identify' and 'run' use the result at once. What the table says of the new
-odds is measured on each speaker with odds learnt of the others. Nothing of the clips is kept but
-two numbers."""
+occasions. 'adapt', 'verify' and 'identify' use the result at once, 'run' when it starts. What the
+table says of the new odds is measured on each speaker with odds learnt of the others. Nothing of
+the clips is kept but two numbers."""
 LEAST_MEASURED = 10  # trials of a kind, below which a rate says nothing
 
 

@@ -29,7 +29,7 @@ examples:
 Three seconds of speech are the least, thirty are good. What is too quiet, clipped, too noisy, of
 two voices, or unlike what is known of NAME is refused, and what is doubtful is told. Only
 statistics of the voice are kept, never audio, readable by you alone. One bad file, and nothing is
-changed."""
+changed. A daemon that runs already knows of it after 'earmark control reload', or SIGHUP."""
 SECONDS = 10.0
 MOST_SECONDS = 600.0
 

@@ -28,8 +28,10 @@ examples:
   earmark speakers keygen ~/.config/earmark.key
   earmark speakers encrypt --key ~/.config/earmark.key
 
-From then on every command needs the same --key. Who loses the key file loses the voices. What is
-exported from an encrypted store is encrypted with the same key."""
+A daemon that runs already knows of changes after 'earmark control reload', or SIGHUP.
+
+Once a store is encrypted, every command needs the same --key. Who loses the key file loses the
+voices. What is exported from an encrypted store is encrypted with the same key."""
 ACTIONS = (
     ("list", "everybody who is enrolled", ()),
     ("show", "what is known of one speaker", ("NAME",)),
