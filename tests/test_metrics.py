@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import urllib.request
@@ -77,6 +78,15 @@ def test_a_running_daemon_is_measured(tmp_path: Path) -> None:
     assert found["earmark_requests_total"] >= 1
     assert found["process_resident_memory_bytes"] > 1 << 20
     assert found["process_cpu_seconds_total"] > 0
+
+
+def test_the_metrics_that_are_named_in_the_words_are_served() -> None:
+    page = Path(__file__).parents[1] / "edge" / "FAULTS.md"
+    named = set(re.findall(r"earmark_\w+", page.read_text(encoding="utf-8")))
+    assert named
+    address = f"127.0.0.1:{free_port()}"
+    with MetricsServer(address, {}, lambda: NOTHING):
+        assert scraped(address).keys() >= named
 
 
 def test_a_port_that_is_taken_is_told() -> None:
