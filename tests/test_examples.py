@@ -1,4 +1,4 @@
-"""The words are true: what the README and --help show can be typed as it stands."""
+"""The words are true: what README and --help show can be typed, and what they name is there."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edge.cli import COMMANDS, main, parser
+from edge.config_file import parse_config
+from train.config import TrainConfig
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [*ROOT.glob("*.md"), *(p for f in ("edge", "train") for p in (ROOT / f).rglob("*.md"))]
 END = {"|", "&&", ">"}  # of a command, for the shell
 
 
@@ -63,3 +68,17 @@ def test_commands_are_shown_with_an_endpoint_that_takes_them(
     for words in commands(shown("control", capsys)):
         args = parser("control").parse_args(words)
         assert words[1] == "status" or args.at.startswith("ipc://") or args.curve
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_settings_of_training_that_the_readme_names_are_known() -> None:
+    section = README.read_text(encoding="utf-8").split("## Making the encoder")[1]
+    shown = re.findall(r"`(\w+: \{.*?\})`", section)
+    assert shown
+    for setting in shown:
+        parse_config(TrainConfig, yaml.safe_load(setting), README.name)
