@@ -36,7 +36,8 @@ COMMANDS = (
 OUTPUT_CLOSED = 141
 EPILOG = """\
 exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
-2 the command line is wrong; 130 interrupted; 141 the reader of the output went away
+2 the command line is wrong; 130 interrupted; 141 the reader of the output went away;
+3 and 4 are answers of verify, identify and adapt, told in their --help
 
 begin with: earmark demo"""
 

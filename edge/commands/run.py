@@ -25,7 +25,7 @@ examples:
   earmark run --satellite tcp://0.0.0.0:7711 --curve daemon.keys     see 'earmark satellite --help'
   arecord -q -t raw -f S16_LE -r 16000 -c 1 | earmark run -
   earmark run --endpoint tcp://0.0.0.0:7707 --curve daemon.keys      see 'earmark keys --help'
-  earmark run --config earmark.yaml                 all keys: configs/earmark.yaml
+  earmark run --config earmark.yaml                 'earmark config show' prints all keys
 
 A microphone that goes is waited for: source.lost, source.restored and source.gap tell. Events are
 read with 'earmark listen', or by any ZeroMQ SUB socket (edge/PROTOCOL.md). Ctrl-C or SIGTERM ends
