@@ -68,7 +68,7 @@ The ordinary encoder {encoder}, which hears the last {window_ms} ms anew every {
 | files | {files} |
 | embedding | {embedding} values |
 | labels come | {look_ahead_ms} ms later than the sound, in the middle of a window |
-| speech | WebRTC's detector alone; no overlap is told |
+| speech and overlap | by the shipped encoder, beside it |
 | made by | commit {commit}, {packages} |
 
 - score calibration, on speakers held out of {corpora}, in the order of the shipped cards:

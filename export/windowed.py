@@ -5,8 +5,8 @@ over any stretch of audio is a statistic of it, and their mean the voice. The fr
 last window, and runs the whole encoder on it again at every chunk. A record is told of where the
 middle of its window is.
 
-There are no outputs for speech and overlap, so that WebRTC's detector alone tells speech; nor is
-there a network that cuts segments.
+Speech and overlap are told by the shipped encoder, which runs beside it. There is no network that
+cuts segments.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 import onnx
 from onnx.compose import add_prefix, merge_models
 from onnx.parser import parse_model
+from onnx.version_converter import convert_version
 
-from edge._native import FbankOptions
-from edge.encoder import ModelSpec
+from edge.encoder import DEFAULT_MODEL, Model, ModelSpec
 from edge.statistics import AROUND
 from export.graphs import CHUNK
 from export.metadata import model_spec
@@ -28,14 +28,17 @@ from train.teacher import OnnxTeacher
 
 WINDOW = 150  # fbank frames that the encoder hears at once
 RECORD = 10  # fbank frames of a record of statistics
+LATE = 6  # records by which the middle of a window is later than what the shipped encoder tells of
 
 # The window before the encoder: as much of it as has been heard yet, each mel with mean zero.
 _BEFORE = """
 before (float[1,{chunk},{mels}] fbank, float[1,{kept},{mels}] past, float[1] heard)
-    => (float[1,time,{mels}] normal, float[1,{kept},{mels}] next_past, float[1] next_heard)
+    => (float[1,time,{mels}] normal, float[1,{chunk},{mels}] same,
+        float[1,{kept},{mels}] next_past, float[1] next_heard)
 <float[1] chunk = {{{chunk}}}, float[1] most = {{{window}}}, int64[1] end = {{{window}}},
  int64[1] old = {{{chunk}}}, int64[1] time_axis = {{1}}>
 {{
+    same = Identity (fbank)
     all = Concat <axis = 1> (past, fbank)
     next_past = Slice (all, old, end, time_axis)
     sum = Add (heard, chunk)
@@ -49,17 +52,26 @@ before (float[1,{chunk},{mels}] fbank, float[1,{kept},{mels}] past, float[1] hea
     normal = Transpose <perm = [0, 2, 1]> (centred)
 }}"""
 
-# Records behind the encoder: one window each, its embedding of unit length; speech in it, speech
-# once more, and no overlap.
+# Records of one window each: its embedding of unit length, and what the shipped encoder's records
+# say of speech and overlap at the middle of the window.
 _BEHIND = """
-behind (float[1,{size}] embedding) => (float[1,{records},{values}] records)
-<float[1,1] one = {{1}}, float[1,3] activity = {{1, 1, 0}}, int64[1] second = {{1}},
- int64[3] shape = {{1, {records}, {values}}}>
+behind (float[1,{size}] embedding, float[1,{records},{shipped}] told, float[1,{late},3] later)
+    => (float[1,{records},{values}] records, float[1,{late},3] next_later)
+<float[1,{records},1] ones = {{{ones}}}, int64[1] first = {{0}}, int64[1] second = {{1}},
+ int64[1] activity = {{-3}}, int64[1] width = {{{shipped}}}, int64[1] ready = {{{records}}},
+ int64[1] length = {{{late_and_records}}}, int64[1] row = {{1}}, int64[1] column = {{2}},
+ int64[3] shape = {{1, {records}, {size}}}>
 {{
+    counts = Slice (told, first, second, column)
+    sums = Slice (told, activity, width, column)
+    means = Div (sums, counts)
+    waiting = Concat <axis = 1> (later, means)
+    now = Slice (waiting, first, ready, row)
+    next_later = Slice (waiting, ready, length, row)
     unit = LpNormalization <axis = 1, p = 2> (embedding)
-    values = Concat <axis = 1> (one, unit, activity)
-    record = Unsqueeze (values, second)
-    records = Expand (record, shape)
+    one = Unsqueeze (unit, row)
+    units = Expand (one, shape)
+    records = Concat <axis = 2> (ones, units, now)
 }}"""
 
 _HEAD = """
@@ -95,16 +107,21 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
     Raises:
         EarmarkError: the encoder is no such graph.
     """
-    size = OnnxTeacher(encoder).size
-    network = add_prefix(onnx.load(encoder), "encoder/")
-    opset = next(o.version for o in network.opset_import if o.domain in ("", "ai.onnx"))
-    version = f'<ir_version: {network.ir_version}, opset_import: ["": {opset}]>'
+    size, shipped = OnnxTeacher(encoder).size, Model.load()
+    activity = add_prefix(onnx.load(DEFAULT_MODEL / "frames.onnx"), "shipped/")
+    opset = next(one.version for one in activity.opset_import if not one.domain)
+    version = f'<ir_version: {activity.ir_version}, opset_import: ["": {opset}]>'
+    records = CHUNK // RECORD
     values = {
         "chunk": CHUNK,
-        "mels": FbankOptions().num_mels,
+        "mels": shipped.fbank_options.num_mels,
         "kept": WINDOW - CHUNK,
         "window": WINDOW,
-        "records": CHUNK // RECORD,
+        "records": records,
+        "ones": ", ".join("1" * records),
+        "late": LATE,
+        "late_and_records": LATE + records,
+        "shipped": shipped.statistics_size,
         "size": size,
         "values": 1 + size + 3,
         "behind": 1 + size,
@@ -114,21 +131,33 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
         parse_model(version + text.format(**values))
         for text in (_BEFORE, _BEHIND, _HEAD, _SEGMENTER)
     )
+    network = add_prefix(convert_version(onnx.load(encoder), opset), "encoder/")
+    network.ir_version = activity.ir_version
     (heard,), (said,) = network.graph.input, network.graph.output
     frames = merge_models(before, network, [("normal", heard.name)])
-    frames = merge_models(frames, behind, [(said.name, "embedding")])
+    frames = merge_models(frames, activity, [("same", "shipped/fbank")])
+    told = [(said.name, "embedding"), ("shipped/records", "told")]
+    frames = merge_models(frames, behind, told)
+    states = [value.name for value in frames.graph.input][1:]
     outputs = {value.name: value for value in frames.graph.output}
     del frames.graph.output[:]
-    frames.graph.output.extend(outputs[name] for name in ("records", "next_past", "next_heard"))
+    frames.graph.output.append(outputs["records"])
+    frames.graph.output.extend(outputs[_next(state)] for state in states)
     for what, graph in (("frames", frames), ("head", head), ("segmenter", segmenter)):
         onnx.save(graph, folder / f"{what}.onnx")
-    # As the runtime sees it: one encoder frame a record, told of when its window is half over.
+    # As the runtime sees it: one encoder frame a record.
     shape = EncoderConfig(
         stride=RECORD,
         frames_per_record=RECORD,
-        look_ahead=(WINDOW - CHUNK) // 2,
-        afterthought=1,
+        look_ahead=shipped.spec.look_ahead + LATE * RECORD,
+        afterthought=shipped.spec.afterthought,
         embedding=size,
     )
     spec = model_spec(shape, name, f"that of {encoder.name}", "float32")
     return msgspec.structs.replace(spec, licence=f"that of {encoder.name}")
+
+
+def _next(state: str) -> str:
+    """The output that is the new value of a state."""
+    prefix, slash, name = state.rpartition("/")
+    return f"{prefix}{slash}next_{name}"

@@ -75,6 +75,23 @@ def test_every_window_is_heard_as_the_encoder_hears_it(encoder: Path, model: Mod
             )
 
 
+def test_speech_and_overlap_are_what_the_shipped_encoder_says_at_the_same_moments(
+    model: Model,
+) -> None:
+    audio = conversation()[: 16000 * 20]
+    told = {}
+    for one in (Model.load(), model):
+        records = EncoderStream(one).push(audio)
+        starts = np.arange(len(records)) * one.record_samples - one.delay
+        activity = records[:, -3:] / records[:, :1]
+        told[one.id] = {start: row for start, row in zip(starts, activity, strict=True)}
+    shipped, windowed = told.values()
+    common = sorted(shipped.keys() & windowed.keys())
+    assert len(common) > 180
+    for start in common:
+        np.testing.assert_allclose(windowed[start], shipped[start], atol=1e-6)
+
+
 def test_blocks_of_any_size_give_the_same_records(model: Model) -> None:
     audio = conversation()[: 16000 * 3]
     whole, stream = EncoderStream(model).push(audio), EncoderStream(model)
