@@ -194,18 +194,18 @@ def _meant(pipeline: Pipeline, command: EnrolCommand) -> tuple[Sums, Mapping[str
     """
     match command.speaker, command.segment:
         case str(speaker), None:
-            if pipeline.is_enrolled(speaker):
-                raise EarmarkError(
-                    f"'{speaker}' is enrolled already, and what is known of them would count twice",
-                    "Give a segment, or let the profile grow with 'earmark adapt'",
-                )
-            statistics = pipeline.speech_of(speaker)
-            if statistics is None:
+            voice = pipeline.voice(speaker)
+            if voice is None:
                 raise EarmarkError(
                     f"the stream '{command.stream}' knows no voice '{speaker}'",
                     "Take the name from the latest revision of a segment",
                 )
-            return statistics, {speaker: command.name}
+            if voice.enrolled:
+                raise EarmarkError(
+                    f"'{speaker}' is enrolled already, and what is known of them would count twice",
+                    "Give a segment, or let the profile grow with 'earmark adapt'",
+                )
+            return voice.statistics, {speaker: command.name}
         case None, int(segment):
             statistics = pipeline.speech_in(segment)
             if statistics is None:

@@ -20,6 +20,7 @@ from edge.scoring import OperatingPoint
 from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.tracker import Tracker, TrackerConfig
+from edge.voices import Voice
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,9 @@ class Pipeline:
         """
         self._tracker.restore(state, elsewhere)
 
-    def speech_of(self, speaker: str) -> Sums | None:
-        """Statistics (size,) of all that a voice without a profile has said; None if there is none.
-
-        `speaker`: a name of a voice that is known at present.
-        """
-        return next((v.statistics for v in self._tracker.voices if v.name == speaker), None)
-
-    def is_enrolled(self, speaker: str) -> bool:
-        """Whether a voice that is known at present has a profile."""
-        return any(voice.enrolled for voice in self._tracker.voices if voice.name == speaker)
+    def voice(self, name: str) -> Voice | None:
+        """The voice that goes by a name at present, if there is one."""
+        return next((voice for voice in self._tracker.voices if voice.name == name), None)
 
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""

@@ -152,9 +152,9 @@ def test_a_new_name_does_not_cut_who_is_speaking(tmp_path: Path) -> None:
         stream = Pipeline(model(), [], PipelineConfig())
         events = stream.push(long[: 10 * RATE])
         if renamed:
-            statistics = stream.speech_of("speaker1")
-            assert statistics is not None
-            events += stream.reload([Profile("bob", statistics)], {"speaker1": "bob"})
+            voice = stream.voice("speaker1")
+            assert voice is not None
+            events += stream.reload([Profile("bob", voice.statistics)], {"speaker1": "bob"})
             assert any(isinstance(e, SpeakerMerged) for e in events)
         events += stream.push(long[10 * RATE :]) + stream.flush()
         finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
