@@ -9,8 +9,8 @@ import numpy as np
 import webrtcvad
 from numpy.typing import NDArray
 
-from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
+from edge.ranges import check_range
 
 FRAME = 320  # samples; WebRTC takes 10, 20 or 30 ms
 
@@ -27,20 +27,10 @@ class GateConfig:
     hangover_frames: int = 10  # frames without speech before it closes
 
     def __post_init__(self) -> None:
-        if self.aggressiveness not in range(4):
-            raise EarmarkError(
-                f"gate.aggressiveness is {self.aggressiveness}, expected 0, 1, 2 or 3", "Choose 2"
-            )
-        if not 0.0 <= self.speech_probability <= 1.0:
-            raise EarmarkError(
-                f"gate.speech_probability is {self.speech_probability}, expected 0 to 1",
-                "Choose 0.5",
-            )
-        for name in ("open_frames", "hangover_frames"):
-            if getattr(self, name) < 1:
-                raise EarmarkError(
-                    f"gate.{name} is {getattr(self, name)}, expected 1 or more", "Correct the value"
-                )
+        check_range("gate.speech_probability", self.speech_probability, 0, 1)
+        check_range("gate.aggressiveness", self.aggressiveness, 0, 3)
+        check_range("gate.open_frames", self.open_frames, 1)
+        check_range("gate.hangover_frames", self.hangover_frames, 1)
 
 
 class Gate:

@@ -15,9 +15,9 @@ import numpy as np
 
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
-from edge.errors import EarmarkError
 from edge.events import MAX_PROVISIONAL, Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
+from edge.ranges import check_range
 from edge.scoring import Floats, OperatingPoint, directions
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
@@ -45,20 +45,9 @@ class HorizonConfig:
     max_speakers: int = 64  # without a profile; then one more takes the place of the least heard
 
     def __post_init__(self) -> None:
-        if not 1 <= self.stretches <= MAX_STRETCHES:
-            raise EarmarkError(
-                f"horizon.stretches is {self.stretches}, expected 1 to {MAX_STRETCHES}",
-                "Correct the value",
-            )
-        if self.max_speakers < 1:
-            raise EarmarkError(
-                f"horizon.max_speakers is {self.max_speakers}, expected 1 or more",
-                "Correct the value",
-            )
-        if not 0.0 <= self.seconds < np.inf:
-            raise EarmarkError(
-                f"horizon.seconds is {self.seconds}, expected 0 or more", "Choose 120"
-            )
+        check_range("horizon.seconds", self.seconds, 0)
+        check_range("horizon.stretches", self.stretches, 1, MAX_STRETCHES)
+        check_range("horizon.max_speakers", self.max_speakers, 1)
 
 
 class Horizon:

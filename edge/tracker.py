@@ -16,11 +16,11 @@ from msgspec import structs
 
 from edge.change import STEP, ChangeFinder
 from edge.encoder import Model
-from edge.errors import EarmarkError
 from edge.events import Event, Segment, Verdict
 from edge.horizon import Horizon, HorizonConfig
 from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
+from edge.ranges import check_range
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.segmenter import changes
@@ -62,16 +62,8 @@ class TrackerConfig:
             "look_back",
             "recent",
         ):
-            if getattr(self, name) < 1:
-                raise EarmarkError(
-                    f"tracker.{name} is {getattr(self, name)}, expected 1 or more",
-                    "Correct the value",
-                )
-        if not 0.0 <= self.overlap_probability <= 1.0:
-            raise EarmarkError(
-                f"tracker.overlap_probability is {self.overlap_probability}, expected 0 to 1",
-                "Choose 0.65",
-            )
+            check_range(f"tracker.{name}", getattr(self, name), 1)
+        check_range("tracker.overlap_probability", self.overlap_probability, 0, 1)
 
 
 class Tracker:

@@ -57,6 +57,8 @@ def test_the_example_shows_every_key_at_its_default() -> None:
     ("text", "said"),
     [
         ("pipeline: {tracker: {horizon: {seconds: -1}}}", ["horizon.seconds is -1"]),
+        ("pipeline: {tracker: {horizon: {seconds: .inf}}}", ["seconds is inf", "0 or more"]),
+        ("pipeline: {tracker: {overlap_probability: 2}}", ["probability is 2.0", "0 to 1"]),
         ("log_level: 2001-99-99", ["is not YAML", "month"]),
         ("health_seconds: 0x_", ["is not YAML"]),
         ("[" * 3000 + "]" * 3000, ["is not YAML"]),
