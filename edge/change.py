@@ -20,7 +20,7 @@ STEP = 2  # records that come from one run of the encoder: every second one is a
 class ChangeFinder:
     """Finds changes by the sound alone, and sooner between voices that are known.
 
-    Lengths are in records, thresholds in llr (nats); see `edge.tracker.TrackerConfig`. A change is
+    Lengths are in records, thresholds in llr (nats); see `edge.tracker_config`. A change is
     the place of the first record behind it.
     """
 

@@ -9,45 +9,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from edge.clustering import agglomerate, leave_one_out
 from edge.encoder import Model
-from edge.events import MAX_PROVISIONAL, Event, SpeakerCreated, SpeakerMerged, renamed
+from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.overlap import second_voices
-from edge.ranges import check_range
 from edge.scoring import Floats, OperatingPoint, directions
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
+from edge.tracker_config import HorizonConfig
 from edge.voices import UNKNOWN, Standing, Voice, Voices, standing, usual_odds
 
-MAX_STRETCHES = MAX_PROVISIONAL - 2  # with the one that closes, and the one that is open
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
 EARLY_SHARE = 0.5  # but this share of it always
-
-
-@dataclass(frozen=True)
-class HorizonConfig:
-    """Speech in seconds, thresholds in llr (nats)."""
-
-    seconds: float = 120.0  # how far back a stretch may still change its speaker
-    stretches: int = 192  # at most so many are kept open, whatever their age
-    seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
-    new_speech: float = 3.0  # least speech of a new speaker
-    merge_llr: float = -0.25  # clusters that match at least so well are one voice
-    known_llr: float = 0.0  # somebody enrolled, or carried over, is named only from here on
-    learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
-    max_speakers: int = 64  # without a profile; then one more takes the place of the least heard
-
-    def __post_init__(self) -> None:
-        check_range("horizon.seconds", self.seconds, 0)
-        check_range("horizon.stretches", self.stretches, 1, MAX_STRETCHES)
-        check_range("horizon.max_speakers", self.max_speakers, 1)
 
 
 class Horizon:

@@ -19,7 +19,8 @@ from edge.records import Record, RecordStream
 from edge.scoring import OperatingPoint
 from edge.state import State
 from edge.statistics import Profile, Sums
-from edge.tracker import Tracker, TrackerConfig
+from edge.tracker import Tracker
+from edge.tracker_config import TrackerConfig
 from edge.voices import Voice
 
 

@@ -14,7 +14,7 @@ from edge.encoder import Model
 from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.statistics import Sums
-from edge.tracker import TrackerConfig
+from edge.tracker_config import TrackerConfig
 from edge.voices import usual_odds
 
 SILENCE_DB = -100.0  # where levels end: below the steps of 16-bit samples

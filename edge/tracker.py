@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from msgspec import structs
@@ -17,10 +16,9 @@ from msgspec import structs
 from edge.change import STEP, ChangeFinder
 from edge.encoder import Model
 from edge.events import Event, Segment, Verdict
-from edge.horizon import Horizon, HorizonConfig
+from edge.horizon import Horizon
 from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
-from edge.ranges import check_range
 from edge.records import Record
 from edge.scoring import OperatingPoint
 from edge.segmenter import changes
@@ -28,42 +26,10 @@ from edge.speakers import SpeakerBook
 from edge.state import State
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
+from edge.tracker_config import TrackerConfig
 from edge.voices import UNKNOWN, Score, Voices, standing
 
 SHOWN_AGAIN = 10  # records by which a segment has grown when it is shown anew, at the latest
-
-
-@dataclass(frozen=True)
-class TrackerConfig:
-    """Lengths are in records (a tenth of a second of speech), thresholds in llr (nats)."""
-
-    max_gap: int = 5  # silence that ends a segment
-    max_segment: int = 120  # longer segments are cut: their parts may turn out to be two voices
-    max_unknown: int = 40  # the same while nobody is recognised, so that a new voice is soon made
-    min_segment: int = 3  # shorter ones are taken for noise
-    first_label: int = 2  # speech before a segment is first shown
-    min_side: int = 10  # least speech on either side of a change of voice
-    look_back: int = 60  # most speech behind a change when it is found
-    change_llr: float = -2.0  # a change is cut where the two sides match worse than this
-    recent: int = 6  # speech by which another voice that is known is noticed
-    switch_llr: float = 3.0  # by so much it has to match better than the one before
-    guess_llr: float = -1.0  # from here on a voice without a name is shown, before it is sure
-    overlap_probability: float = 0.65  # of the encoder's, from which two voices are reported
-    horizon: HorizonConfig = field(default_factory=HorizonConfig)
-
-    def __post_init__(self) -> None:
-        for name in (
-            "max_gap",
-            "max_segment",
-            "max_unknown",
-            "min_segment",
-            "first_label",
-            "min_side",
-            "look_back",
-            "recent",
-        ):
-            check_range(f"tracker.{name}", getattr(self, name), 1)
-        check_range("tracker.overlap_probability", self.overlap_probability, 0, 1)
 
 
 class Tracker:

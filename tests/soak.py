@@ -26,8 +26,8 @@ from voices import RATE, conversation, pipeline
 
 from edge.client import Subscriber
 from edge.events import Health, Segment, SourceOpened, SourceOverflow
-from edge.horizon import HorizonConfig
 from edge.pipeline import Pipeline
+from edge.tracker_config import HorizonConfig
 
 BLOCK = RATE // 10
 MINUTE = 60 * RATE

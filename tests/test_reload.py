@@ -23,7 +23,7 @@ from edge.reload import reloaded
 from edge.requests import command
 from edge.scoring import OperatingPoint
 from edge.store import Store
-from edge.tracker import TrackerConfig
+from edge.tracker_config import TrackerConfig
 
 
 def test_what_needs_a_restart_is_named_and_left() -> None:

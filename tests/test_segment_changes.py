@@ -18,7 +18,8 @@ from edge.records import Hindsight, Record, all_records
 from edge.scoring import OperatingPoint
 from edge.segmenter import CHANGE_LOG_ODDS, LEAST, as_tokens, changes, cuts
 from edge.statistics import AROUND, TOKEN, Sums, surroundings
-from edge.tracker import Tracker, TrackerConfig
+from edge.tracker import Tracker
+from edge.tracker_config import TrackerConfig
 from edge.voices import Score
 
 STEP = 1600  # samples of a record

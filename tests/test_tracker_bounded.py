@@ -17,7 +17,7 @@ from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SourceOverflow, SpeakerCreated, SpeakerMerged
 from edge.gate import GateConfig
-from edge.horizon import MAX_STRETCHES, Horizon, HorizonConfig
+from edge.horizon import Horizon
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.records import Hindsight, Record, all_records
 from edge.rttm import read_rttm
@@ -25,7 +25,8 @@ from edge.scoring import Directions, Match, OperatingPoint, match_all
 from edge.speakers import SpeakerBook, twins
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
-from edge.tracker import Tracker, TrackerConfig
+from edge.tracker import Tracker
+from edge.tracker_config import MAX_STRETCHES, HorizonConfig, TrackerConfig
 from edge.voices import usual_odds
 
 STEP = 1600  # samples of a record

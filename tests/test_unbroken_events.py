@@ -28,11 +28,11 @@ from edge.events import (
     Verdict,
     decode,
 )
-from edge.horizon import MAX_STRETCHES, HorizonConfig
 from edge.protocol import journal_of
 from edge.publisher import Publisher
 from edge.snapshot import Present
 from edge.timeline import Timeline
+from edge.tracker_config import MAX_STRETCHES, HorizonConfig
 
 TESTS = Path(__file__).parent
 
