@@ -12,6 +12,7 @@ from edge.encoder import Model
 from edge.open_segment import OpenSegment
 from edge.scoring import Calibration, Floats, directions, match_pairs
 from edge.statistics import Sums
+from edge.tracker_config import TrackerConfig
 from edge.voices import Score
 
 STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
@@ -20,26 +21,13 @@ STEP = 2  # records that come from one run of the encoder: every second one is a
 class ChangeFinder:
     """Finds changes by the sound alone, and sooner between voices that are known.
 
-    Lengths are in records, thresholds in llr (nats); see `edge.tracker_config`. A change is
-    the place of the first record behind it.
+    A change is the place of the first record behind it.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        min_side: int,
-        look_back: int,
-        change_llr: float,
-        recent: int,
-        switch_llr: float,
-    ) -> None:
+    def __init__(self, model: Model, config: TrackerConfig) -> None:
         self._model = model
-        self._min_side = min_side
-        self._newer_sides = side_lengths(min_side, look_back)
-        self._change_llr = change_llr
-        self._recent = recent
-        self._switch_llr = switch_llr
+        self._config = config
+        self._newer_sides = side_lengths(config.min_side, config.look_back)
 
     def by_sound(self, segment: OpenSegment, within: Calibration) -> int | None:
         """Where what was heard does not match what followed, if there is such a place.
@@ -47,12 +35,12 @@ class ChangeFinder:
         `within`: scores.
         """
         places = len(segment) - self._newer_sides
-        places = places[places >= self._min_side]
+        places = places[places >= self._config.min_side]
         if not len(places):
             return None
         llrs = self._one_voice(segment, places, within)
         worst = int(np.argmin(llrs))
-        if llrs[worst] >= self._change_llr:
+        if llrs[worst] >= self._config.change_llr:
             return None
         # Some change is near: it is where the two sides match worst.
         last = places[worst - 1] if worst > 0 else places[worst]
@@ -61,10 +49,10 @@ class ChangeFinder:
 
     def halves(self, segment: OpenSegment) -> list[Sums]:
         """The segment up to what is recent in it, and what is; none if it is too short for that."""
-        count = len(segment)
-        if count < self._recent + max(self._recent // 2, 1):
+        count, recent = len(segment), self._config.recent
+        if count < recent + max(recent // 2, 1):
             return []
-        older = segment.totals[count - self._recent - 1]
+        older = segment.totals[count - recent - 1]
         return [older, segment.totals[-1] - older]
 
     def by_voices(
@@ -79,10 +67,11 @@ class ChangeFinder:
         if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
             return None
         left = next(score.llr for score in ranked if score.speaker == before.speaker)
-        if now.llr - left < self._switch_llr:
+        if now.llr - left < self._config.switch_llr:
             return None
-        half = self._recent // 2
-        near = np.arange(count - self._recent - half, count - half + 1, STEP)
+        recent = self._config.recent
+        half = recent // 2
+        near = np.arange(count - recent - half, count - half + 1, STEP)
         near = near[near >= STEP]
         return self._worst(segment, near, within) if len(near) else None
 

@@ -48,7 +48,7 @@ class Tracker:
         self._operating_point = operating_point
         book = SpeakerBook(model, profiles)
         self._horizon = Horizon(model, book, config.horizon, operating_point)
-        self._changes = self._change_finder()
+        self._changes = ChangeFinder(model, config)
         self._open = OpenSegment()
         self._free = 0  # sample from which speech is of no closed segment
         self._recent: deque[Record] = deque(maxlen=model.spec.afterthought)
@@ -84,7 +84,7 @@ class Tracker:
         """Other settings from the next record on."""
         self.config = config
         self._operating_point = operating_point
-        self._changes = self._change_finder()
+        self._changes = ChangeFinder(self._model, config)
         self._horizon.reconfigure(config.horizon, operating_point)
 
     def push(self, record: Record) -> list[Event]:
@@ -129,17 +129,6 @@ class Tracker:
         events = self._close()
         self._open = newer
         return events
-
-    def _change_finder(self) -> ChangeFinder:
-        config = self.config
-        return ChangeFinder(
-            self._model,
-            min_side=config.min_side,
-            look_back=config.look_back,
-            change_llr=config.change_llr,
-            recent=config.recent,
-            switch_llr=config.switch_llr,
-        )
 
     def _rank(self, statistics: list[Sums]) -> list[list[Score]]:
         rows = np.stack(statistics)

@@ -130,9 +130,7 @@ def test_a_voice_takes_over_within_the_segment_or_not_yet(recent: int, count: in
     segment = OpenSegment()
     for record in in_a_row(spoken()[0][:count]):
         segment.append(record)
-    finder = ChangeFinder(
-        model(), min_side=10, look_back=60, change_llr=-2.0, recent=recent, switch_llr=0.0
-    )
+    finder = ChangeFinder(model(), TrackerConfig(recent=recent, switch_llr=0.0))
     halves = finder.halves(segment)
     if not halves:
         return
