@@ -12,11 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from edge.clustering import agglomerate, leave_one_out
+from edge.clustering import leave_one_out
 from edge.encoder import Model
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
+from edge.grouping import Grouping, group
 from edge.overlap import second_voices
-from edge.scoring import Floats, OperatingPoint, directions
+from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
 from edge.statistics import Profile, Sums
@@ -25,8 +26,6 @@ from edge.tracker_config import HorizonConfig
 from edge.voices import UNKNOWN, Standing, Voice, Voices, standing, usual_odds
 
 SPARED = 4  # stretches to one clustering, where the machine cannot keep up
-EARLY_SECONDS = 60.0  # of speech, of anybody: until then a new speaker needs less of it
-EARLY_SHARE = 0.5  # but this share of it always
 
 
 class Horizon:
@@ -137,16 +136,14 @@ class Horizon:
         self._unsorted = 0
         before = {s.id: s.speaker for s in self._stretches}
         overlaps = {s.id: s.overlaps for s in self._stretches}
-        clusters = self._clusters()
+        grouping = group(self._model, self._book.voices, self._stretches, self._odds, self.config)
+        self._odds = grouping.odds
+        clusters = self._with_room(grouping)
         names = self._names(clusters)
         created = [n for n in names if n not in {*before.values(), *self._book.names}]
-        for name, cluster in zip(names, clusters, strict=True):
-            for stretch in cluster:
-                stretch.speaker = name
-        seeds = {s.id for cluster in clusters for s in cluster}
+        owners = {s.id: n for n, own in zip(names, clusters, strict=True) for s in own}
         for stretch in self._stretches:
-            if stretch.id not in seeds:
-                stretch.speaker = UNKNOWN
+            stretch.speaker = owners.get(stretch.id, UNKNOWN)
         self._sum_voices()
         self._compare()
         events: list[Event] = []
@@ -161,33 +158,12 @@ class Horizon:
                 events.append(stretch.event(final=False))
         return events + self._merges(before, sample)
 
-    def _clusters(self) -> list[list[Stretch]]:
-        """Stretches by speaker: the settled speakers' in their order, then those of new ones."""
-        config = self.config
-        settled = self._book.voices
-        share = self._share()
-        seeds = [s for s in self._stretches if self._speech(s) >= share * config.seed_speech]
-        heard: list[Voice | Stretch] = [*settled, *seeds]
-        if not heard:
-            return []
-        statistics = np.stack([one.statistics for one in heard])
-        embeddings = np.stack([one.embedding for one in heard])
-        elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
-        here = np.pad(~elsewhere, (0, len(seeds)), constant_values=True)
-        self._weigh(statistics[here], embeddings[here])
-        groups = agglomerate(
-            self._model,
-            statistics,
-            embeddings,
-            elsewhere,
-            odds=self._odds,
-            threshold=config.merge_llr,
-        )
-        clusters = [[seeds[row - len(settled)] for row in g if row >= len(settled)] for g in groups]
-        old, new = clusters[: len(settled)], clusters[len(settled) :]
-        new = [c for c in new if sum(map(self._speech, c)) >= share * config.new_speech]
-        new.sort(key=lambda cluster: -sum(map(self._speech, cluster)))
-        lacking = len(new) + sum(not voice.enrolled for voice in settled) - config.max_speakers
+    def _with_room(self, grouping: Grouping) -> list[list[Stretch]]:
+        """Stretches by speaker: the settled speakers' in their order, then those of the new ones
+        for whom there is room.
+        """
+        settled, old, new = self._book.voices, grouping.settled, grouping.new
+        lacking = len(new) + sum(not v.enrolled for v in settled) - self.config.max_speakers
         if lacking > 0:
             idle = {v.name for v, own in zip(settled, old, strict=True) if not own}
             gone = self._make_room(lacking, idle)
@@ -211,21 +187,6 @@ class Horizon:
         self._book.drop(gone)
         return gone
 
-    def _weigh(self, statistics: Sums, embeddings: Floats) -> None:
-        """The odds of this recording, by how much the voices heard in it resemble each other."""
-        if len(statistics) > 1:
-            resemblance = self._model.resemblance
-            seconds = self._model.seconds(statistics)
-            found = resemblance.estimate(directions(embeddings).units, seconds)
-            within = resemblance.calibration(self._model.within, found)
-            self._odds = self._odds._replace(within=within)
-
-    def _share(self) -> float:
-        """Of the speech that a new speaker needs, how much they need by now."""
-        settled = sum(float(self._model.seconds(v.statistics)) for v in self._book.voices)
-        heard = settled + sum(map(self._speech, self._stretches))
-        return min(1.0, max(EARLY_SHARE, heard / EARLY_SECONDS))
-
     def _names(self, clusters: list[list[Stretch]]) -> list[str]:
         """Names of the clusters; a new cluster takes the name that most of its speech had."""
         names = list(self._book.names)
@@ -233,7 +194,8 @@ class Horizon:
             votes: Counter[str] = Counter()
             for stretch in cluster:
                 if stretch.speaker != UNKNOWN and stretch.speaker not in names:
-                    votes[stretch.speaker] += round(1000 * self._speech(stretch))
+                    seconds = float(self._model.seconds(stretch.statistics))
+                    votes[stretch.speaker] += round(1000 * seconds)
             names.append(votes.most_common(1)[0][0] if votes else self._book.new_name())
         return names
 
@@ -340,6 +302,3 @@ class Horizon:
                 stretch.rev += 1
                 events.append(stretch.event(final=False))
         return events
-
-    def _speech(self, stretch: Stretch) -> float:
-        return float(self._model.seconds(stretch.statistics))

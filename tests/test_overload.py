@@ -54,7 +54,7 @@ def test_every_stretch_still_gets_a_label(level: int, monkeypatch: pytest.Monkey
     spared.shedding = level
     expected = events_of(blocks, whole)
     cluster = Mock(wraps=agglomerate)
-    monkeypatch.setattr("edge.horizon.agglomerate", cluster)
+    monkeypatch.setattr("edge.grouping.agglomerate", cluster)
     events = events_of(blocks, spared)
     assert_consistent(events, len(samples))
     assert labelled(events) == pytest.approx(labelled(expected), rel=0.03)
