@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import Encoder, FrameOutputs, HeadGraph, State, sum_statistics
+from train.encoder import Encoder, FrameOutputs, State, sum_statistics
 from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
 
 OPSET = 17
@@ -158,6 +158,19 @@ class ConvolutionalFrames(nn.Module):
         shape = (batch, -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
         return sum_statistics(outputs, dim=2), *State(past, trunk, activity_states).tensors
+
+
+class HeadGraph(nn.Module):
+    """What the exported head computes: statistics -> embedding."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
+        embedding: Tensor = self.encoder.head(statistics)
+        return embedding
 
 
 def export_graphs(encoder: Encoder, folder: Path) -> None:

@@ -284,7 +284,7 @@ def summands(w: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class FramesGraph(nn.Module):
-    """The first exported graph: (fbank, state) -> (records, state)."""
+    """What the exported frames graph computes: (fbank, state) -> (records, state)."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -297,16 +297,3 @@ class FramesGraph(nn.Module):
         shape = (len(fbank), -1, config.frames_per_record // config.stride)
         outputs = FrameOutputs(*(x.reshape(*shape, x.shape[-1]) for x in outputs))
         return sum_statistics(outputs, dim=2), state
-
-
-class HeadGraph(nn.Module):
-    """The second exported graph: statistics -> embedding."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, statistics: Tensor) -> Tensor:
-        """Embeddings (batch, embedding), any length, of statistics (batch, statistics_size)."""
-        embedding: Tensor = self.encoder.head(statistics)
-        return embedding
