@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from edge._native import Fbank, FbankOptions
 from train import torchaudio_functional as functional
 from train.bounds import Count, NotNegative, Number, Probability, check_ranges
 from train.rooms import RoomConfig
@@ -81,10 +82,17 @@ class Augmenter:
         self._noises = noises
         self._rooms = rooms
         self._voices = voices
+        self._fbank = Fbank(FbankOptions())
 
     def strength(self, step: int) -> float:
         """How much of the augmentation is at work at a training step, 0 to 1."""
         return min(1.0, step / self.config.ramp_steps) if self.config.ramp_steps else 1.0
+
+    def frames(self, audio: Audio, random: Generator, strength: float = 1.0) -> Audio:
+        """Log-mel frames (time, mels) of samples in [-1, 1], both degraded."""
+        self._fbank.reset()
+        fbank = self._fbank.push(self.waveform(audio, random, strength))
+        return self.features(fbank, random, strength)
 
     def waveform(self, audio: Audio, random: Generator, strength: float = 1.0) -> Audio:
         """Degrade samples in [-1, 1]; the length stays."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge._native import Fbank, FbankOptions
 from train.augment import Augmenter
 from train.config import TrainConfig
 from train.manifest import Utterance
@@ -80,7 +79,6 @@ class Batches(Dataset[Batch]):
         self._waveforms = waveforms
         self._targets = targets
         self._augmenter = augmenter
-        self._fbank = Fbank(FbankOptions())
         self._labels, self._speakers = speaker_numbers(utterances)
         self._probability = sampling_probability(utterances)
 
@@ -144,10 +142,7 @@ class Batches(Dataset[Batch]):
             label = voice.label(label, self._speakers)
             audio = voice.random_crop(self._waveforms, index, count, random)
             target = self._online(audio) if self._online else np.full_like(target, np.nan)
-        audio = self._augmenter.waveform(audio, random, strength)
-        self._fbank.reset()
-        fbank = self._augmenter.features(self._fbank.push(audio), random, strength)
-        return Crop(fbank, label, target)
+        return Crop(self._augmenter.frames(audio, random, strength), label, target)
 
 
 def speaker_numbers(utterances: list[Utterance]) -> tuple[NDArray[np.int64], int]:

@@ -19,7 +19,6 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from train.batches import sampling_probability, speaker_numbers
 from train.config import TrainConfig
@@ -57,7 +56,6 @@ class Utterances(Dataset[tuple[Tensor, int]]):
         # A voice whose pitch was moved by just any amount has no label.
         self._voices = replace(config.augment.voices, shift_probability=0.0)
         self._labels, self._speakers = speaker_numbers(corpus.train)
-        self._fbank = Fbank(FbankOptions())
 
     def __len__(self) -> int:
         return len(self._corpus.train)
@@ -75,9 +73,7 @@ class Utterances(Dataset[tuple[Tensor, int]]):
         else:
             audio = voice.random_crop(waveforms, index, count, random)
             label = voice.label(label, self._speakers)
-        audio = self._augmenter.waveform(audio, random)
-        self._fbank.reset()
-        fbank = self._augmenter.features(self._fbank.push(audio), random)
+        fbank = self._augmenter.frames(audio, random)
         return torch.from_numpy(fbank[None, : len(fbank) // frames * frames]), label
 
 

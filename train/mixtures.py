@@ -14,7 +14,6 @@ from scipy.ndimage import binary_closing
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge._native import Fbank, FbankOptions
 from edge.rttm import Turn
 from train.augment import Augmenter, colour, from_db
 from train.config import TrainConfig
@@ -68,7 +67,6 @@ class Mixtures(Dataset[Mixture]):
         self._noises = noises
         self._timings = timings
         self._augmenter = augmenter
-        self._fbank = Fbank(FbankOptions())
 
     def __len__(self) -> int:
         return self.config.activity.steps
@@ -99,9 +97,7 @@ class Mixtures(Dataset[Mixture]):
             audio += voice * (FIRST_RMS * from_db(level))
         level = random.uniform(*config.background_db)
         audio += background(self._noises, count, random) * (FIRST_RMS * from_db(level))
-        self._fbank.reset()
-        fbank = self._fbank.push(self._augmenter.waveform(audio, random))
-        fbank = self._augmenter.features(fbank, random)
+        fbank = self._augmenter.frames(audio, random)
         shape = self.config.encoder
         later = shape.afterthought * shape.frames_per_record
         outputs = ((1, 0), (1, later), (2, later))

@@ -13,7 +13,6 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from edge.rttm import Turn
 from train.augment import from_db
@@ -76,7 +75,6 @@ class Talks(Dataset[Talk]):
         self._chances = casting_chances(self._casts)
         augment = replace(config.augment, babble_snr_db=config.activity.babble_snr_db)
         self._augmenter = corpus.augmenter(augment)
-        self._fbank = Fbank(FbankOptions())
 
     def __len__(self) -> int:
         return self._count
@@ -90,9 +88,7 @@ class Talks(Dataset[Talk]):
         audio, marks = self._mixed(count, random)
         level = random.uniform(*self._config.activity.background_db)
         audio += background(self._corpus.noises, count, random) * (FIRST_RMS * from_db(level))
-        self._fbank.reset()
-        fbank = self._fbank.push(self._augmenter.waveform(audio, random))
-        fbank = self._augmenter.features(fbank, random)
+        fbank = self._augmenter.frames(audio, random)
         first = np.arange(records) * shape.frames_per_record - shape.look_ahead  # fbank frames
         told = [first + frame for frame in range(0, shape.frames_per_record, 2)]
         heard = np.stack([_at(marks, frames) for frames in told]).mean(axis=0) >= 0.5
