@@ -21,7 +21,7 @@ from train.config import TrainConfig
 from train.manifest import Utterance
 from train.teacher import OnlineTarget
 from train.voices import Voice, draw_voice
-from train.waveforms import Waveforms
+from train.waveforms import Waveforms, samples_of
 
 Frames = NDArray[np.float32]
 
@@ -135,7 +135,7 @@ class Batches(Dataset[Batch]):
     ) -> Crop:
         index = int(self._indices[i])
         label, target = int(self._labels[i]), self._targets[index]
-        count = 160 * (frames - 1) + 400
+        count = samples_of(frames)
         if voice is None:
             audio = self._waveforms.random_crop(index, count, random)
         else:

@@ -26,7 +26,7 @@ from train.corpus import Corpus
 from train.encoder import Encoder, FramesGraph
 from train.loader import in_order
 from train.voices import draw_voice
-from train.waveforms import SAMPLE_RATE
+from train.waveforms import SAMPLE_RATE, samples_of
 
 RECORDS = 3  # of a span: crops begin and end where spans do
 PART = 4096  # utterances summed up at once
@@ -64,9 +64,8 @@ class Utterances(Dataset[tuple[Tensor, int]]):
         random = np.random.default_rng([self._config.seed, self._hearing, i])
         index, waveforms = int(self._corpus.train_indices[i]), self._corpus.waveforms
         frames = RECORDS * self._config.encoder.frames_per_record
-        least = 160 * (frames - 1) + 400
         most = round(self._config.head.longest_seconds * SAMPLE_RATE)
-        count = max(least, min(waveforms.length(index), most))
+        count = max(samples_of(frames), min(waveforms.length(index), most))
         label, voice = int(self._labels[i]), draw_voice(self._voices, random, 1.0)
         if voice is None:
             audio = waveforms.random_crop(index, count, random)

@@ -19,7 +19,7 @@ from train.augment import Augmenter, colour, from_db
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.turn_taking import SEATS, excerpt, with_overlap
-from train.waveforms import SAMPLE_RATE, Waveforms
+from train.waveforms import SAMPLE_RATE, Waveforms, samples_of
 
 Audio = NDArray[np.float32]
 Marks = NDArray[np.bool_]
@@ -82,7 +82,7 @@ class Mixtures(Dataset[Mixture]):
 
     def _one(self, frames: int, random: Generator) -> tuple[Audio, NDArray[np.float32]]:
         config = self.config.activity
-        count = 160 * (frames - 1) + 400
+        count = samples_of(frames)
         audio = np.zeros(count, dtype=np.float32)
         heard = np.zeros(count // FRAME, dtype=np.int64)
         turns = self._turns(count // FRAME, random)

@@ -32,7 +32,7 @@ from train.mixtures import (
 )
 from train.simulate import without_pauses
 from train.turn_taking import SEATS, excerpt, with_overlap
-from train.waveforms import SAMPLE_RATE
+from train.waveforms import SAMPLE_RATE, samples_of
 
 LEAST_SPEECH = 5.0  # seconds of a voice that may take part
 DRAWS = 4  # of timings at most: of them the one is taken in which most voices have most turns
@@ -84,7 +84,7 @@ class Talks(Dataset[Talk]):
         random = np.random.default_rng([self._config.seed, self._stream, i])
         records = round(settings.seconds * 100 / shape.frames_per_record)
         frames = records * shape.frames_per_record
-        count = 160 * (frames - 1) + 400
+        count = samples_of(frames)
         audio, marks = self._mixed(count, random)
         level = random.uniform(*self._config.activity.background_db)
         audio += background(self._corpus.noises, count, random) * (FIRST_RMS * from_db(level))

@@ -25,6 +25,11 @@ SAMPLE_RATE = 16000
 BLOCK = 1 << 16  # samples that are read at once
 
 
+def samples_of(frames: int) -> int:
+    """Samples of which the fbank makes so many frames."""
+    return 160 * (frames - 1) + 400
+
+
 def read_audio(path: Path) -> NDArray[np.float32]:
     """Mono samples of a file, resampled to 16 kHz; several channels are averaged."""
     blocks = []
