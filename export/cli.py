@@ -33,7 +33,7 @@ from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.sides import shared_channels
 from export.windowed import write_windowed
-from train.augment import AugmentConfig, Augmenter
+from train.augment import AugmentConfig
 from train.config import DataConfig, TrainConfig
 from train.corpus import HELD_OUT_RECORDINGS, Corpus, Speech
 from train.encoder_file import load_encoder
@@ -126,7 +126,7 @@ def export(
     count = min(RANGE_RECORDINGS, len(corpus.train_indices))
     chosen = random.choice(corpus.train_indices, count, replace=False)
     # As microphones give them: an activation beyond its range is cut.
-    augmenter = Augmenter(AugmentConfig(), corpus.noises, corpus.measured_rooms, corpus.waveforms)
+    augmenter = corpus.augmenter(AugmentConfig())
     crops = [corpus.waveforms.random_crop(int(i), RANGE_SAMPLES, random) for i in chosen]
     heard = [augmenter.waveform(crop, random) for crop in crops]
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]

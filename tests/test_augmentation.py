@@ -104,7 +104,7 @@ def test_no_input_makes_numbers_bad_or_changes_its_length(
 
 def test_silent_noises_rooms_and_voices_are_borne(opened: tuple[TrainConfig, Corpus]) -> None:
     silence = Waveforms(np.zeros(900, dtype=np.int16), np.array([0, 100, 900]))
-    augmenter = Augmenter(ALWAYS, silence, silence, silence)
+    augmenter = Augmenter(ALWAYS, silence, silence, silence, np.arange(len(silence)))
     audio = conversation()[:8000]
     for seed in range(12):
         assert np.isfinite(augmenter.waveform(audio, np.random.default_rng(seed))).all()

@@ -28,6 +28,7 @@ from tiny_corpus import (
 
 from edge._native import Fbank, FbankOptions
 from edge.encoder import DEFAULT_MODEL, Model
+from edge.errors import EarmarkError
 from edge.rttm import read_rttm
 from export.cli import _data, main
 from export.gate import GateFigures, Window, measure
@@ -36,10 +37,13 @@ from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
 from export.parity import streamed_records
 from export.quantise import next_float_block, quantise_frames, shrink_matrices
 from export.saturation import fitting_scales
+from train.augment import AugmentConfig
 from train.config import DataConfig, TrainConfig
+from train.corpus import Corpus
 from train.encoder import Encoder
 from train.encoder_file import save_encoder
 from train.provenance import write_provenance
+from train.waveforms import Waveforms
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning"
@@ -248,7 +252,9 @@ def test_the_block_that_int8_hurts_is_found_and_taken_back_to_float(
 
 def run_export(tmp_path: Path, encoder: Encoder) -> tuple[int, Path]:
     """`earmark-export` on a tiny corpus."""
-    corpus = build_corpus(tmp_path / "corpus")
+    corpus = tmp_path / "corpus"
+    if not corpus.is_dir():
+        build_corpus(corpus)
     (tmp_path / "run").mkdir()
     save_encoder(encoder, tmp_path / "run" / "encoder.pt")
     output = tmp_path / "models" / "tiny"
@@ -277,6 +283,32 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
     card = (output / "README.md").read_text()
     assert model.spec.front_end_hash in card
     assert f"{sum(p.numel() for p in encoder.parameters()):,}" in card
+
+
+def test_int8_ranges_are_fixed_on_nobody_by_whom_the_gate_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor on anybody held out in the babble behind others."""
+    heard: set[int] = set()
+
+    def note(waveforms: Waveforms, index: int, count: int, random: np.random.Generator) -> Audio:
+        if len(waveforms) == len(corpus.waveforms):
+            heard.add(index)
+        return waveforms.crop(index, 0, count)
+
+    def stop(*ranges: object) -> None:
+        raise EarmarkError("that is enough")
+
+    corpus = Corpus.open(
+        build_corpus(tmp_path / "corpus"), tmp_path / "cache", TrainConfig(encoder=SHAPE)
+    )
+    babble = AugmentConfig(noise_probability=0.0, babble_probability=1.0)
+    monkeypatch.setattr("export.cli.AugmentConfig", lambda: babble)
+    monkeypatch.setattr("export.cli.quantise_frames", stop)
+    monkeypatch.setattr("train.corpus.simulate_rooms", lambda *_: corpus.measured_rooms)
+    monkeypatch.setattr(Waveforms, "random_crop", note)
+    assert run_export(tmp_path, settled_encoder(0))[0] == 1
+    assert heard == set(corpus.train_indices.tolist())
 
 
 def test_the_command_refuses_an_encoder_that_int8_ruins_and_leaves_the_old_model(

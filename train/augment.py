@@ -74,11 +74,11 @@ class Augmenter:
         noises: Waveforms,
         rooms: Waveforms,
         voices: Waveforms,
-        babblers: NDArray[np.int64] | None = None,
+        babblers: NDArray[np.int64],
     ) -> None:
-        """`babblers`: which of the voices babble is made of; all where None."""
+        """`babblers`: which of the voices babble is made of."""
         self.config = config
-        self._babblers = np.arange(len(voices)) if babblers is None else babblers
+        self._babblers = babblers
         self._noises = noises
         self._rooms = rooms
         self._voices = voices

@@ -126,7 +126,7 @@ class Corpus:
 
     @cached_property
     def rooms(self) -> Waveforms:
-        """Responses, measured and simulated; built when first asked for, by training alone."""
+        """Responses, measured and simulated; built when first asked for."""
         return Waveforms.joined(self.measured_rooms, self.simulated_rooms())
 
     def augmenter(self, config: AugmentConfig) -> Augmenter:
