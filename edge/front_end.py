@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge._native import FbankOptions
+if TYPE_CHECKING:  # a subscriber has no use for it
+    from edge._native import FbankOptions
 
 # Raised when the native fbank changes what it computes for the same options.
 FRONT_END_VERSION = 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.events import Envelope, Health, SourceLost, SourceOpened, SourceRestored
-from edge.timeline import SAMPLE_RATE, Timeline, printable
+from edge.front_end import SAMPLE_RATE
+from edge.timeline import Timeline, printable
 
 
 @dataclass

@@ -9,8 +9,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edge.front_end import SAMPLE_RATE
 from edge.overview import Overview, StreamState, figures, usage
-from edge.timeline import SAMPLE_RATE, printable
+from edge.timeline import printable
 
 QUIETEST, CELLS = -60.0, 12  # dBFS at the left end of the level's bar, and its width
 COLOURS = {"hearing": "green", "lost": "red", "waiting": "yellow", "ended": "dim"}

@@ -25,8 +25,8 @@ from edge.events import (
     renamed,
     spoken,
 )
+from edge.front_end import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 HORIZON = 600 * SAMPLE_RATE
 MAX_SEGMENTS = 5_000
 MAX_SPEAKERS = 100

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.events import Segment
-from edge.timeline import SAMPLE_RATE, Timeline, printable, spans
+from edge.front_end import SAMPLE_RATE
+from edge.timeline import Timeline, printable, spans
 
 WINDOW = 60 * SAMPLE_RATE
 ROWS = 12

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from edge.audio import read_audio
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.gate import GateConfig
 from edge.records import all_records
 from edge.rttm import Turn, read_rttm
 from train.manifest import read_manifest
 from train.metrics import average_precision, roc_auc
 from train.simulate import simulate_meeting
-from train.waveforms import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
 Audio = NDArray[np.float32]

@@ -26,6 +26,7 @@ from rich.progress import track
 from edge.config import load
 from edge.encoder import DEFAULT_MODEL, EncoderStream, Model, State
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.pipeline import PipelineConfig
 from export.diarization import Diarization, judge
 from export.hearing import Hearing, hear
@@ -33,7 +34,6 @@ from export.tables import diarization_table
 from train.lists import read_list
 from train.manifest import split_speakers
 from train.simulate import Meeting, simulate_meeting
-from train.waveforms import SAMPLE_RATE
 
 MINUTES = {2: 1.5, 3: 3.0, 4: 5.0, 5: 7.5, 6: 10.0, 8: 15.0}  # of a meeting, by speakers
 EXCERPT_MINUTES = 0.5

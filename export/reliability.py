@@ -14,6 +14,7 @@ from rich.progress import track
 from scipy.optimize import isotonic_regression
 
 from edge.encoder import Model
+from edge.front_end import SAMPLE_RATE
 from edge.recalibration import fit
 from edge.scoring import OperatingPoint
 from edge.verification import FIRST_LOOK, each_look
@@ -21,7 +22,7 @@ from export.conditions import in_babble, over_telephone
 from export.sides import Sides, all_llrs, sides_of, speech_records
 from train.manifest import read_manifest
 from train.metrics import cllr, min_cllr
-from train.waveforms import SAMPLE_RATE, read_audio
+from train.waveforms import read_audio
 
 LENGTHS = (1.0, 2.0, 4.0, 8.0)  # seconds of speech in the test
 BABBLE_DB = 10.0

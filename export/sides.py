@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
+from edge.front_end import SAMPLE_RATE
 from edge.gate import GateConfig
 from edge.records import Record, all_records
 from edge.scoring import MAX_SECONDS, MIN_SECONDS, directions, match_all
 from train.augment import AugmentConfig
 from train.corpus import Corpus
-from train.waveforms import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
 Audio = NDArray[np.float32]

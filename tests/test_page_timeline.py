@@ -26,7 +26,8 @@ from edge.events import (
     Verdict,
     encode,
 )
-from edge.timeline import HORIZON, SAMPLE_RATE, Timeline
+from edge.front_end import SAMPLE_RATE
+from edge.timeline import HORIZON, Timeline
 
 SOURCE = Path(__file__).parents[1] / "edge" / "web" / "assets" / "timeline.js"
 NAMES = ["unknown", "ada", "speaker1", "speaker2", "<b>bob", "Åsa"]

@@ -16,11 +16,12 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from edge._native import Fbank, FbankOptions
+from edge.front_end import SAMPLE_RATE
 from train import torchaudio_functional as functional
 from train.bounds import Count, NotNegative, Number, Probability, check_ranges
 from train.rooms import RoomConfig
 from train.voices import VoiceConfig
-from train.waveforms import SAMPLE_RATE, Waveforms
+from train.waveforms import Waveforms
 
 Audio = NDArray[np.float32]
 Floats = NDArray[np.float64]

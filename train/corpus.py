@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
@@ -21,7 +22,7 @@ from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
 from train.turn_taking import read_timings
-from train.waveforms import SAMPLE_RATE, Waveforms
+from train.waveforms import Waveforms
 
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
 UNHEARD_SHARE = 0.06  # of the training side's speakers: no stage of any weights heard them

@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from train.batches import sampling_probability, speaker_numbers
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, FramesGraph
 from train.loader import in_order
 from train.voices import draw_voice
-from train.waveforms import SAMPLE_RATE, samples_of
+from train.waveforms import samples_of
 
 RECORDS = 3  # of a span: crops begin and end where spans do
 PART = 4096  # utterances summed up at once

@@ -14,12 +14,13 @@ from scipy.ndimage import binary_closing
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 from train.augment import Augmenter, colour, from_db
 from train.config import TrainConfig
 from train.manifest import Utterance
 from train.turn_taking import SEATS, excerpt, with_overlap
-from train.waveforms import SAMPLE_RATE, Waveforms, samples_of
+from train.waveforms import Waveforms, samples_of
 
 Audio = NDArray[np.float32]
 Marks = NDArray[np.bool_]

@@ -10,8 +10,9 @@ import pyroomacoustics
 from numpy.typing import NDArray
 from rich.progress import track
 
+from edge.front_end import SAMPLE_RATE
 from train.bounds import Count, Positive, check_ranges
-from train.waveforms import SAMPLE_RATE, Waveforms, locked
+from train.waveforms import Waveforms, locked
 
 SMALLEST, LARGEST = (2.5, 2.5, 2.3), (9.0, 7.0, 3.5)  # metres
 WALL = 0.3  # metres that mouth and microphone keep from the walls

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 from train.augment import from_db, rms
 from train.cast import casting_chances, of_one_sitting, voices_by_corpus
@@ -25,7 +26,7 @@ from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
 from train.turn_taking import read_timings, turn_taking, with_overlap
-from train.waveforms import SAMPLE_RATE, read_audio
+from train.waveforms import read_audio
 
 LEAST_SPEECH = 8.0  # seconds of a voice that may take part
 BLOCK = 60 * SAMPLE_RATE

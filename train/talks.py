@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 from train.augment import from_db
 from train.cast import casting_chances, voices_by_corpus
@@ -32,7 +33,7 @@ from train.mixtures import (
 )
 from train.simulate import without_pauses
 from train.turn_taking import SEATS, excerpt, with_overlap
-from train.waveforms import SAMPLE_RATE, samples_of
+from train.waveforms import samples_of
 
 LEAST_SPEECH = 5.0  # seconds of a voice that may take part
 DRAWS = 4  # of timings at most: of them the one is taken in which most voices have most turns

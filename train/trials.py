@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from edge._native import Fbank, FbankOptions
+from edge.front_end import SAMPLE_RATE
 from train.encoder import Encoder
 from train.metrics import all_pairs, equal_error_rate, min_dcf
-from train.waveforms import SAMPLE_RATE
 
 Audio = NDArray[np.float32]
 Embed = Callable[[Audio], NDArray[np.floating]]

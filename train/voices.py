@@ -11,9 +11,10 @@ from msgspec import Meta
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from edge.front_end import SAMPLE_RATE
 from train import torchaudio_functional as functional
 from train.bounds import Probability, check_ranges
-from train.waveforms import SAMPLE_RATE, Waveforms
+from train.waveforms import Waveforms
 
 Audio = NDArray[np.float32]
 Ratio = Annotated[float, Meta(ge=0.5, le=2.0)]  # of pitch: an octave at most

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from edge.errors import EarmarkError
+from edge.front_end import SAMPLE_RATE
 from edge.sources.file import ForwardReader
 from edge.whole_file import write_whole
 
-SAMPLE_RATE = 16000
 BLOCK = 1 << 16  # samples that are read at once
 
 

@@ -22,11 +22,12 @@ from edge.encoder import Model
 from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
 from edge.events import Envelope, Health
+from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn, read_rttm
 from edge.show import show
 from edge.signals import Stop, stop_on_signals
 from edge.store import Store
-from edge.timeline import SAMPLE_RATE, Timeline, printable
+from edge.timeline import Timeline, printable
 from edge.voices import UNKNOWN
 
 ASSETS = Path(__file__).parents[1] / "assets"
