@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.diarization import SUFFIXES
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.recalibration import fit
 from edge.records import Record
 from edge.scoring import directions, match_all
+from edge.sources.file import recordings_in
 from edge.statistics import Sums
 
 Floats = NDArray[np.float64]
@@ -59,9 +59,7 @@ def clip_files(folder: Path) -> list[tuple[str, Path]]:
     if not folder.is_dir():
         raise EarmarkError(f"{folder} is no folder", "Give one with a folder for each speaker")
     found = {
-        inner.name: sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES)
-        for inner in sorted(folder.iterdir())
-        if inner.is_dir()
+        inner.name: recordings_in(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()
     }
     files = [(speaker, path) for speaker, paths in found.items() for path in paths]
     check_pairs(folder, [speaker for speaker, _ in files])

@@ -19,11 +19,10 @@ from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn
+from edge.sources.file import recordings_in
 from edge.state import State
 from edge.statistics import Profile
 from edge.turns import turns_from_events
-
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def recordings(paths: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        inside = recordings_in(path)
         if not inside:
             raise EarmarkError(
                 f"{path} holds no WAV, FLAC or Ogg file", "Give a folder that does, or files"

@@ -13,6 +13,7 @@ from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
+from edge.sources.file import SUFFIXES
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.lists import read_list
@@ -73,6 +74,15 @@ def test_folders_of_speakers_say_what_the_manifest_said(built: Path, tmp_path: P
     expected = {line["speaker"].replace("/", "-") for line in lines}
     assert {u.speaker for u in found} == expected
     assert len(found) == len(lines)
+
+
+def test_all_that_the_runtime_reads_is_taken_from_folders(tmp_path: Path) -> None:
+    """Recordings named .oga were left out, without a word."""
+    folder = tmp_path / "train" / "ada"
+    folder.mkdir(parents=True)
+    for suffix in SUFFIXES:
+        (folder / f"0{suffix}").touch()
+    assert {u.path.suffix for u in read_list(tmp_path, "train")} == SUFFIXES
 
 
 @pytest.mark.parametrize("line", ["u1", "u1 sph2pipe x.sph |", "u0 a.wav\nu0 b.wav"])

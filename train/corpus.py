@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
+from edge.sources.file import recordings_in
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
-from train.lists import AUDIO_SUFFIXES, read_list
+from train.lists import read_list
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
@@ -243,7 +244,7 @@ def _recordings(folder: Path, cache: Path, settings: Mapping[str, float]) -> Wav
     wanting = [name for name, value in settings.items() if value]
     if not wanting:
         return Waveforms(np.zeros(0, dtype=np.int16), np.zeros(1, dtype=np.int64))
-    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    paths = recordings_in(folder)
     if not paths:
         raise EarmarkError(
             f"no audio in {folder}, which is wanted for {', '.join(wanting)}",

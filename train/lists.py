@@ -7,9 +7,8 @@ from pathlib import Path
 import soundfile
 
 from edge.errors import EarmarkError
+from edge.sources.file import SUFFIXES
 from train.manifest import Utterance, read_manifest, read_utf8
-
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".opus"}
 
 
 def read_list(corpus: Path, name: str) -> list[Utterance]:
@@ -73,7 +72,7 @@ def _table(path: Path) -> dict[str, str]:
 
 
 def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
-    paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in SUFFIXES)
     return [
         _utterance(row, path, path.relative_to(folder).parts[0], corpus)
         for row, path in enumerate(paths)

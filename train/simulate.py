@@ -20,9 +20,9 @@ from scipy.signal import fftconvolve
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
+from edge.sources.file import recordings_in
 from train.augment import from_db, rms
 from train.cast import casting_chances, of_one_sitting, voices_by_corpus
-from train.lists import AUDIO_SUFFIXES
 from train.manifest import Utterance
 from train.rooms import seat_responses
 from train.turn_taking import read_timings, turn_taking, with_overlap
@@ -182,7 +182,7 @@ def _unit_energy(response: Audio) -> Audio:
 
 def _noise(folder: Path, random: Generator) -> Audio:
     """A random recording of noise at a random level."""
-    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    paths = recordings_in(folder)
     if not paths:
         raise EarmarkError(f"no audio in {folder}", "Check --corpus")
     noise = read_audio(paths[int(random.integers(len(paths)))])

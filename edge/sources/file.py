@@ -15,10 +15,16 @@ from edge.errors import EarmarkError
 from edge.sources import Block, Source, check_format, to_mono
 from edge.sources.container import StreamedWav, check_whole
 
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus"})  # of the files that are read
 # In every other format libsndfile would hide that a file was cut off.
 _FORMATS = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
 _RECORD_AGAIN = "Copy or record the file again"
 _UNSTATED = 2**63 - 1  # frames that libsndfile gives for a FLAC whose writer could not seek back
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The WAV, FLAC and Ogg files in a folder, by name; none where it is not there."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
 
 
 class ForwardReader(soundfile.SoundFile):
