@@ -205,7 +205,7 @@ def test_strangers_who_do_not_speak_tls_do_not_fill_the_log(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "mode", "message"),
     [
-        ("x" * 40, 0o644, "others than its owner"),
+        ("x" * 40, 0o644, "others may read the token in"),
         ("short", 0o600, "does not hold a token"),
         ("x" * 300, 0o600, "does not hold a token"),
         ("\xe4" * 40, 0o600, "does not hold a token"),
