@@ -54,17 +54,13 @@ def running(
     """`earmark run` with its own configuration, killed at the end."""
     config = folder / "earmark.yaml"
     write_config(config, basic(folder) | settings)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "edge.cli", "run", "--config", str(config)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
-    )
-    try:
-        yield Running(process, config)
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stderr):
-            if pipe is not None:
-                pipe.close()
+    ) as process:
+        try:
+            yield Running(process, config)
+        finally:
+            process.kill()

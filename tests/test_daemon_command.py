@@ -29,15 +29,11 @@ def endpoint(tmp_path: Path) -> str:
 def earmark_run(endpoint: str, store: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "edge.cli", "run", "--endpoint", endpoint]
     command += ["--store", str(store), "--stream", "test", "--wait-subscriber", *words]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stderr):
-            if pipe is not None:
-                pipe.close()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def heard(events: Sequence[Event]) -> list[Event]:
