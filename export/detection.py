@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from edge.audio import read_audio
 from edge.encoder import Model
-from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.gate import GateConfig
 from edge.records import all_records
-from edge.rttm import Turn, read_rttm
+from edge.rttm import Turn
+from export.conversations import read_conversations
 from train.manifest import read_manifest
 from train.metrics import average_precision, roc_auc
 from train.simulate import simulate_meeting
@@ -86,21 +86,17 @@ def evaluate_detection(corpus: Path, model: Model, rivals: Path | None) -> list[
     overlap: dict[str, Detector] = {
         f"Earmark {later}": lambda audio: activity(model, audio, "later_overlap")
     }
-    heard = {"conversations": _conversations(corpus), "simulated meetings": _meetings(corpus)}
+    conversations = read_conversations(corpus / "conversations")
+    heard = {
+        "conversations": [(read_audio(path), truth) for path, truth in conversations],
+        "simulated meetings": _meetings(corpus),
+    }
     return [
         DetectionRow(what, where, name, *_judged(detector, recordings, least))
         for what, least, detectors in (("speech", 1, speech), ("overlap", 2, overlap))
         for where, recordings in heard.items()
         for name, detector in detectors.items()
     ]
-
-
-def _conversations(corpus: Path) -> list[Recording]:
-    folder = corpus / "conversations"
-    paths = sorted(folder.glob("*.flac"))
-    if not paths:
-        raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
-    return [(read_audio(path), read_rttm(path.with_suffix(".rttm"))) for path in paths]
 
 
 def _meetings(corpus: Path) -> list[Recording]:

@@ -14,9 +14,9 @@ from scipy.optimize import linear_sum_assignment
 
 from edge.audio import stream_audio
 from edge.encoder import Model
-from edge.errors import EarmarkError
-from edge.rttm import Turn, read_rttm
+from edge.rttm import Turn
 from edge.voices import UNKNOWN
+from export.conversations import read_conversations
 from export.hearing import Hearing, hear
 from train.manifest import read_manifest
 from train.simulate import simulate_meeting
@@ -82,13 +82,11 @@ def evaluate_conversations(folder: Path, model: Model) -> Outcome:
     Raises:
         EarmarkError: there are none, or one cannot be read.
     """
-    paths = sorted(folder.glob("*.flac"))
-    if not paths:
-        raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
+    conversations = read_conversations(folder)
     return judge(
         [
-            hear(path.stem, model, stream_audio(path), read_rttm(path.with_suffix(".rttm")))
-            for path in track(paths, description="diarizing", transient=True)
+            hear(path.stem, model, stream_audio(path), truth)
+            for path, truth in track(conversations, description="diarizing", transient=True)
         ]
     )
 

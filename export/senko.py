@@ -14,6 +14,7 @@ import soundfile
 from edge.audio import read_audio
 from edge.front_end import SAMPLE_RATE
 from edge.rttm import read_rttm
+from export.conversations import read_conversations
 from export.diarization import Diarization, judge
 from export.hearing import Hearing
 
@@ -24,12 +25,12 @@ def evaluate_senko(conversations: Path, rivals: Path) -> list[Diarization]:
     Where it does not run there are no rows, and standard error says why.
 
     Raises:
-        EarmarkError: a conversation or its truth cannot be read.
+        EarmarkError: there are none, or a conversation or its truth cannot be read.
     """
-    paths = sorted(conversations.glob("*.flac"))
+    recordings = read_conversations(conversations)
     with tempfile.TemporaryDirectory() as temporary:
         folder, seconds = Path(temporary), {}
-        for path in paths:
+        for path, _ in recordings:
             audio = read_audio(path)
             seconds[path.stem] = len(audio) / SAMPLE_RATE
             soundfile.write(folder / f"{path.stem}.wav", audio, SAMPLE_RATE, subtype="PCM_16")
@@ -53,12 +54,12 @@ def evaluate_senko(conversations: Path, rivals: Path) -> list[Diarization]:
             Hearing(
                 recording=path.stem,
                 seconds=seconds[path.stem],
-                truth=read_rttm(path.with_suffix(".rttm")),
+                truth=truth,
                 at_once=[],
                 final=found.get(path.stem, []),
                 first_latency=late,
                 final_latency=late,
             )
-            for path in paths
+            for path, truth in recordings
         ]
     ).final

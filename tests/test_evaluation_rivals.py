@@ -170,10 +170,16 @@ def test_camplus_as_an_onnx_teacher_says_what_the_rival_says(tmp_path: Path) -> 
         assert row @ camplus.embed(audio) / np.linalg.norm(row) > 0.9999
 
 
+def copy_conversation(folder: Path) -> None:
+    for ending in (".flac", ".rttm"):
+        (folder / f"talk{ending}").write_bytes(CONVERSATION.with_suffix(ending).read_bytes())
+
+
 def test_senko_is_named_where_it_does_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluate_senko(CONVERSATION.parent, tmp_path) == []
+    copy_conversation(tmp_path)
+    assert evaluate_senko(tmp_path, tmp_path) == []
     (line,) = capsys.readouterr().err.splitlines()
     assert "senko is left out: ModuleNotFoundError" in line and "make eval" in line
 
@@ -181,8 +187,7 @@ def test_senko_is_named_where_it_does_not_run(
 def test_senko_is_judged_by_all_that_it_finds(tmp_path: Path) -> None:
     if not (RIVALS / "umap").is_dir():
         pytest.skip("needs senko and what it requires: make runs/rivals/.installed")
-    for ending in (".flac", ".rttm"):
-        (tmp_path / f"talk{ending}").write_bytes(CONVERSATION.with_suffix(ending).read_bytes())
+    copy_conversation(tmp_path)
     silence = np.zeros(16000 * 5, dtype=np.float32)
     soundfile.write(tmp_path / "silence.flac", silence, 16000)
     (tmp_path / "silence.rttm").write_text("SPEAKER silence 1 1.0 1.0 <NA> <NA> a <NA> <NA>\n")
