@@ -23,6 +23,7 @@ from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
 from edge.events import Envelope, Health
 from edge.front_end import SAMPLE_RATE
+from edge.outputs import totals
 from edge.rttm import Turn, read_rttm
 from edge.show import show
 from edge.signals import Stop, stop_on_signals
@@ -195,9 +196,8 @@ def _print_comparison(result: Comparison) -> None:
 
 
 def _print_turns(turns: Sequence[Turn]) -> None:
-    totals: dict[str, float] = {}
     print("\nWho spoke when")
     for turn in turns:
-        totals[turn.speaker] = totals.get(turn.speaker, 0.0) + turn.end - turn.start
         print(f"{turn.start:9.1f} – {turn.end:.1f} s  {printable(turn.speaker)}")
-    print("\n" + ", ".join(f"{printable(name)} {time:.1f} s" for name, time in totals.items()))
+    sums = totals(turns).items()
+    print("\n" + ", ".join(f"{printable(name)} {time:.1f} s" for name, time in sums))
