@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 
 from edge.config import load
@@ -30,7 +29,7 @@ from edge.front_end import SAMPLE_RATE
 from edge.pipeline import PipelineConfig
 from export.diarization import Diarization, judge
 from export.hearing import Hearing, hear
-from export.tables import diarization_table
+from export.tables import diarization_table, page
 from train.lists import read_list
 from train.manifest import split_speakers
 from train.simulate import Meeting, simulate_meeting
@@ -39,7 +38,6 @@ MINUTES = {2: 1.5, 3: 3.0, 4: 5.0, 5: 7.5, 6: 10.0, 8: 15.0}  # of a meeting, by
 EXCERPT_MINUTES = 0.5
 EXCERPT_SPEAKERS = (2, 3, 4)
 FULL_SCALE = 32767.0
-PAGE_WIDTH = 170  # of the tables where no terminal says how wide it is
 
 Samples = NDArray[np.float32]
 
@@ -93,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def develop(args: argparse.Namespace) -> None:
     """Print how well meetings and excerpts are told, at once and in the end."""
-    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
+    console = page()
     kept = args.kept / Model.load(args.model).id
     meetings, excerpts = rehearsals(args.corpus, kept, args.meetings, args.excerpts)
     hear_one = partial(rehearse, args.model, load(args.config).pipeline)

@@ -42,6 +42,7 @@ from export.tables import (
     cost_table,
     detection_table,
     diarization_table,
+    page,
     refusals_table,
     verification_table,
 )
@@ -61,7 +62,6 @@ CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conver
 WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
 LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
 BABBLE_DB = 5.0
-PAGE_WIDTH = 170  # of the tables where no terminal says how wide it is
 COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 
@@ -102,7 +102,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.json and not args.json.parent.is_dir():  # told before the work
         raise EarmarkError(f"cannot write {args.json}: no such folder", "Make it, or give another")
-    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
+    console = page()
     int8 = Model.load(args.model)
     encoder = load_encoder(args.encoder)
     rivals = load_rivals(args.rivals) if args.rivals else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from export.detection import DetectionRow
@@ -13,6 +15,13 @@ from export.diarization import COLLAR, Diarization, Rates
 from export.refusals import Refusals
 from export.reliability import FALSE_ACCEPTS, LONGEST, Awaited, Calibrated
 from export.rivals import Cost
+
+PAGE_WIDTH = 170  # of the tables where no terminal says how wide it is
+
+
+def page() -> Console:
+    """Where tables are printed."""
+    return Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
 
 
 @dataclass(frozen=True)
