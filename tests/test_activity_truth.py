@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_corpus import ASSETS, conversation, open_corpus
+from tiny_corpus import ASSETS, CLEAN, conversation, open_corpus
 
 from edge.rttm import read_rttm
 from train.activity import log_odds, measure_activity, mixtures, train_activity
@@ -27,18 +27,6 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, Corpu
 
 def clean(config: TrainConfig, **settings: object) -> TrainConfig:
     """Nothing but the voices, and a background far below them."""
-    augment = replace(
-        config.augment,
-        room_probability=0.0,
-        noise_probability=0.0,
-        babble_probability=0.0,
-        telephone_probability=0.0,
-        clipping_probability=0.0,
-        level_db=(-26.0, -26.0),
-        equaliser_db=0.0,
-        mel_mask=0,
-        time_mask=0,
-    )
     activity = replace(
         config.activity,
         room_probability=0.0,
@@ -47,7 +35,7 @@ def clean(config: TrainConfig, **settings: object) -> TrainConfig:
         background_db=(-70.0, -70.0),
     )
     activity = replace(activity, **settings)  # type: ignore[arg-type]
-    return replace(config, augment=augment, activity=activity)
+    return replace(config, augment=CLEAN, activity=activity)
 
 
 def test_a_mixture_depends_on_seed_and_step_alone(opened: tuple[TrainConfig, Corpus]) -> None:

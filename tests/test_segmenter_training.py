@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_corpus import open_corpus, settled_encoder
+from tiny_corpus import CLEAN, open_corpus, settled_encoder
 
 from edge.errors import EarmarkError
-from train.augment import AugmentConfig
 from train.config import SegmenterConfig, TrainConfig
 from train.corpus import Corpus
 from train.segmentation import hear, measure_segmenter, pair_loss, pairs, train_segmenter
@@ -30,21 +29,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Opened:
 
 def clean(config: TrainConfig) -> TrainConfig:
     """Nothing but the voices, and a background far below them."""
-    augment = AugmentConfig(
-        room_probability=0.0,
-        noise_probability=0.0,
-        babble_probability=0.0,
-        telephone_probability=0.0,
-        band_probability=0.0,
-        clipping_probability=0.0,
-        opus_probability=0.0,
-        level_db=(-26.0, -26.0),
-        equaliser_db=0.0,
-        mel_mask=0,
-        time_mask=0,
-    )
     activity = replace(config.activity, background_db=(-70.0, -70.0))
-    return replace(config, augment=augment, activity=activity)
+    return replace(config, augment=CLEAN, activity=activity)
 
 
 def test_a_talk_depends_on_seed_and_number_alone(opened: Opened) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.config_file import load_config
 from edge.rttm import read_rttm
+from train.augment import AugmentConfig
 from train.batches import Batches
 from train.config import TrainConfig
 from train.corpus import UNHEARD_SHARE, Corpus
@@ -48,6 +49,18 @@ optimiser: {steps: 6, batch: 4, warmup: 2}
 activity: {steps: 4, batch: 4}
 segmenter: {steps: 4, talks: 4, seconds: 6.0, batch: 4, tokens: 10}
 """
+
+CLEAN = AugmentConfig(  # voices as they are, at one level
+    room_probability=0.0,
+    noise_probability=0.0,
+    babble_probability=0.0,
+    telephone_probability=0.0,
+    clipping_probability=0.0,
+    level_db=(-26.0, -26.0),
+    equaliser_db=0.0,
+    mel_mask=0,
+    time_mask=0,
+)
 
 Audio = NDArray[np.float32]
 torch.set_num_threads(1)
