@@ -228,14 +228,6 @@ def test_positions_do_not_wrap_around(power: int) -> None:
     assert all(isinstance(p, int) for e in segments for p in (e.start, e.end))
 
 
-def test_the_same_records_give_the_same_events() -> None:
-    def run() -> list[Event]:
-        one = tracker(TrackerConfig())
-        return [e for r in recorded()[:250] for e in one.push(r)] + one.finish()
-
-    assert run() == run()
-
-
 @pytest.mark.parametrize("key", ["max_gap", "max_segment", "max_unknown", "look_back", "recent"])
 def test_settings_that_make_no_tracker(key: str) -> None:
     with pytest.raises(EarmarkError, match=f"tracker.{key} is 0"):
