@@ -6,7 +6,7 @@ Reads left to right, and nothing flows back::
 
 Everything up to the events is pure (`Pipeline.push(block) -> list[Event]`): no thread, clock or
 socket, so a ten-hour meeting can be replayed in seconds and gives the same events as live.
-Threads, clocks, devices and sockets live in `daemon` alone. Never imports torch.
+Threads, clocks, devices and sockets live in the daemon alone. Never imports torch.
 """
 
 import os
