@@ -90,15 +90,17 @@ def test_clips_become_odds_that_verify_uses(
     assert learnt.speakers == 4 and learnt.trials > LEAST_MEASURED
 
     assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
-    llrs = []
+    words = ["verify", "ada", str(CONVERSATION), "--json", "--store", str(store)]
+    words += ["--false-accept", "1e-9", "--miss", "1e-9"]  # all of it is heard, by any odds
+    found = []
     for options in ([], ["--calibration", str(file)]):
         capsys.readouterr()
-        words = ["verify", "ada", str(CONVERSATION), "--json", "--store", str(store), *options]
-        assert main(words) in (0, 3, 4)
-        llrs.append(json.loads(capsys.readouterr().out))
-    if llrs[0]["seconds"] == llrs[1]["seconds"]:  # both at the same look
-        expected = learnt.offset + learnt.slope * llrs[0]["llr"]
-        assert llrs[1]["llr"] == pytest.approx(expected, abs=0.02)
+        assert main([*words, *options]) == 4
+        found.append(json.loads(capsys.readouterr().out))
+    plain, own = found
+    assert own["seconds"] == plain["seconds"]
+    assert own["llr"] == pytest.approx(learnt.offset + learnt.slope * plain["llr"], abs=0.02)
+    assert own["llr"] != pytest.approx(plain["llr"], abs=0.02)
 
 
 def test_another_models_odds_are_refused(tmp_path: Path) -> None:
