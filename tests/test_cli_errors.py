@@ -8,21 +8,11 @@ from pathlib import Path
 
 import pytest
 from daemons import HANGING, tiny_daemon
+from shell import earmark
 
 from edge.cli import COMMANDS, main
 from edge.errors import EarmarkError
 from edge.publisher import Publisher
-
-
-def earmark(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edge.cli", *words],
-        capture_output=True,
-        text=True,
-        timeout=HANGING,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
 
 
 def assert_one_clear_line(result: subprocess.CompletedProcess[str], *words: str) -> None:

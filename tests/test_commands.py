@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import zmq
 from daemons import HANGING, next_event, until_end
-from test_cli_errors import earmark
+from shell import earmark
 from voices import CONVERSATION
 
 from edge.cli import main

@@ -14,23 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 from daemons import HANGING
+from shell import earmark
 from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, ada, beginning, conversation, model
 
 from edge.cli import main
 from edge.rttm import read_rttm
 from edge.statistics import Profile
 from edge.store import Store
-
-
-def earmark(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edge.cli", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=HANGING,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
 
 
 @pytest.fixture

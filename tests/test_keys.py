@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import zmq
 from daemons import HANGING
-from test_cli_errors import earmark
+from shell import earmark
 
 from edge import keyring
 from edge.cli import main

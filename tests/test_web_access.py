@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli_errors import earmark
+from shell import earmark
 from web_server import HANGING, Web, token, web
 
 from edge import log

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import soundfile
 from chromium import browser
-from test_cli_errors import earmark
+from shell import earmark
 from voices import CONVERSATION, ENROLMENT
 from web_server import token, web
 
