@@ -165,7 +165,7 @@ py::tuple ReadRing(RingBuffer& ring, py::ssize_t max_samples) {
   if (static_cast<py::ssize_t>(span.count) < limit) {
     samples.resize({static_cast<py::ssize_t>(span.count)});
   }
-  return py::make_tuple(span.position, samples, span.lost_end - span.lost_begin);
+  return py::make_tuple(span.position, samples, span.lost);
 }
 
 void BindRing(py::module_& m) {

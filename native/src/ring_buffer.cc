@@ -51,9 +51,9 @@ void RingBuffer::Write(const float* samples, size_t count) {
 }
 
 RingBuffer::Span RingBuffer::Read(float* out, size_t max_count) {
-  const int64_t lost_begin = consumed_.load(std::memory_order_relaxed);
+  const int64_t unread = consumed_.load(std::memory_order_relaxed);
   const int64_t end = written_.load(std::memory_order_acquire);
-  const int64_t begin = std::max(lost_begin, end - capacity());
+  const int64_t begin = std::max(unread, end - capacity());
   size_t count = std::min(static_cast<size_t>(std::max<int64_t>(end - begin, 0)), max_count);
   ForSlots(begin, count, [out](std::atomic<float>& slot, size_t i) {
     out[i] = slot.load(std::memory_order_acquire);
@@ -67,8 +67,9 @@ RingBuffer::Span RingBuffer::Read(float* out, size_t max_count) {
   count -= spoilt;
 
   consumed_.store(position + static_cast<int64_t>(count), std::memory_order_release);
-  dropped_.fetch_add(position - lost_begin, std::memory_order_release);
-  return {position, count, lost_begin, position};
+  const int64_t lost = position - unread;
+  dropped_.fetch_add(lost, std::memory_order_release);
+  return {position, count, lost};
 }
 
 int64_t RingBuffer::available() const {

@@ -30,13 +30,12 @@ class RingBuffer {
   /// but positions advance by all.
   void Write(const float* samples, size_t count);
 
-  /// What a read gave: samples at [position, position + count), and the positions
-  /// [lost_begin, lost_end) before them that were overwritten unread (equal if none were).
+  /// What a read gave: samples at [position, position + count), and how many immediately before
+  /// them were overwritten unread.
   struct Span {
     int64_t position;
     size_t count;
-    int64_t lost_begin;
-    int64_t lost_end;  // always equals `position`
+    int64_t lost;
   };
 
   /// Reader: takes at most `max_count` samples, the oldest first, into `out`.

@@ -33,13 +33,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ring.Write(block.data(), count);
     } else {
       const auto span = ring.Read(block.data(), count);
-      Require(span.lost_begin == next && span.lost_end == span.position);
+      Require(span.position - span.lost == next);
       Require(span.position == std::max(next, written - capacity));
       Require(span.count == std::min<size_t>(count, written - span.position));
       for (size_t i = 0; i < span.count; ++i) {
         Require(block[i] == SampleAt(span.position + static_cast<int64_t>(i)));
       }
-      lost += span.lost_end - span.lost_begin;
+      lost += span.lost;
       next = span.position + static_cast<int64_t>(span.count);
     }
     Require(ring.written() == written && ring.consumed() == next && ring.dropped() == lost);
