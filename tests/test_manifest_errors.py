@@ -17,7 +17,7 @@ from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.lists import read_list
-from train.manifest import COLUMNS, read_manifest
+from train.manifest import COLUMNS, Utterance, read_manifest
 from train.teacher import fuse_teachers
 
 HEADER = ",".join(COLUMNS)
@@ -33,9 +33,8 @@ def write(folder: Path, *lines: str) -> Path:
 def test_a_good_manifest_is_read_as_it_stands(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER, GOOD, 'b/"2".opus,,"x, y",0.533,CC0,,8000')
     first, second = read_manifest(path)
-    assert (first.row, first.path, first.speaker) == (0, tmp_path.resolve() / "a/1.flac", "a")
-    assert (first.corpus, first.seconds, first.licence) == ("common_voice", 2.5, "CC0")
-    assert (second.row, second.speaker, second.corpus, second.source_rate) == (1, "", "x, y", 8000)
+    assert first == Utterance(tmp_path.resolve() / "a/1.flac", "a", "common_voice", 2.5)
+    assert second == Utterance(tmp_path.resolve() / 'b/"2".opus', "", "x, y", 0.533)
     assert read_manifest(write(tmp_path, HEADER)) == []
 
 

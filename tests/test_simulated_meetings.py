@@ -210,7 +210,7 @@ def test_meetings_of_real_voices_in_real_turn_taking(corpus: Path, speakers: int
 
 
 def clip(speaker: str, name: str, seconds: float, corpus: str = "common_voice") -> Utterance:
-    return Utterance(0, Path(f"{speaker}/{name}.opus"), speaker, corpus, seconds, "", 16000)
+    return Utterance(Path(f"{speaker}/{name}.opus"), speaker, corpus, seconds)
 
 
 def test_nobody_changes_their_microphone_in_a_meeting() -> None:

@@ -45,7 +45,7 @@ def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
         )
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
     utterances = []
-    for row, (key, value) in enumerate(_table(folder / "wav.scp").items()):
+    for key, value in _table(folder / "wav.scp").items():
         if value.endswith("|"):
             raise EarmarkError(
                 f"{folder / 'wav.scp'}: {key} is a command, expected a file",
@@ -53,7 +53,7 @@ def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
             )
         # Kaldi's paths are relative to the folder that its commands are run in.
         path = Path(value) if Path(value).is_absolute() else (Path.cwd() / value)
-        utterances.append(_utterance(row, path, speakers.get(key, ""), corpus))
+        utterances.append(_utterance(path, speakers.get(key, ""), corpus))
     return utterances
 
 
@@ -73,18 +73,13 @@ def _table(path: Path) -> dict[str, str]:
 
 def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
     paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in SUFFIXES)
-    return [
-        _utterance(row, path, path.relative_to(folder).parts[0], corpus)
-        for row, path in enumerate(paths)
-    ]
+    return [_utterance(path, path.relative_to(folder).parts[0], corpus) for path in paths]
 
 
-def _utterance(row: int, path: Path, speaker: str, corpus: str) -> Utterance:
+def _utterance(path: Path, speaker: str, corpus: str) -> Utterance:
     """An utterance whose length stands in its file alone; none where that cannot be read."""
     try:
-        info = soundfile.info(path)
+        seconds = soundfile.info(path).duration
     except (soundfile.LibsndfileError, OSError):
-        seconds, rate = 0.0, 16000  # named and left out when the audio is decoded
-    else:
-        seconds, rate = info.frames / info.samplerate, info.samplerate
-    return Utterance(row, path.resolve(), speaker, corpus, seconds, "", rate)
+        seconds = 0.0  # named and left out when the audio is decoded
+    return Utterance(path.resolve(), speaker, corpus, seconds)

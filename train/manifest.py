@@ -17,15 +17,12 @@ COLUMNS = ("path", "speaker", "corpus", "seconds", "licence", "language", "sourc
 
 @dataclass(frozen=True)
 class Utterance:
-    """One line of a manifest. `row` is its line number, the index of its teacher embedding."""
+    """One line of a manifest."""
 
-    row: int
     path: Path
     speaker: str  # empty where unknown
     corpus: str
     seconds: float
-    licence: str
-    source_rate: int
 
 
 def read_utf8(path: Path) -> str:
@@ -52,8 +49,8 @@ def read_manifest(csv_path: Path) -> list[Utterance]:
         _check_columns(csv_path, reader.fieldnames)
         utterances = []
         begun = reader.line_num + 1
-        for row, line in enumerate(reader):
-            utterances.append(_utterance(row, line, csv_path.parent.resolve()))
+        for line in reader:
+            utterances.append(_utterance(line, csv_path.parent.resolve()))
             begun = reader.line_num + 1
     except ValueError as error:
         raise EarmarkError(
@@ -75,7 +72,7 @@ def _check_columns(csv_path: Path, names: Sequence[str] | None) -> None:
         )
 
 
-def _utterance(row: int, line: dict[str, str], folder: Path) -> Utterance:
+def _utterance(line: dict[str, str], folder: Path) -> Utterance:
     absent = [column for column in COLUMNS if line[column] is None]  # of a line too short
     if absent:
         raise ValueError(f"there is no {', no '.join(absent)}")
@@ -86,15 +83,7 @@ def _utterance(row: int, line: dict[str, str], folder: Path) -> Utterance:
         raise ValueError(
             f"seconds and source_rate must be positive, got {seconds} and {source_rate}"
         )
-    return Utterance(
-        row=row,
-        path=folder / line["path"],
-        speaker=line["speaker"],
-        corpus=line["corpus"],
-        seconds=seconds,
-        licence=line["licence"],
-        source_rate=source_rate,
-    )
+    return Utterance(folder / line["path"], line["speaker"], line["corpus"], seconds)
 
 
 def is_held_out(speaker: str, fraction: float = 0.15) -> bool:
