@@ -113,7 +113,8 @@ class Tracker:
     def _look(self) -> list[Event]:
         """Whose the open segment is; where the voice has changed in it, another begins."""
         halves = self._changes.halves(self._open) if len(self.voices) > 1 else []
-        ranked, *ranked_halves = self._rank([self._open.totals[-1], *halves])
+        rows = np.stack([self._open.totals[-1], *halves])
+        ranked, *ranked_halves = self.voices.rank_all(self._model.embed(rows), rows)
         within = self.voices.odds.within
         change = self._changes.by_sound(self._open, within)
         if change is None and halves:
@@ -121,7 +122,7 @@ class Tracker:
         if change is None:
             return self._show(ranked)
         events = self._close_before(change)
-        return events + self._show(self._rank([self._open.totals[-1]])[0])
+        return events + self._show(self.voices.rank(self._open.totals[-1]))
 
     def _close_before(self, place: int) -> list[Event]:
         """End the open segment; its records from `place` on are those of the next."""
@@ -129,10 +130,6 @@ class Tracker:
         events = self._close()
         self._open = newer
         return events
-
-    def _rank(self, statistics: list[Sums]) -> list[list[Score]]:
-        rows = np.stack(statistics)
-        return self.voices.rank_all(self._model.embed(rows), rows)
 
     def _amend(self, record: Record) -> None:
         """What `record` tells of an earlier one, unless that is in a segment that has closed."""
@@ -161,7 +158,7 @@ class Tracker:
         """How far the open segment has come, where speech breaks off: it may be over."""
         if self._shown is None or self._shown.end == self._open.end:
             return []
-        return self._show(self._rank([self._open.totals[-1]])[0], due=True)
+        return self._show(self.voices.rank(self._open.totals[-1]), due=True)
 
     def _show(self, ranked: list[Score], due: bool = False) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say.
