@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import EarmarkError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside this one, with its ending, for the block to write; it then takes its place.
+
+    What was there before stays until then, and for good if the block fails.
+    """
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -15,15 +31,11 @@ def write_whole(path: Path, text: str) -> None:
         EarmarkError: it cannot be written.
     """
     path = path.resolve()  # a link stays one
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         if path.exists() and not path.is_file():  # a pipe or a device
             path.write_text(text, encoding="utf-8")
             return
-        try:
+        with replacing(path) as partial:
             partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         raise EarmarkError(f"cannot write {path}: {error.strerror}", "Give another file") from error

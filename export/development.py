@@ -27,6 +27,7 @@ from edge.encoder import DEFAULT_MODEL, EncoderStream, Model, State
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import PipelineConfig
+from edge.whole_file import replacing
 from export.diarization import Diarization, judge
 from export.hearing import Hearing, hear
 from export.tables import diarization_table, page
@@ -167,9 +168,8 @@ def _keep(model: Model, rehearsal: Rehearsal) -> None:
     heard = np.pad(audio.astype(np.float32) / np.float32(FULL_SCALE), (0, SAMPLE_RATE))
     records = EncoderStream(model).push(heard)
     rehearsal.kept.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = rehearsal.kept.with_suffix(".partial.npz")
-    np.savez(partial_path, audio=audio, records=records)
-    partial_path.replace(rehearsal.kept)
+    with replacing(rehearsal.kept) as partial_path:
+        np.savez(partial_path, audio=audio, records=records)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def test_training_moves_the_segmenter_alone_and_goes_on_from_what_was_heard(
     assert train_segmenter(other, config, corpus, tmp_path, workers=0) == losses
     assert last.is_file()
     assert (tmp_path / "0.npz").stat().st_mtime_ns == kept
-    assert not list(tmp_path.glob("partial*"))
+    assert not list(tmp_path.glob(".partial*"))
     figures = measure_segmenter(encoder, config, corpus, tmp_path, workers=0)
     assert 0.0 <= figures["one_voice_auc"] <= 1.0
 

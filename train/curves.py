@@ -7,6 +7,8 @@ from pathlib import Path
 
 import matplotlib
 
+from edge.whole_file import replacing
+
 matplotlib.use("Agg")  # a file is wanted, not a window
 from matplotlib import pyplot
 
@@ -25,10 +27,9 @@ def plot_curves(run: Path) -> None:
         axis.set(title=f"{name} loss", xlabel="step")
     axes[2].plot(errors.get("step", []), errors.get("eer_3s", []), marker=".")
     axes[2].set(title="held-out EER at 3 s, %", xlabel="step", ylim=(0, None))
-    partial = run / "curves.partial.png"
-    figure.savefig(partial, dpi=110)
+    with replacing(run / "curves.png") as partial:
+        figure.savefig(partial, dpi=110)
     pyplot.close(figure)
-    partial.replace(run / "curves.png")
 
 
 def _columns(path: Path) -> dict[str, list[float]]:

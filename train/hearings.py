@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
+from edge.whole_file import replacing
 from train.batches import sampling_probability, speaker_numbers
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -158,16 +159,15 @@ def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, worke
     frames, device = FramesGraph(encoder.eval()), encoder.input_mean.device
     loader = in_order(utterances, workers, ahead=16)
     counts, labels = [], []
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as output, torch.inference_mode():
-        for fbank, label in track(loader, what):
-            records, _ = frames(fbank.to(device), encoder.initial_state(1))
-            spans = records[0].unflatten(0, (-1, RECORDS)).sum(dim=1)
-            output.write(spans.float().cpu().numpy().tobytes())
-            counts.append(len(spans))
-            labels.append(label)
-    np.save(_index(path), np.stack([np.cumsum(counts), labels]))
-    partial.replace(path)
+    with replacing(path) as partial:
+        with partial.open("wb") as output, torch.inference_mode():
+            for fbank, label in track(loader, what):
+                records, _ = frames(fbank.to(device), encoder.initial_state(1))
+                spans = records[0].unflatten(0, (-1, RECORDS)).sum(dim=1)
+                output.write(spans.float().cpu().numpy().tobytes())
+                counts.append(len(spans))
+                labels.append(label)
+        np.save(_index(path), np.stack([np.cumsum(counts), labels]))
 
 
 def _read(path: Path) -> Heard:

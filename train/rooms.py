@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from edge.front_end import SAMPLE_RATE
+from edge.whole_file import replacing
 from train.bounds import Count, Positive, check_ranges
 from train.waveforms import Waveforms, locked
 
@@ -40,9 +41,9 @@ def simulate_rooms(config: RoomConfig, cache: Path) -> Waveforms:
             numbers = track(range(config.count), description="building rooms")
             responses = [_pcm(_responses(i, config, mouths=1)[0]) for i in numbers]
             offsets = np.concatenate([[0], np.cumsum([len(r) for r in responses])])
-            partial = path.with_name(f"partial-{path.name}")
-            np.savez(partial, samples=np.concatenate(responses), offsets=offsets.astype(np.int64))
-            partial.replace(path)
+            samples = np.concatenate(responses)
+            with replacing(path) as partial:
+                np.savez(partial, samples=samples, offsets=offsets.astype(np.int64))
     stored = np.load(path)
     return Waveforms(stored["samples"], stored["offsets"])
 

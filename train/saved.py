@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from edge.errors import EarmarkError
+from edge.whole_file import replacing
 
 
 def write_saved(content: dict[str, Any], path: Path) -> None:
@@ -20,12 +21,10 @@ def write_saved(content: dict[str, Any], path: Path) -> None:
     """
     whole = BytesIO()  # torch would not say why a file of its own cannot be written
     torch.save(content, whole)
-    partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(whole.getbuffer())
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(whole.getbuffer())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}",
             "Make room there; what was written before is whole, and the same command goes on",

@@ -19,6 +19,7 @@ from torch.utils.data import Subset
 
 from edge.segmenter import as_tokens
 from edge.statistics import TOKEN, surroundings
+from edge.whole_file import replacing
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder, FramesGraph
@@ -158,11 +159,10 @@ def _part(talks: list[HeardTalk], tokens: int, random: Generator) -> HeardTalk:
 
 
 def _write(path: Path, talks: list[HeardTalk]) -> None:
-    partial = path.with_name(f"partial-{path.name}")
     tokens, speakers = (np.concatenate(rows) for rows in zip(*talks, strict=True))
     ends = np.cumsum([len(talk.tokens) for talk in talks])
-    np.savez(partial, tokens=tokens, speakers=speakers, ends=ends)
-    partial.replace(path)
+    with replacing(path) as partial:
+        np.savez(partial, tokens=tokens, speakers=speakers, ends=ends)
 
 
 def _read(path: Path) -> list[HeardTalk]:
