@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from pathlib import Path
 
 from edge.errors import EarmarkError
+from edge.whole_file import replacing
 
 
 def read_private(path: Path, what: str, limit: int, remedy: str) -> bytes:
@@ -61,16 +61,12 @@ def replace_private(path: Path, data: bytes) -> None:
         EarmarkError: it cannot be written.
     """
     path = path.resolve()  # a link stays one
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial.unlink(missing_ok=True)
-        write_private(partial, data)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.unlink(missing_ok=True)
+            write_private(partial, data)
     except OSError as error:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
