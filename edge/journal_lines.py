@@ -8,6 +8,8 @@ import msgspec
 
 from edge.untrusted import parse
 
+LEAST = 64  # bytes; no event takes fewer
+
 
 class _Numbered(msgspec.Struct, frozen=True):
     seq: int
@@ -19,16 +21,18 @@ _NUMBERS = msgspec.json.Decoder(_Numbered)
 def numbered(lines: Iterable[bytes], first: int) -> Iterator[tuple[int | None, bytes]]:
     """Lines of a segment with their numbers, `first` that of its first; None: it is damaged.
 
-    One that is damaged may be two that became one, or half of one, so that those behind it have
-    other places than their numbers. So a line tells its own, which is believed if it is no further
-    from its place than so many were damaged before it.
+    One that is damaged may be many that became one, or half of one, so that those behind it have
+    other places than their numbers. So a line tells its own, which is believed if it is greater
+    than those before, and no further from its place than the damaged ones may have moved it.
     """
-    damaged = 0
+    last, moved = first - 1, 0
     for place, line in enumerate(lines, first):
         number = _number(line)
-        if number is None or abs(number - place) > damaged:
+        if number is None or number <= last or abs(number - place) > moved:
             number = None
-            damaged += 1
+            moved += 1 + len(line) // LEAST
+        else:
+            last = number
         yield number, line
 
 

@@ -96,7 +96,9 @@ class _Server(WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
-        log.warning("metrics.failed", f"metrics were not served: {type(error).__name__}: {error}")
+        if not self._closing:  # who is cut off by `hang_up` has failed nobody
+            said = f"metrics were not served: {type(error).__name__}: {error}"
+            log.warning("metrics.failed", said)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would ask the DNS for its own name

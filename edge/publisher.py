@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
 LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
-MAX_SUBSCRIPTION = 1_024  # bytes; topics are short, and CURVE's handshake takes some 600
+MAX_SUBSCRIPTION = 1_100  # bytes: a topic of 1000, as CURVE and ZeroMQ wrap it
 SUBSCRIPTION_TICK = 0.01  # seconds
 REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do

@@ -178,6 +178,10 @@ def relay(open_source: Callable[[], Source], sender: Sender, stopped: Callable[[
                 if item.error is not None:
                     raise item.error
                 return
+        if feed is not None:
+            feed.flush()
+        for packet in outbox.take():
+            sender.send(packet)
     finally:
         reader.abandon()
         reader.join(JOIN_SECONDS)

@@ -198,6 +198,38 @@ def test_no_number_comes_twice_where_the_last_line_is_damaged(tmp_path: Path) ->
         assert journal_of(journal.session) != journal_of(session)
 
 
+def test_a_page_that_the_disk_lost_costs_the_lines_that_were_in_it(tmp_path: Path) -> None:
+    """Two dozen lines that became one moved those behind it by as many places."""
+    with opened(tmp_path) as journal:
+        session, lines = journal.session, []
+        for number in range(100):
+            lines.append(json.dumps({"seq": number, "event": "x" * 100}).encode())
+            journal.append(lines[-1])
+    (path,) = tmp_path.glob("*.jsonl")
+    data = bytearray(path.read_bytes())
+    begin = data.index(lines[50])
+    data[begin : begin + 4096] = bytes(4096)
+    path.write_bytes(data)
+    left = [number for number, line in enumerate(lines) if line in data]
+    assert (len(left), left[49:51]) == (67, [49, 83])
+    with opened(tmp_path) as journal:
+        assert (journal.next, journal_of(journal.session)) == (100, journal_of(session))
+        assert journal.read(40, *EVERYTHING) == (40, lines[40:50])
+        assert journal.read(50, *EVERYTHING) == (83, lines[83:])
+
+
+def test_no_number_comes_twice_where_two_lines_are_damaged(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        session = journal.session
+    (path,) = tmp_path.glob("*.jsonl")
+    lines = path.read_bytes().splitlines()
+    lines[3], lines[9] = b"nothing", lines[8]
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    with opened(tmp_path) as journal:
+        assert journal_of(journal.session) != journal_of(session)
+
+
 def fail_to_open(patch: pytest.MonkeyPatch, path: Path, why: int) -> None:
     whole = Path.open
 

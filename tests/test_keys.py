@@ -204,6 +204,17 @@ def test_without_an_authenticator_nobody_comes_in(site: Site) -> None:
         assert not friend.join(NOTHING)
 
 
+def test_the_longest_topic_that_the_protocol_allows_is_taken_with_keys(site: Site) -> None:
+    """Encrypted, it takes more bytes."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        site.friend.give(socket)
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        socket.connect(site.publisher.endpoint)
+        socket.subscribe(b"x" * 1000)
+        assert not monitor.poll(round(NOTHING * 1000))
+        socket.disable_monitor()
+
+
 def test_keys_by_command(tmp_path: Path) -> None:
     daemon, laptop = str(tmp_path / "daemon.keys"), str(tmp_path / "laptop.keys")
     server = earmark("keys", "new", daemon).stdout.strip()

@@ -25,7 +25,8 @@ from voices import RATE, conversation
 
 from edge.client import Subscriber
 from edge.errors import EarmarkError
-from edge.events import Segment, SourceGap, SourceLost, SourceOpened, SourceRestored
+from edge.events import Event, Segment, SourceGap, SourceLost, SourceOpened, SourceRestored
+from edge.feed import Feed
 from edge.keyring import Client, Keyring, change_keyring, make_keyring
 from edge.packet import MAX_SAMPLES, Header, Packet, decode, encode
 from edge.requests import Keys
@@ -263,6 +264,38 @@ def test_what_the_satellite_lost_is_in_the_positions() -> None:
                 blocks.append(block)
     total = sum(len(block.samples) + block.gap for block in blocks) - blocks[0].gap
     assert total == 1600 + RATE + 1600
+
+
+class Short(Source):
+    """Blocks of a fiftieth of a second."""
+
+    name, rate, channels = "short", RATE, 1
+
+    def blocks(self) -> Iterator[Block]:
+        while True:
+            yield Block(np.ones(RATE // 50, dtype=np.float32))
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_satellite_that_is_stopped_sends_all_that_it_has_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pushed: list[Block] = []
+
+    class Counting(Feed):
+        def push(self, block: Block) -> list[Event]:
+            events = super().push(block)
+            pushed.append(block)
+            return events
+
+    monkeypatch.setattr("edge.satellite.Feed", Counting)
+    sent: list[Packet] = []
+    with Sender("tcp://127.0.0.1:9") as sender:
+        monkeypatch.setattr(sender, "send", sent.append)
+        relay(Short, sender, lambda: len(pushed) == 7)
+    assert sum(len(each.samples) for each in sent) == 7 * RATE // 50
 
 
 @pytest.mark.parametrize("size", [160, 513, STEP, 2 * RATE])

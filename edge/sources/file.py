@@ -23,8 +23,20 @@ _UNSTATED = 2**63 - 1  # frames that libsndfile gives for a FLAC whose writer co
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The WAV, FLAC and Ogg files in a folder, by name; none where it is not there."""
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    """The WAV, FLAC and Ogg files in a folder, by name; none where it is not there.
+
+    Raises:
+        EarmarkError: it cannot be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EarmarkError(
+            f"cannot read {folder}: {error.strerror}", "See that it is a folder that you may read"
+        ) from error
+    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
 
 
 class ForwardReader(soundfile.SoundFile):
