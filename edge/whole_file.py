@@ -9,6 +9,8 @@ from pathlib import Path
 
 from edge.errors import EarmarkError
 
+UNFINISHED = ".partial-*"  # what a killed process may leave of a file
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

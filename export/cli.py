@@ -117,6 +117,7 @@ def export(
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
     staging = _staging(output)
+    staging.mkdir(parents=True)
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
     name = output.name
@@ -203,10 +204,9 @@ def _calibrated(
 
 
 def _staging(output: Path) -> Path:
-    """An empty folder beside `output`, for what may take its place."""
+    """Where beside `output` that is made which may take its place; nothing is there yet."""
     staging = output.with_name(f".{output.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
     return staging
 
 

@@ -12,6 +12,7 @@ cuts segments.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import onnx
@@ -20,6 +21,7 @@ from onnx.parser import parse_model
 from onnx.version_converter import convert_version
 
 from edge.encoder import DEFAULT_MODEL, Model, ModelSpec
+from edge.errors import EarmarkError
 from edge.statistics import AROUND
 from export.graphs import CHUNK
 from export.metadata import model_spec
@@ -131,18 +133,16 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
         parse_model(version + text.format(**values))
         for text in (_BEFORE, _BEHIND, _HEAD, _SEGMENTER)
     )
-    network = add_prefix(convert_version(onnx.load(encoder), opset), "encoder/")
-    network.ir_version = activity.ir_version
-    (heard,), (said,) = network.graph.input, network.graph.output
-    frames = merge_models(before, network, [("normal", heard.name)])
-    frames = merge_models(frames, activity, [("same", "shipped/fbank")])
-    told = [(said.name, "embedding"), ("shipped/records", "told")]
-    frames = merge_models(frames, behind, told)
-    states = [value.name for value in frames.graph.input][1:]
-    outputs = {value.name: value for value in frames.graph.output}
-    del frames.graph.output[:]
-    frames.graph.output.append(outputs["records"])
-    frames.graph.output.extend(outputs[_next(state)] for state in states)
+    try:
+        network = add_prefix(convert_version(onnx.load(encoder), opset), "encoder/")
+        network.ir_version = activity.ir_version
+        frames = _joined(before, network, activity, behind)
+    except Exception as error:  # onnx raises whatever it meets
+        raise EarmarkError(
+            f"{encoder} cannot be put behind a window: {error}",
+            f"Export it to ONNX again, in opset {opset}",
+        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     for what, graph in (("frames", frames), ("head", head), ("segmenter", segmenter)):
         onnx.save(graph, folder / f"{what}.onnx")
     # As the runtime sees it: one encoder frame a record.
@@ -155,6 +155,24 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
     )
     spec = model_spec(shape, name, f"that of {encoder.name}", "float32")
     return msgspec.structs.replace(spec, licence=f"that of {encoder.name}")
+
+
+def _joined(before: Any, network: Any, activity: Any, behind: Any) -> Any:
+    """The frames graph of its parts: the window, the encoder, the shipped one, and the records."""
+    constants = {tensor.name for tensor in network.graph.initializer}
+    heard = next(value.name for value in network.graph.input if value.name not in constants)
+    said = network.graph.output[0].name
+    frames = merge_models(before, network, [("normal", heard)])
+    frames = merge_models(frames, activity, [("same", "shipped/fbank")])
+    frames = merge_models(frames, behind, [(said, "embedding"), ("shipped/records", "told")])
+    constants = {tensor.name for tensor in frames.graph.initializer}
+    inputs = [value for value in frames.graph.input if value.name not in constants]
+    outputs = {value.name: value for value in frames.graph.output}
+    del frames.graph.input[:], frames.graph.output[:]
+    frames.graph.input.extend(inputs)
+    frames.graph.output.append(outputs["records"])
+    frames.graph.output.extend(outputs[_next(state.name)] for state in inputs[1:])
+    return frames
 
 
 def _next(state: str) -> str:

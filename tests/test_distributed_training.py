@@ -39,6 +39,9 @@ def test_two_processes_train_what_one_does_with_two_batches_a_step(tmp_path: Pat
     build_corpus(tmp_path / "corpus")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     apart = train(tmp_path, "apart", "accumulate: 1", torchrun)
+    (tmp_path / "runs" / "apart" / "stages" / "encoder.pt").unlink()
+    again = train(tmp_path, "apart", "accumulate: 1", torchrun)  # from the last checkpoint
+    assert all(torch.equal(apart[name], again[name]) for name in apart)
     alone = train(tmp_path, "alone", "accumulate: 2", [])
     other = train(tmp_path, "other", "accumulate: 1", [])
     # Normalisations count the batches of their own process, and the last layers are whitened with

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -128,6 +129,24 @@ def test_the_command_puts_an_ordinary_encoder_to_work(encoder: Path, tmp_path: P
     assert heard.stdout.count("SPEAKER conversation") > 5
 
 
+def test_other_outputs_and_constants_that_are_inputs_do_no_harm(
+    encoder: Path, model: Model, tmp_path: Path
+) -> None:
+    """Older exporters list the weights among the inputs."""
+    graph = onnx.load(encoder)
+    weight = graph.graph.initializer[0]
+    graph.graph.input.append(
+        onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
+    )
+    graph.graph.node.append(onnx.helper.make_node("Identity", ["embedding"], ["again"]))
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("again", 1, [1, SIZE]))
+    onnx.save(graph, tmp_path / "other.onnx")
+    write_spec(tmp_path, write_windowed(tmp_path / "other.onnx", tmp_path, "ordinary"))
+    audio = conversation()[:16000]
+    heard, usual = (EncoderStream(one).push(audio) for one in (Model.load(tmp_path), model))
+    np.testing.assert_array_equal(heard, usual)
+
+
 @pytest.mark.parametrize("content", [b"no graph", b""])
 def test_what_is_no_encoder_is_refused_and_leaves_the_old_model(
     content: bytes, model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -140,3 +159,4 @@ def test_what_is_no_encoder_is_refused_and_leaves_the_old_model(
     (line,) = capsys.readouterr().err.splitlines()
     assert "bad.onnx does not work" in line and "(1, time, 80)" in line
     assert (output / "frames.onnx").read_bytes() == b"the old one"
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []

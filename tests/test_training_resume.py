@@ -28,6 +28,7 @@ from train.curves import plot_curves
 from train.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.optimiser import descend
+from train.run_log import drop_rows_after
 from train.trainer import Trainer
 from train.waveforms import Waveforms
 
@@ -119,6 +120,50 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert stopped.checkpoint_path.read_bytes() == before
     assert not list(tmp_path.rglob("*partial*"))
+
+
+def test_a_run_that_failed_at_its_beginning_may_begin_otherwise(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, corpus = opened
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("train.trainer.write_whole", fail)
+        with pytest.raises(OSError, match="full"):
+            Trainer(config, corpus, run, workers=0).train()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", fail)
+        with pytest.raises(OSError, match="full"):
+            Trainer(config, corpus, run, workers=0).train()
+    left = run / "hearings" / ".partial-1-0.f32"
+    left.parent.mkdir()
+    left.touch()  # by a process that was killed
+    Trainer(replace(config, seed=config.seed + 1), corpus, run, workers=0).train()
+    assert not left.exists()
+
+
+def fail(*_: object) -> None:
+    raise OSError("full")
+
+
+def test_a_finished_run_keeps_its_log_without_its_checkpoint(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+) -> None:
+    config, corpus = opened
+    Trainer(config, corpus, tmp_path, workers=0).train()
+    log = "step,loss\n50,1.00000\n"
+    (tmp_path / "train.csv").write_text(log)
+    (tmp_path / "checkpoint.pt").unlink()
+    Trainer(config, corpus, tmp_path, workers=0).train()
+    assert (tmp_path / "train.csv").read_text() == log
+
+
+@pytest.mark.parametrize("torn", ["1", "100,1.1", "\0\0\0", "\0\0,\n"])
+def test_a_torn_row_is_not_gone_on_from(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text("step,loss\n50,1.0\n" + torn)
+    drop_rows_after(path, 100)
+    assert path.read_text() == "step,loss\n50,1.0\n"
 
 
 class Presser:
@@ -317,6 +362,7 @@ def test_a_run_that_does_not_say_how_it_was_begun_is_not_gone_on_with(
 ) -> None:
     config, corpus = opened
     (tmp_path / "hearings").mkdir()
+    (tmp_path / "hearings" / "0.f32").touch()
     if text is not None:
         (tmp_path / "provenance.json").write_text(text)
     with pytest.raises(EarmarkError, match=r"provenance\.json should say how .*--run"):

@@ -53,10 +53,10 @@ def train_activity(
     encoder.eval()  # the normalisations of the trunk keep their statistics
     encoder.activity.train()
     torch.manual_seed(config.seed)
-    settings, device = config.activity, encoder.input_mean.device
+    settings = config.activity
     optimiser = torch.optim.AdamW(encoder.activity.parameters(), lr=settings.learning_rate)
     parts: Parts = {"activity": encoder.activity, "optimiser": optimiser}
-    begun = load_checkpoint(checkpoint, parts, device) if checkpoint.is_file() else 0
+    begun = load_checkpoint(checkpoint, parts) if checkpoint.is_file() else 0
     left = Subset(mixtures(config, corpus, held_out=False), range(begun, settings.steps))
     losses: list[float] = []
     with saving(lambda: save_checkpoint(checkpoint, begun + len(losses), parts)) as save_when_due:

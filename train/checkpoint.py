@@ -25,14 +25,14 @@ def save_checkpoint(path: Path, step: int, parts: Parts) -> None:
     write_saved({"step": step} | {name: part.state_dict() for name, part in parts.items()}, path)
 
 
-def load_checkpoint(path: Path, parts: Parts, device: torch.device) -> int:
+def load_checkpoint(path: Path, parts: Parts) -> int:
     """Bring the parts into the state that was written; returns the steps done.
 
     Raises:
         EarmarkError: the file is damaged, or is another kind of training's.
     """
     try:
-        state = read_saved(path, device)
+        state = read_saved(path)
         for name, part in parts.items():
             part.load_state_dict(state[name])
         return int(state["step"])

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-import torch
-
 from edge.config_file import parse_config
 from edge.errors import EarmarkError
 from train.encoder import Encoder, EncoderConfig
@@ -36,7 +34,7 @@ def load_encoder(path: Path) -> Encoder:
     if not path.is_file():
         raise EarmarkError(f"no encoder at {path}", "Give the encoder.pt of a run of earmark-train")
     try:
-        content = read_saved(path, torch.device("cpu"))
+        content = read_saved(path)
         encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
         encoder.load_state_dict(content["weights"])
     except (KeyError, TypeError, RuntimeError, ValueError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import EarmarkError
+from edge.whole_file import write_whole
 
 
 def git_commit() -> str:
@@ -45,7 +46,7 @@ def provenance(config: Any) -> dict[str, Any]:
 
 def write_provenance(run: Path, config: Any) -> None:
     """Write `run/provenance.json`."""
-    (run / "provenance.json").write_text(json.dumps(provenance(config), indent=2) + "\n")
+    write_whole(run / "provenance.json", json.dumps(provenance(config), indent=2) + "\n")
 
 
 def check_unchanged(run: Path, config: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,9 +24,15 @@ def drop_rows_after(path: Path, step: int) -> None:
     """Take out what was written after a step: those steps will be gone through again."""
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [row for row in lines[1:] if int(row.split(",")[0]) <= step]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [row for row in lines[1:] if row.endswith("\n") and _step(row) <= step]
     if kept:
         write_whole(path, "".join(lines[:1] + kept))
     else:  # other figures may head it next time, or a kill left it empty
         path.unlink()
+
+
+def _step(row: str) -> float:
+    """Of a row; that of one which a power cut spoilt is never over."""
+    first = row.partition(",")[0]
+    return int(first) if first.isdecimal() else math.inf

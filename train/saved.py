@@ -22,6 +22,7 @@ def write_saved(content: dict[str, Any], path: Path) -> None:
     whole = BytesIO()  # torch would not say why a file of its own cannot be written
     torch.save(content, whole)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
             partial.write_bytes(whole.getbuffer())
     except OSError as error:
@@ -31,14 +32,18 @@ def write_saved(content: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def read_saved(path: Path, device: torch.device) -> Any:
-    """The content of a file, its tensors on a device.
+def read_saved(path: Path) -> Any:
+    """The content of a file, its tensors on the CPU.
 
     Raises:
-        ValueError: the file is damaged, or is none of these.
+        ValueError: the file cannot be read, is damaged, or is none of these.
     """
     try:
-        return torch.load(path, weights_only=True, map_location=device)
+        content = BytesIO(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}") from error
+    try:
+        return torch.load(content, weights_only=True, map_location="cpu")
     except (EOFError, OSError, RuntimeError, UnpicklingError, ValueError) as error:
         # torch's own words advise to unpickle it, unsafely.
         raise ValueError("it is damaged, or holds no tensors") from error

@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Subset
 
 from edge.errors import EarmarkError
+from edge.whole_file import UNFINISHED, write_whole
 from train.batches import Batch, Batches
 from train.checkpoint import Parts, interrupts_held, load_checkpoint, save_checkpoint, saving
 from train.config import TrainConfig
@@ -174,29 +175,34 @@ class Trainer:
 
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
-        resumed = self.checkpoint_path.is_file()
-        stages = self.stage_path("encoder").parent
-        kept = (self.hearings, self.activity_checkpoint, self.talks, stages, self.encoder_path)
-        if resumed or any(path.exists() for path in kept):
+        if self._results():
             check_unchanged(self.run, self.config)
             self._check_beginnings()
         self.accelerator.wait_for_everyone()  # all have seen what is there before it changes
         if self._leads:
-            stages.mkdir(parents=True, exist_ok=True)
+            self.run.mkdir(parents=True, exist_ok=True)
+            for left in self.run.rglob(UNFINISHED):  # by a run that was killed
+                left.unlink()
             write_provenance(self.run, self.config)
             for path, _, now in self._beginnings():
-                path.write_text(now)
-        if resumed:
-            device = self.accelerator.device
-            self.step = load_checkpoint(self.checkpoint_path, self._parts, device)
+                write_whole(path, now)
+        if self.checkpoint_path.is_file():
+            self.step = load_checkpoint(self.checkpoint_path, self._parts)
         elif self.initial is not None:
             self.encoder.load_state_dict(self.initial.state_dict())
         else:
             self._measure_input()
-        if self._leads:
+        if self._leads and not self.stage_path("encoder").is_file():
             for name in ("train.csv", "validation.csv"):
                 drop_rows_after(self.run / name, self.step)
         self.accelerator.wait_for_everyone()
+
+    def _results(self) -> list[Path]:
+        """What the run has made so far: with nothing of it, it may begin otherwise."""
+        files = (self.checkpoint_path, self.activity_checkpoint, self.encoder_path)
+        folders = (self.stage_path("encoder").parent, self.hearings, self.talks)
+        whole = [path for folder in folders for path in folder.glob("[!.]*")]
+        return [*whole, *(path for path in files if path.is_file())]
 
     def _beginnings(self) -> list[tuple[Path, str, str]]:
         """Files that say what the run was begun with, what differs if they do, and what is now."""
