@@ -267,16 +267,17 @@ def test_what_the_satellite_lost_is_in_the_positions() -> None:
 
 
 class Short(Source):
-    """Blocks of a fiftieth of a second."""
+    """Blocks of a fiftieth of a second, until it is closed."""
 
     name, rate, channels = "short", RATE, 1
+    closed = False
 
     def blocks(self) -> Iterator[Block]:
-        while True:
+        while not self.closed:
             yield Block(np.ones(RATE // 50, dtype=np.float32))
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 def test_a_satellite_that_is_stopped_sends_all_that_it_has_heard(
