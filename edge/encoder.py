@@ -1,6 +1,6 @@
 """The streaming encoder: audio in, records of additive statistics out, by ONNX Runtime.
 
-A model is a folder with three graphs: `frames.onnx`, (fbank, states) -> (records, states);
+A model is a folder with three graphs: `frames.onnx`, (fbank, states) -> (records, what was heard);
 `head.onnx`, statistics -> embedding; and `segmenter.onnx`, embeddings along a segment -> which of
 them are one voice's. A stream begins with states of zeros. All graphs carry their `ModelSpec` in
 the ONNX metadata.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,19 +19,18 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
+from edge.frame_stream import Frames, FrameStream
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.resemblance import Resemblance
 from edge.scoring import Calibration
 from edge.statistics import AROUND, Sums
 
 METADATA_KEY = "earmark"
-_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a state may be of
 GRAPHS = ("frames.onnx", "head.onnx", "segmenter.onnx")
 SHIPPED = Path(__file__).parent / "models"  # in folders by name
 DEFAULT_MODEL = SHIPPED / "small"
 
 Samples = NDArray[np.float32]
-State = list[NDArray[Any]]  # what a stream remembers, as the frames graph wants it
 Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
@@ -96,7 +95,6 @@ class Model:
         self.within = self.spec.calibration_within
         self.resemblance = self.spec.resemblance
         try:
-            self._inputs = [value.name for value in self._frames.get_inputs()]
             self.statistics_size = int(self._head.get_inputs()[0].shape[1])
             self._try_graphs()
         except Exception as error:  # onnxruntime raises bare exceptions of its own making
@@ -158,22 +156,17 @@ class Model:
         (log_odds,) = self._segmenter.run(None, inputs)[0]
         return np.asarray(log_odds, dtype=np.float64)
 
-    def advance(self, fbank: Samples, state: State) -> tuple[Samples, State]:
-        """Run one chunk: frames (chunk, mels) -> records (n, size), and the new state."""
-        values = dict(zip(self._inputs, [fbank[None], *state], strict=True))
-        records, *state = self._frames.run(None, values)
-        return records[0], state
-
-    def initial_state(self) -> State:
-        """The state of a stream that has heard nothing."""
-        return initial_state(self._frames)
+    def frame_stream(self) -> FrameStream:
+        """A stream through the frames graph that has heard nothing."""
+        return FrameStream(self._frames)
 
     def _try_graphs(self) -> None:
         """Run silence through the graphs; the second chunk shows whether the states fit."""
         spec = self.spec
         chunk = np.zeros((spec.frames_per_chunk, self.fbank_options.num_mels), dtype=np.float32)
-        _, state = self.advance(chunk, self.initial_state())
-        records, _ = self.advance(chunk, state)
+        stream = self.frame_stream()
+        stream.push(chunk)
+        records = stream.push(chunk)
         embeddings = self.embed(records.astype(np.float64))
         tokens = np.zeros((2, len(AROUND) * spec.embedding))
         count = spec.frames_per_chunk // spec.frames_per_record
@@ -194,27 +187,21 @@ class EncoderStream:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._fbank = Fbank(model.fbank_options)
-        self._frames: Samples = np.empty((0, model.fbank_options.num_mels), dtype=np.float32)
-        self._state = model.initial_state()
+        self._waiting: Frames = np.empty((0, model.fbank_options.num_mels), dtype=np.float32)
+        self._frames = model.frame_stream()
 
     def push(self, samples: Samples) -> Samples:
         """Records (n, size), one per 100 ms, that the samples (k,) at 16 kHz complete.
 
         Record r of the stream covers samples [r·L - delay, (r+1)·L - delay), L = record_samples.
         """
-        frames = np.concatenate([self._frames, self._fbank.push(samples)])
+        frames = np.concatenate([self._waiting, self._fbank.push(samples)])
         chunk = self._model.spec.frames_per_chunk
         records = [np.empty((0, self._model.statistics_size), dtype=np.float32)]
         for start in range(0, len(frames) - chunk + 1, chunk):
-            new, self._state = self._model.advance(frames[start : start + chunk], self._state)
-            records.append(new)
-        self._frames = frames[len(frames) // chunk * chunk :].copy()
+            records.append(self._frames.push(frames[start : start + chunk]))
+        self._waiting = frames[len(frames) // chunk * chunk :].copy()
         return np.concatenate(records)
-
-
-def initial_state(frames: onnxruntime.InferenceSession) -> State:
-    """Zeros for each input of a frames graph but the first, which is the fbank."""
-    return [np.zeros(value.shape, _TYPES[value.type]) for value in frames.get_inputs()[1:]]
 
 
 def _session(graph: bytes, path: Path) -> onnxruntime.InferenceSession:

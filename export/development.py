@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from edge.config import load
-from edge.encoder import DEFAULT_MODEL, EncoderStream, Model, State
+from edge.encoder import DEFAULT_MODEL, EncoderStream, Model
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.frame_stream import FrameStream
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import PipelineConfig
 from edge.whole_file import replacing
@@ -58,13 +59,24 @@ class RecallingModel(Model):
     def __init__(self, model: Model, records: Samples) -> None:
         vars(self).update(vars(model))
         self._records = records
-        self._told = 0
 
-    def advance(self, fbank: Samples, state: State) -> tuple[Samples, State]:
-        """The next records, whatever is put in."""
-        first = self._told
-        self._told += len(fbank) // self.spec.frames_per_record
-        return self._records[first : self._told], state
+    def frame_stream(self) -> Recollection:
+        """The records from their beginning."""
+        return Recollection(self._records, self.spec.frames_per_record)
+
+
+class Recollection(FrameStream):
+    """A stream that tells records from memory, whatever is put in."""
+
+    def __init__(self, records: Samples, frames_per_record: int) -> None:
+        self._left = records
+        self._frames_per_record = frames_per_record
+
+    def push(self, fbank: Samples) -> Samples:
+        """The next records, as many as the frames would make."""
+        count = len(fbank) // self._frames_per_record
+        records, self._left = self._left[:count], self._left[count:]
+        return records
 
 
 def main(argv: list[str] | None = None) -> int:

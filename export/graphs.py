@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import Encoder, FrameOutputs, State, sum_statistics
+from train.encoder import Encoder, FrameOutputs, State, terms
 from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
 
 OPSET = 17
@@ -60,10 +60,41 @@ class ConvolutionalBlock(nn.Module):
         self.project = _of_one_frame(block.project)
 
     def forward(self, x: Tensor, history: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance by frames (batch, channels, time) from a history (batch, time, channels)."""
+        """Advance by frames (batch, channels, time) from a history (batch, time, channels).
+
+        Returns:
+            The outputs, and the history with what came behind it.
+        """
         y = torch.cat([history.transpose(1, 2), functional.relu(self.expand(x))], dim=2)
         z = self.project(functional.relu(self.depthwise(y)))
-        return functional.relu(x + z), y[:, :, -history.shape[1] :].transpose(1, 2)
+        return functional.relu(x + z), y.transpose(1, 2)
+
+
+class EnteringMels(nn.Module):
+    """What a folded `Spectral.enter` computes, rectified: of four mels at once, two positions.
+
+    With one channel the runtime spends most of the convolution's time on gathering single bytes.
+    """
+
+    def __init__(self, enter: Any) -> None:
+        super().__init__()
+        channels, _, frames, width = enter.conv.weight.shape
+        # By position, its filter over the four mels before and those four.
+        filters = torch.zeros(2, channels, frames, 8)
+        for position in range(2):
+            first = 3 + 2 * position
+            filters[position, :, :, first : first + width] = enter.conv.weight.data[:, 0]
+        self.conv = nn.Conv2d(4, 2 * channels, (frames, 2))
+        self.conv.weight.data = filters.reshape(2 * channels, frames, 2, 4).permute(0, 3, 1, 2)
+        self.conv.bias.data = enter.conv.bias.data.repeat(2)  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (1, time, mels) to (1, channels, time - 2, mels / 2)."""
+        time, mels = x.shape[1:]
+        fours = x.reshape(1, time, mels // 4, 4)
+        fours = torch.cat([torch.zeros_like(fours[:, :, :1]), fours], dim=2).permute(0, 3, 1, 2)
+        y = functional.relu(self.conv(fours)).permute(0, 2, 3, 1)
+        return y.reshape(1, time - 2, mels // 2, -1).permute(0, 3, 1, 2)
 
 
 class ConvolutionalSpectral(nn.Module):
@@ -71,7 +102,8 @@ class ConvolutionalSpectral(nn.Module):
 
     def __init__(self, spectral: Any) -> None:
         super().__init__()
-        self.enter, self.inner, self.outer = spectral.enter, spectral.inner, spectral.outer
+        self.enter = EnteringMels(spectral.enter)
+        self.inner, self.outer = spectral.inner, spectral.outer
         self.halve, self.leave = spectral.halve, spectral.leave
         linear, channels = spectral.project, self.leave.conv.out_channels
         mels = linear.in_features // channels
@@ -81,7 +113,7 @@ class ConvolutionalSpectral(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, HISTORY + time, mels) to (batch, outputs, time / 2)."""
-        x = functional.relu(self.enter(x.unsqueeze(1)))
+        x = self.enter(x)
         y = self.outer(functional.relu(self.inner(x)))
         x = functional.relu(self.halve(functional.relu(x[:, :, 4:] + y)))
         x = functional.relu(self.leave(x))
@@ -95,19 +127,19 @@ class ConvolutionalActivity(nn.Module):
     def __init__(self, activity: Any) -> None:
         super().__init__()
         self.inner = _of_one_frame(activity.inner)
+        # The end of the trunk comes first, as for the features.
+        self.inner.weight.data = self.inner.weight.data.roll(self.inner.in_channels // 2, dims=1)
         self.blocks = nn.ModuleList(ConvolutionalBlock(block) for block in activity.blocks)
         self.outer = _of_one_frame(activity.outer)
 
-    def forward(
-        self, middle: Tensor, last: Tensor, states: Sequence[Tensor]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Log-odds (batch, 3, time), and the blocks' new states."""
-        y = functional.relu(self.inner(torch.cat([middle, last], dim=1)))
-        new_states = []
+    def forward(self, both: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Log-odds (batch, 3, time), and what the blocks have heard."""
+        y = functional.relu(self.inner(both))
+        heard = []
         for block, state in zip(self.blocks, states, strict=True):
-            y, new_state = block(y, state)
-            new_states.append(new_state)
-        return self.outer(y), new_states
+            y, of_block = block(y, state)
+            heard.append(of_block)
+        return self.outer(y), heard
 
 
 class ConvolutionalFrames(nn.Module):
@@ -128,11 +160,20 @@ class ConvolutionalFrames(nn.Module):
         self.attend_in = _of_one_frame(encoder.attend_in)
         self.attend_out = _of_one_frame(encoder.attend_out)
         self.activity = ConvolutionalActivity(encoder.activity)
+        # Of frames taken for channels: the runtime would turn the tensors around a reduction.
+        config = encoder.config
+        self.sums = nn.Conv1d(
+            CHUNK // config.stride, CHUNK // config.frames_per_record, 1, bias=False
+        )
+        ones = torch.eye(self.sums.out_channels)
+        self.sums.weight.data = ones.repeat_interleave(
+            config.frames_per_record // config.stride, dim=1
+        )[:, :, None]
 
     def forward(self, fbank: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Records (batch, time / frames_per_record, statistics_size) and the new states.
+        """Records (1, CHUNK / frames_per_record, statistics_size), and what was heard.
 
-        The states are a `State`'s tensors.
+        The states are a `State`'s tensors. What is returned for each of them ends with the new one.
         """
         encoder, config = self.encoder, self.encoder.config
         state = State.of(states, encoder)
@@ -142,22 +183,19 @@ class ConvolutionalFrames(nn.Module):
         x = self.stem(x)
         if config.spectral:
             x = x + self.spectral(shapes)
+            past[0] = shapes
         x = functional.relu(x)
         trunk, depths = [], [x]
         for block, history in zip(self.blocks, state.trunk, strict=True):
-            x, new_history = block(x, history)
-            trunk.append(new_history)
+            x, heard = block(x, history)
+            trunk.append(heard)
             depths.append(x)
-        middle = depths[encoder.middle]
-        activity, activity_states = self.activity(middle, x, state.activity)
-        outputs = FrameOutputs(
-            weights=torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x)))),
-            features=self.feature(torch.cat([x, middle], dim=1)),
-            activity=activity,
-        )
-        shape = (batch, -1, config.frames_per_record // config.stride)
-        outputs = FrameOutputs(*(y.transpose(1, 2).reshape(*shape, y.shape[1]) for y in outputs))
-        return sum_statistics(outputs, dim=2), *State(past, trunk, activity_states).tensors
+        both = torch.cat([x, depths[encoder.middle]], dim=1)
+        activity, activity_heard = self.activity(both, state.activity)
+        weights = torch.sigmoid(self.attend_out(functional.relu(self.attend_in(x))))
+        outputs = (y.transpose(1, 2) for y in (weights, self.feature(both), activity))
+        records = self.sums(torch.cat(terms(FrameOutputs(*outputs)), dim=2))
+        return records, *State(past, trunk, activity_heard).tensors
 
 
 class HeadGraph(nn.Module):

@@ -34,11 +34,12 @@ LATE = 6  # records by which the middle of a window is later than what the shipp
 
 # The window before the encoder: as much of it as has been heard yet, each mel with mean zero.
 _BEFORE = """
-before (float[1,{chunk},{mels}] fbank, float[1,{kept},{mels}] past, float[1] heard)
+before (float[1,{chunk},{mels}] fbank, float[1,{kept},{mels}] past, float[1,1] heard)
     => (float[1,time,{mels}] normal, float[1,{chunk},{mels}] same,
-        float[1,{kept},{mels}] next_past, float[1] next_heard)
+        float[1,{kept},{mels}] next_past, float[1,1] next_heard)
 <float[1] chunk = {{{chunk}}}, float[1] most = {{{window}}}, int64[1] end = {{{window}}},
- int64[1] old = {{{chunk}}}, int64[1] time_axis = {{1}}>
+ int64[1] old = {{{chunk}}}, int64[1] time_axis = {{1}},
+ int64[1] first_axis = {{0}}>
 {{
     same = Identity (fbank)
     all = Concat <axis = 1> (past, fbank)
@@ -46,7 +47,8 @@ before (float[1,{chunk},{mels}] fbank, float[1,{kept},{mels}] past, float[1] hea
     sum = Add (heard, chunk)
     next_heard = Min (sum, most)
     unheard = Sub (most, next_heard)
-    begin = Cast <to = 7> (unheard)
+    place = Cast <to = 7> (unheard)
+    begin = Squeeze (place, first_axis)
     window = Slice (all, begin, end, time_axis)
     mels = Transpose <perm = [0, 2, 1]> (window)
     mean = GlobalAveragePool (mels)

@@ -208,12 +208,12 @@ def test_states_that_are_rounded_anyway_are_kept_as_bytes(
     """All but the fbank frames of before; and what the encoder says is the same to the bit."""
     encoder, folder = good
     bytes_kept = Model.load(folder / "int8")
-    first, *others = [state.dtype for state in bytes_kept.initial_state()]
+    first, *others = [state.dtype for state in bytes_kept.frame_stream().state]
     assert first == np.float32
     assert {dtype.name for dtype in others} == {"uint8"}
     monkeypatch.setattr("export.quantise._quantise_states", lambda model: None)
     _, floats_kept = export_pair(encoder, tmp_path, log_mels(clips[:8]))
-    assert {state.dtype.name for state in floats_kept.initial_state()} == {"float32"}
+    assert {state.dtype.name for state in floats_kept.frame_stream().state} == {"float32"}
     expected = streamed_records(floats_kept, clips[9], 3200)
     np.testing.assert_array_equal(streamed_records(bytes_kept, clips[9], 3200), expected)
 

@@ -207,7 +207,7 @@ def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
                 records = stream._records
                 assert len(records._waiting) <= 4
                 assert len(records._marks) <= 30
-                assert len(records._encoder._frames) < model().spec.frames_per_chunk
+                assert len(records._encoder._waiting) < model().spec.frames_per_chunk
                 assert len(stream._tracker._open.records) <= stream.config.tracker.max_segment
     events += stream.flush()
     assert_consistent(events, stream.position)

@@ -193,16 +193,17 @@ class Encoder(nn.Module):
         """
         before, kept = list(past), list[Tensor]()
         normal = (split_level(fbank) - self.input_mean) / self.input_std
-        shape, level = normal[:, :, :-1], normal[:, :, -1:]
         if self.config.mean_frames:  # before anything was heard, it is that of all training data
+            shape, level = normal[:, :, :-1], normal[:, :, -1:]
             fading = fading_sums(shape, before.pop(), self.config.mean_frames)
-            shape = shape - fading / self.config.mean_frames
+            normal = torch.cat([shape - fading / self.config.mean_frames, level], dim=2)
             kept = [fading[:, -1:]]
-        shape = shapes = shape.clamp(-4.0, 4.0)
+        normal = normal.clamp(-4.0, 4.0)
+        shapes = normal[:, :, :-1]
         if self.config.spectral:
-            shapes = torch.cat([before.pop(), shape], dim=1)
+            shapes = torch.cat([before.pop(), shapes], dim=1)
             kept = [shapes[:, -Spectral.HISTORY :], *kept]
-        return torch.cat([shape, level.clamp(-4.0, 4.0)], dim=2), shapes, kept
+        return normal, shapes, kept
 
     def trunk(self, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
         """What the outputs read: the trunk's middle and its end, and the blocks' new states."""
@@ -271,10 +272,13 @@ def split_level(fbank: Tensor) -> Tensor:
 
 def sum_statistics(outputs: FrameOutputs, dim: int) -> Tensor:
     """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h², Σp) along the last axis."""
+    return torch.cat([x.sum(dim=dim) for x in terms(outputs)], dim=-1)
+
+
+def terms(outputs: FrameOutputs) -> tuple[Tensor, ...]:
+    """What is summed of frames: 1, w, w·h, w·h² and p, each (..., values)."""
     w, h, activity = outputs
-    n = torch.ones_like(w[..., :1])
-    terms = (n, *summands(w, h), torch.sigmoid(activity))
-    return torch.cat([x.sum(dim=dim) for x in terms], dim=-1)
+    return torch.ones_like(w[..., :1]), *summands(w, h), torch.sigmoid(activity)
 
 
 def summands(w: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
