@@ -17,6 +17,7 @@ from edge.endpoints import bindable, bound, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
 from edge.journal import Journal
+from edge.outlet import Outlet
 from edge.protocol import (
     PAGE_BYTES,
     PAGE_EVENTS,
@@ -36,11 +37,7 @@ from edge.snapshot import Present
 if TYPE_CHECKING:
     from edge.curve import Guard
 
-HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
-LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
-MAX_SUBSCRIPTION = 1_100  # bytes: a topic of 1000, as CURVE and ZeroMQ wrap it
 SUBSCRIPTION_TICK = 0.01  # seconds
-REBIND_TRIES = 500
 PORT_TRIES = 20  # for two ports in a row where any will do
 
 
@@ -58,9 +55,8 @@ class Traffic(NamedTuple):
 class Publisher:
     """Puts events into envelopes without a hole in `seq` and sends each as [topic, JSON].
 
-    It is an XPUB socket: like PUB it never waits for a subscriber, but it sees them come. Every
-    event is in the journal before it is sent; a `Service` beside it gives them out again, and says
-    how things stand. Any thread may publish.
+    Every event is in the journal before it is sent; a `Service` beside the socket gives them out
+    again, and says how things stand. Any thread may publish.
 
     Args:
         endpoint: `tcp://` (`:*` chooses a free port) or `ipc://`.
@@ -74,7 +70,6 @@ class Publisher:
     """
 
     def __init__(self, endpoint: str, journal: Path, keys: Path | None = None) -> None:
-        endpoint = bindable(endpoint, encrypted=keys is not None)
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._present = Present()
@@ -119,8 +114,7 @@ class Publisher:
             data = encode(envelope)
             self._journal.append(data)
             self._present.apply(envelope)
-            self._take_subscriptions()
-            self._events.send_multipart([topic(envelope), data])
+            self._events.send(topic(envelope), data)
         return envelope
 
     def wait_for_subscriber(self, timeout: float) -> bool:
@@ -128,7 +122,7 @@ class Publisher:
         deadline = time.monotonic() + timeout
         while True:
             with self._lock:
-                if self._take_subscriptions():
+                if self._events.take_subscriptions():
                     return True
             if time.monotonic() >= deadline:
                 return False
@@ -158,12 +152,10 @@ class Publisher:
     def _open(self, endpoint: str) -> None:
         """Make and bind both sockets; where any port will do, at two that follow each other."""
         for tries_left in reversed(range(PORT_TRIES)):
-            self._events = self._make_events(endpoint)
+            self._events = Outlet(self._context, endpoint, self._guard)
+            self.endpoint = self._events.endpoint
             self._service = Service(self._context, self._answer, self._guard, self._cut)
             try:
-                with bound(endpoint):
-                    self._events.bind(endpoint)
-                self.endpoint: str = self._events.getsockopt_string(zmq.LAST_ENDPOINT)
                 requests = bindable(request_endpoint(self.endpoint), self._guard is not None)
                 with bound(requests):
                     self._service.bind(requests)
@@ -174,32 +166,10 @@ class Publisher:
                 self._service.close()
                 self._events.close(0)
 
-    def _make_events(self, endpoint: str) -> zmq.Socket[bytes]:
-        socket = self._context.socket(zmq.XPUB)
-        socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-        socket.setsockopt(zmq.LINGER, LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
-        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
-        if self._guard is not None:
-            self._guard.protect(socket)
-        return socket
-
     def _cut(self) -> None:
-        """Cut all subscribers off; those who still may come back and ask for what they missed.
-
-        libzmq asks who somebody is only once, when he connects, and cannot show one the door.
-        """
+        """Cut all subscribers off: somebody may no longer be one."""
         with self._lock:
-            self._events.close(0)
-            self._events = self._make_events(self.endpoint)
-            for tries_left in reversed(range(REBIND_TRIES)):
-                try:
-                    self._events.bind(self.endpoint)
-                    return
-                except zmq.ZMQError:  # libzmq frees the port in its own time
-                    if not tries_left:
-                        raise
-                    time.sleep(SUBSCRIPTION_TICK)
+            self._events.cut()
 
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""
@@ -246,12 +216,3 @@ class Publisher:
             unwritten=self._journal.unwritten,
             malformed=self._service.malformed,
         )
-
-    def _take_subscriptions(self) -> bool:
-        """Empty the queue of (un)subscriptions, which would grow; whether one subscribed."""
-        subscribed = False
-        for _ in range(HIGH_WATER_MARK):
-            if not self._events.poll(0):
-                break
-            subscribed |= self._events.recv(zmq.NOBLOCK).startswith(b"\x01")
-        return subscribed

@@ -21,6 +21,7 @@ from edge.client import Bookmark, Subscriber
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeechStarted, decode, encode
+from edge.outlet import MAX_SUBSCRIPTION
 from edge.protocol import (
     MAX_REQUEST,
     Command,
@@ -29,7 +30,7 @@ from edge.protocol import (
     decode_request,
     journal_of,
 )
-from edge.publisher import MAX_SUBSCRIPTION, Publisher
+from edge.publisher import Publisher
 from edge.service import MAX_FRAME
 
 DECODERS = [decode, decode_request, decode_reply]
