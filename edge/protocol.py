@@ -1,11 +1,18 @@
-"""What subscribers ask a daemon and what it answers: typed, versioned, JSON. See PROTOCOL.md."""
+"""What subscribers ask a daemon and what it answers: typed, versioned. See PROTOCOL.md.
+
+A request in JSON is answered in JSON, one in MessagePack in MessagePack.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from edge.journal_lines import in_a_row
+from edge.packing import is_packed, pack, repack
 from edge.untrusted import parse
 
 VERSION = 1
@@ -90,7 +97,7 @@ class _Numbered(msgspec.Struct, frozen=True):
 
 
 class Snapshot(_Message, tag="snapshot", frozen=True, kw_only=True):
-    """The envelopes that still tell something about the present; `next` follows them."""
+    """The envelopes, in JSON, that still tell something about the present; `next` follows them."""
 
     session: str
     next: Number
@@ -98,7 +105,7 @@ class Snapshot(_Message, tag="snapshot", frozen=True, kw_only=True):
 
 
 class Replay(_Message, tag="replay", frozen=True, kw_only=True):
-    """Envelopes in order, from `start` or from the oldest one kept on; never with a hole.
+    """Envelopes in JSON, in order, from `start` or from the oldest kept on; never with a hole.
 
     `next` is the number to ask for next, and `end` the one that the daemon's next event gets.
     """
@@ -156,8 +163,10 @@ Reply = Snapshot | Replay | Status | Done | Enrolled | Refusal
 
 _encoder = msgspec.json.Encoder()
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_packed_requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 _numbered: msgspec.json.Decoder[_Numbered] = msgspec.json.Decoder(_Numbered)
+_packed_numbered: msgspec.msgpack.Decoder[_Numbered] = msgspec.msgpack.Decoder(_Numbered)
 
 T = TypeVar("T")
 
@@ -167,19 +176,26 @@ def encode(message: Request | Reply) -> bytes:
     return _encoder.encode(message)
 
 
+def answer_to(data: bytes, reply: Reply) -> bytes:
+    """A reply in the encoding in which its request, `data`, came."""
+    return pack(_repacked(reply)) if is_packed(data) else encode(reply)
+
+
 def decode_request(data: bytes) -> Request:
-    """Parse and validate a request.
+    """Parse and validate a request, in JSON or MessagePack.
 
     Raises:
-        msgspec.DecodeError: too long, not JSON, or not of this shape and version.
+        msgspec.DecodeError: too long, neither of both, or not of this shape and version.
     """
-    return _decode(data, MAX_REQUEST, _requests)
+    decoder = _packed_requests if is_packed(data) else _requests
+    return _decode(data, MAX_REQUEST, decoder.decode)
 
 
 def refusal_of(data: bytes, why: msgspec.DecodeError) -> Refusal | None:
     """The answer to what `decode_request` said is no request; None where it has no `id`."""
+    decoder = _packed_numbered if is_packed(data) else _numbered
     try:
-        asked = parse(_numbered.decode, data)
+        asked = parse(decoder.decode, data)
     except msgspec.DecodeError:
         return None
     return Refusal(
@@ -190,12 +206,12 @@ def refusal_of(data: bytes, why: msgspec.DecodeError) -> Refusal | None:
 
 
 def decode_reply(data: bytes) -> Reply:
-    """Parse and validate a reply; its `events` are still to be decoded.
+    """Parse and validate a reply in JSON; its `events` are still to be decoded.
 
     Raises:
         msgspec.DecodeError: too long, not JSON, or not of this shape and version.
     """
-    return _decode(data, MAX_REPLY, _replies)
+    return _decode(data, MAX_REPLY, _replies.decode)
 
 
 def journal_of(session: str) -> str:
@@ -203,7 +219,28 @@ def journal_of(session: str) -> str:
     return session.partition(JOURNAL_MARK)[0]
 
 
-def _decode(data: bytes, limit: int, decoder: msgspec.json.Decoder[T]) -> T:
+def _repacked(reply: Reply) -> Reply:
+    """A reply with its events in MessagePack."""
+    match reply:
+        case Snapshot():
+            events = [msgspec.Raw(repack(event)) for event in reply.events]
+            return msgspec.structs.replace(reply, events=events)
+        case Replay():
+            whole = []
+            for number, event in enumerate(reply.events, reply.next - len(reply.events)):
+                # What the disk damaged may be JSON still, but of numbers that MessagePack lacks.
+                with suppress(msgspec.DecodeError):
+                    whole.append((number, repack(event)))
+            first, found = in_a_row(whole, PAGE_EVENTS, MAX_REPLY)
+            return msgspec.structs.replace(
+                reply,
+                next=first + len(found) if found else reply.next,
+                events=[msgspec.Raw(event) for event in found],
+            )
+    return reply
+
+
+def _decode(data: bytes, limit: int, decode: Callable[[bytes], T]) -> T:
     if len(data) > limit:
         raise msgspec.DecodeError(f"{len(data)} bytes came, at most {limit} expected")
-    return parse(decoder.decode, data)
+    return parse(decode, data)

@@ -10,7 +10,7 @@ import msgspec
 import zmq
 
 from edge import log
-from edge.protocol import MAX_REQUEST, Reply, Request, decode_request, encode, refusal_of
+from edge.protocol import MAX_REQUEST, Reply, Request, answer_to, decode_request, refusal_of
 
 if TYPE_CHECKING:
     from edge.curve import Guard
@@ -24,8 +24,9 @@ MAX_FRAME = 2 * MAX_REQUEST  # bytes; beyond it, libzmq itself closes the connec
 class Service:
     """Serves requests one after the other until it is closed.
 
-    A request is one frame of JSON; the empty frame that REQ sockets put before it comes back too.
-    What is no request is counted, and refused where it can be told which it was: else dropped.
+    A request is one frame of JSON or MessagePack, and so is its answer; the empty frame that REQ
+    sockets put before it comes back too. What is no request is counted, and refused where it can be
+    told which it was: else dropped.
 
     Attributes:
         malformed: messages that were no requests.
@@ -127,7 +128,7 @@ class Service:
             return
         reply = self._reply(body, self._allowed.get(key, False))
         if reply is not None:
-            self._socket.send_multipart([*address, encode(reply)])
+            self._socket.send_multipart([*address, answer_to(body, reply)])
 
     def _reply(self, body: bytes, may_command: bool) -> Reply | None:
         try:

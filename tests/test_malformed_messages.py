@@ -29,7 +29,9 @@ from edge.protocol import (
     decode_reply,
     decode_request,
     journal_of,
+    refusal_of,
 )
+from edge.protocol import encode as encode_message
 from edge.publisher import Publisher
 from edge.service import MAX_FRAME
 
@@ -42,6 +44,11 @@ NOT_REQUESTS = [  # nor do they say which they would be
     [b'{"v":1,"id":-1,"type":"status"}'],
     [b"", b"", b'{"v":1,"id":1,"type":"status"}'],
     [b"x", b'{"v":1,"id":1,"type":"status"}'],
+    [b"\xdf\xff\xff\xff\xff"],
+    [b"\x81\xa2id\xcf" + b"\xff" * 8],
+    [b"\x81\xa2id\xc1"],
+    [b"\x82\xa2id\x01\xa1x" + b"\x91" * MAX_REQUEST],
+    [b"\x93\x01\x01\xa6status"],
 ]
 REFUSED = [
     [b'{"v":1,"id":1,"type":"replay"}'],
@@ -51,11 +58,34 @@ REFUSED = [
     [b'{"v":1,"id":1,"type":"explode"}'],
     [b" " * MAX_REQUEST + b'{"v":1,"id":1,"type":"status"}'],
 ]
+REFUSED_PACKED = [
+    msgspec.msgpack.encode(request)
+    for request in (
+        {"v": 1, "id": 1, "type": "replay"},
+        {"v": 2, "id": 1, "type": "status"},
+        {"v": 1, "id": 1, "type": "replay", "start": -1},
+        {"v": 1, "id": 1, "type": "replay", "start": 1 << 63},
+        {"v": 1, "id": 1, "type": "replay", "start": 1.0},
+        {"v": 1, "id": 1, "type": "rename", "name": b"ada", "new": "ben"},
+        {"v": 1, "id": 1, "type": "explode"},
+        {"v": 1, "id": 1, "type": "status", "x": "x" * MAX_REQUEST},
+    )
+]
 
 EXAMPLES = [
     encode(Envelope(1, "j.0", "a", 3, 5, 1.5, Segment(1, 0, "final", "ada", 0, 9, 1.0, "x", 2.0))),
     b'{"v":1,"id":7,"type":"replay","start":5}',
     b'{"v":1,"id":7,"type":"replay","session":"j.0","next":5,"end":6,"events":[{},1]}',
+]
+PIECES = [b"\xc0", b"\xc1", b"\xd4\x05\x01", b"\xcf" + b"\xff" * 8, b"\xff" * 9]
+PIECES += [bytes([kind]) + b"\xff" * 4 for kind in (0xC6, 0xC9, 0xDB, 0xDD, 0xDF)]  # endless ones
+PACKED = [
+    msgspec.msgpack.encode(request)
+    for request in (
+        {"v": 1, "id": 7, "type": "replay", "start": 1 << 40},
+        {"v": 1, "id": 7, "type": "enrol", "name": "Zo\xeb", "stream": "mic", "segment": None},
+        {"v": 1, "id": 7, "type": "status", "more": [1.5, {"x": b"x"}]},
+    )
 ]
 
 
@@ -74,6 +104,32 @@ def test_decoders_give_a_message_or_say_that_it_is_none(
     except msgspec.DecodeError:
         return
     assert decoder(msgspec.json.encode(decoded)) == decoded
+
+
+@given(
+    message=st.sampled_from(PACKED),
+    where=st.integers(0, 80),
+    cut=st.integers(0, 30),
+    put=st.binary(max_size=12) | st.sampled_from(PIECES),
+)
+def test_messagepack_is_a_request_or_it_is_said_that_it_is_none(
+    message: bytes, where: int, cut: int, put: bytes
+) -> None:
+    data = message[:where] + put + message[where + cut :]
+    try:
+        decoded = decode_request(data)
+    except msgspec.DecodeError as error:
+        refusal = refusal_of(data, error)
+        assert refusal is None or decode_reply(encode_message(refusal)) == refusal
+    else:
+        assert decode_request(msgspec.msgpack.encode(decoded)) == decoded
+
+
+def test_depth_of_messagepack_is_no_way_to_the_end_of_the_process() -> None:
+    deep = b"\x82\xa2id\x01\xa1x" + b"\x91" * (MAX_REQUEST - 8)
+    with pytest.raises(msgspec.DecodeError) as error:
+        decode_request(deep)
+    assert refusal_of(deep, error.value) is None
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -95,14 +151,17 @@ def test_a_service_refuses_or_drops_what_is_no_request_and_counts_it(publisher: 
         peer.connect(request_endpoint(publisher.endpoint))
         for frames in [*NOT_REQUESTS, *REFUSED]:
             peer.send_multipart(frames)
-        peer.send(b'{"v":1,"id":7,"type":"status"}')
         refusals = [json.loads(received(peer)) for _ in REFUSED]
+        for packed in REFUSED_PACKED:
+            peer.send(packed)
+            refusals.append(msgspec.msgpack.decode(received(peer)))
+        peer.send(b'{"v":1,"id":7,"type":"status"}')
         status = json.loads(received(peer))
     for refusal in refusals:
         assert (refusal["type"], refusal["id"]) == ("refusal", 1)
         assert "no such request: " in refusal["what"]
     assert (status["type"], status["id"]) == ("status", 7)
-    assert status["malformed"] == len(NOT_REQUESTS) + len(REFUSED)
+    assert status["malformed"] == len([*NOT_REQUESTS, *REFUSED, *REFUSED_PACKED])
 
 
 def received(peer: zmq.Socket[bytes]) -> bytes:
