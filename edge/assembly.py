@@ -49,7 +49,7 @@ def run_daemon(read_config: Callable[[], Config], stop: Stop, reload: Reload) ->
     journal = Path(config.journal) if config.journal else default_journal(config.endpoint)
     curve = Path(config.curve) if config.curve else None
     state = alone_with(Path(config.state)) if config.state else nullcontext()
-    with Publisher(config.endpoint, journal, curve) as publisher, state:
+    with Publisher(config.endpoint, journal, curve, config.msgpack) as publisher, state:
         model = Model.load(Path(config.model) if config.model else None)
         recalibrate(model, Path(config.calibration) if config.calibration else None)
 
@@ -80,7 +80,9 @@ def run_daemon(read_config: Callable[[], Config], stop: Stop, reload: Reload) ->
             reload=reload,
         )
         names = ", ".join(f"'{name}'" for name in pipelines)
-        log.info("publishing", f"publishing {names} on {publisher.endpoint}")
+        packed = publisher.msgpack_endpoint
+        also = f", and as MessagePack on {packed}" if packed else ""
+        log.info("publishing", f"publishing {names} on {publisher.endpoint}{also}")
         while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
             controller.carry_out()
             if stop.asked:

@@ -46,6 +46,7 @@ class Config:
 
     stream: str = "mic"  # the first part of every topic
     endpoint: str = DEFAULT_ENDPOINT  # where events are published
+    msgpack: str | None = None  # endpoint of the same events as MessagePack; none: JSON alone
     journal: str | None = None  # folder of the last events; none: the endpoint's, of the user
     curve: str | None = (
         None  # file of keys; none: nothing is encrypted, and only this machine hears

@@ -134,5 +134,5 @@ def in_use(endpoint: str) -> EarmarkError:
     """The error of an endpoint that somebody else has bound."""
     return EarmarkError(
         f"the endpoint {endpoint} is in use",
-        "Stop the other daemon, or choose another with --endpoint",
+        "Stop the other daemon, or choose another endpoint (--endpoint, or in the configuration)",
     )

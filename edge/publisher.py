@@ -18,6 +18,7 @@ from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, encode, topic
 from edge.journal import Journal
 from edge.outlet import Outlet
+from edge.packing import pack
 from edge.protocol import (
     PAGE_BYTES,
     PAGE_EVENTS,
@@ -58,30 +59,43 @@ class Publisher:
     Every event is in the journal before it is sent; a `Service` beside the socket gives them out
     again, and says how things stand. Any thread may publish.
 
+    MessagePack goes out at an endpoint of its own: a topic of its own at the same one would also
+    reach those who subscribe to all topics, for JSON.
+
     Args:
         endpoint: `tcp://` (`:*` chooses a free port) or `ipc://`.
         journal: folder of the events that can be asked for; numbering goes on where it ends.
         keys: file with the daemon's keys and those that are allowed; without it nothing is
             encrypted, and `tcp://` must be on a loopback address.
+        msgpack: a further endpoint, for the same events as [topic, MessagePack].
 
     Raises:
-        EarmarkError: the endpoint or the journal is in use, the endpoint is malformed or open to
+        EarmarkError: an endpoint or the journal is in use, an endpoint is malformed or open to
             other machines, the journal cannot be written, or the keys cannot be read.
     """
 
-    def __init__(self, endpoint: str, journal: Path, keys: Path | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        journal: Path,
+        keys: Path | None = None,
+        msgpack: str | None = None,
+    ) -> None:
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._present = Present()
         self.commands = CommandQueue()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard: Guard | None = None
+        self._packed: Outlet | None = None  # of MessagePack
         try:
             if keys is not None:
                 from edge.curve import Guard  # noqa: PLC0415 (asyncio is loaded with it)
 
                 self._guard = Guard(self._context, keys)
             self._open(endpoint)
+            if msgpack is not None:
+                self._packed = Outlet(self._context, msgpack, self._guard)
             self._journal = Journal(journal)
         except EarmarkError:
             if self._guard is not None:
@@ -89,6 +103,11 @@ class Publisher:
             self._context.destroy(0)
             raise
         self._service.start()
+
+    @property
+    def msgpack_endpoint(self) -> str | None:
+        """Where events go out as MessagePack; None: nowhere."""
+        return self._packed.endpoint if self._packed else None
 
     @property
     def traffic(self) -> Traffic:
@@ -114,7 +133,10 @@ class Publisher:
             data = encode(envelope)
             self._journal.append(data)
             self._present.apply(envelope)
-            self._events.send(topic(envelope), data)
+            name = topic(envelope)
+            self._events.send(name, data)
+            if self._packed is not None:
+                self._packed.send(name, pack(envelope))
         return envelope
 
     def wait_for_subscriber(self, timeout: float) -> bool:
@@ -122,7 +144,7 @@ class Publisher:
         deadline = time.monotonic() + timeout
         while True:
             with self._lock:
-                if self._events.take_subscriptions():
+                if any([outlet.take_subscriptions() for outlet in self._outlets()]):
                     return True
             if time.monotonic() >= deadline:
                 return False
@@ -132,7 +154,8 @@ class Publisher:
         """Deliver what is on its way, for a bounded time, and free the endpoint."""
         self.commands.close()  # the service waits for the one that it has
         self._service.close()
-        self._events.close()
+        for outlet in self._outlets():
+            outlet.close()
         if self._guard is not None:
             self._guard.close()
         self._context.term()
@@ -150,7 +173,7 @@ class Publisher:
         self.close()
 
     def _open(self, endpoint: str) -> None:
-        """Make and bind both sockets; where any port will do, at two that follow each other."""
+        """Bind for JSON and requests; where any port will do, at two that follow each other."""
         for tries_left in reversed(range(PORT_TRIES)):
             self._events = Outlet(self._context, endpoint, self._guard)
             self.endpoint = self._events.endpoint
@@ -166,10 +189,14 @@ class Publisher:
                 self._service.close()
                 self._events.close(0)
 
+    def _outlets(self) -> list[Outlet]:
+        return [outlet for outlet in (self._events, self._packed) if outlet is not None]
+
     def _cut(self) -> None:
         """Cut all subscribers off: somebody may no longer be one."""
         with self._lock:
-            self._events.cut()
+            for outlet in self._outlets():
+                outlet.cut()
 
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""

@@ -36,7 +36,10 @@ class Site:
         self.folder = folder
         self.file = folder / "daemon.keys"
         self.server = make_keyring(self.file).public
-        self.publisher = Publisher("tcp://127.0.0.1:*", folder / "journal", self.file)
+        anywhere = "tcp://127.0.0.1:*"
+        self.publisher = Publisher(anywhere, folder / "journal", self.file, msgpack=anywhere)
+        assert self.publisher.msgpack_endpoint is not None
+        self.packed: str = self.publisher.msgpack_endpoint
         self.friend = self.client("friend")
         self.allow("friend", self.friend)
 
@@ -128,6 +131,7 @@ def test_who_is_not_allowed_gets_nothing(site: Site, attempt: Callable[[Site], G
             give(socket)
         events.subscribe("")
         events.connect(site.publisher.endpoint)
+        events.connect(site.packed)
         requests.connect(request_endpoint(site.publisher.endpoint))
         requests.send(b'{"v":1,"id":1,"type":"snapshot"}')
         assert friend.join(HANGING)
@@ -165,16 +169,28 @@ def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(sit
     former = site.client("former")
     site.allow("former", former)
     endpoint = site.publisher.endpoint
-    with Subscriber(endpoint, keys=former) as gone, Subscriber(endpoint, keys=site.friend) as stays:
+    with (
+        Subscriber(endpoint, keys=former) as gone,
+        Subscriber(endpoint, keys=site.friend) as stays,
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as packed,
+    ):
+        former.give(packed)
+        packed.subscribe("")
+        packed.connect(site.packed)
+        assert site.publisher.wait_for_subscriber(HANGING)
         assert gone.join(HANGING)
         assert stays.join(HANGING)
         site.publish()
         assert gone.receive(HANGING) is not None
+        assert packed.poll(round(HANGING * 1000))
+        packed.recv_multipart()
         site.revoke("former")
         time.sleep(NOTHING)
         for _ in range(10):
             site.publish()
         assert gone.receive(NOTHING) is None
+        assert not packed.poll(0)
         assert [e.seq for e in (stays.receive(HANGING) for _ in range(11)) if e] == list(range(11))
         site.allow("former", former)
         assert [e.seq for e in (gone.receive(HANGING) for _ in range(10)) if e] == [*range(1, 11)]

@@ -15,8 +15,10 @@ import zmq
 from daemons import HANGING
 from hypothesis import given
 from hypothesis import strategies as st
+from running import running
 
 from edge.endpoints import request_endpoint
+from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, Event, SpeechStarted, decode, encode
 from edge.packing import is_packed, pack, repack
 from edge.publisher import Publisher
@@ -148,3 +150,54 @@ def test_a_line_that_became_other_json_costs_its_event_alone(
         found += numbers
         place = answer["next"]
     assert found == [number for number in range(5) if number not in damaged]
+
+
+def test_a_subscriber_of_json_gets_no_messagepack(tmp_path: Path) -> None:
+    """Who subscribes to everything gets each event once, whatever others get."""
+    endpoint, packed = (f"ipc://{tmp_path / name}" for name in ("events", "packed"))
+    with (
+        Publisher(endpoint, tmp_path / "journal", msgpack=packed) as publisher,
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as texts,
+        context.socket(zmq.SUB) as packs,
+    ):
+        for socket, address, topic in ((texts, endpoint, ""), (packs, packed, "mic/speech")):
+            socket.subscribe(topic)
+            socket.connect(address)
+            assert publisher.wait_for_subscriber(HANGING)
+        sent = [publisher.publish("mic", SpeechStarted(n), n) for n in range(3)]
+        for socket, written in ((texts, encode), (packs, pack)):
+            for envelope in sent:
+                assert socket.poll(round(HANGING * 1000))
+                assert socket.recv_multipart() == [b"mic/speech", written(envelope)]
+            assert not socket.poll(100)
+
+
+@pytest.mark.parametrize(
+    ("msgpack", "what"),
+    [
+        ("tcp://0.0.0.0:7709", "other machines"),
+        ("7709", "expected tcp"),
+        ("ipc://FOLDER/events", "in use"),
+        ("ipc://FOLDER/events.ask", "in use"),
+    ],
+)
+def test_an_endpoint_of_messagepack_that_cannot_be_is_refused(
+    tmp_path: Path, msgpack: str, what: str
+) -> None:
+    """libzmq by itself would put it in the place of the others."""
+    msgpack = msgpack.replace("FOLDER", str(tmp_path))
+    with pytest.raises(EarmarkError, match=what):
+        Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal", msgpack=msgpack)
+
+
+def test_a_daemon_says_where_messagepack_goes_out(tmp_path: Path) -> None:
+    packed = f"ipc://{tmp_path / 'packed'}"
+    with running(tmp_path, msgpack=packed) as daemon:
+        assert daemon.line("publishing")["what"].endswith(f"and as MessagePack on {packed}")
+        with zmq.Context() as context, context.socket(zmq.SUB) as events:
+            events.subscribe("mic/health")
+            events.connect(packed)
+            assert events.poll(round(HANGING * 1000))
+            envelope = msgspec.msgpack.decode(events.recv_multipart()[1], type=Envelope)
+    assert (envelope.v, envelope.stream) == (VERSION, "mic")
