@@ -12,7 +12,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def pack(value: msgspec.Struct) -> bytes:
-    """MessagePack of a struct; positions and counts are integers in it, all else float64."""
+    """MessagePack of a struct: integers stay integers in it, other numbers are float64."""
     return _encoder.encode(value)
 
 
