@@ -273,10 +273,12 @@ class Trainer:
             with nullcontext() if last else accelerator.no_sync(self.objective):
                 terms = self.objective(batch.to(accelerator.device), margin)
                 if not torch.isfinite(terms["loss"]):
+                    path = self.checkpoint_path
+                    whole = f"The last checkpoint, {path}, is whole. " if path.is_file() else ""
                     raise EarmarkError(
                         f"the loss is {terms['loss'].item()} at step {self.step}",
-                        f"The last checkpoint, {self.checkpoint_path}, is whole. Lower "
-                        "optimiser.learning_rate, or look for recordings that are not speech",
+                        f"{whole}Lower optimiser.learning_rate, or look for recordings that are "
+                        "not speech",
                     )
                 accelerator.backward(terms["loss"] / len(batches))
         accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
