@@ -77,7 +77,8 @@ class Model:
                     f"no model at {folder}: {path.name} is missing",
                     "Give small, tiny, or a folder made by earmark-export",
                 )
-        sessions = [_session(path.read_bytes(), path) for path in paths]
+        # The small graphs first: the memory in which they are unpacked is free for the large one.
+        sessions = [_session(path.read_bytes(), path) for path in paths[::-1]][::-1]
         self._frames, self._head, self._segmenter = sessions
         self.spec, *others = map(_read_spec, sessions, paths)
         if any(spec != self.spec for spec in others):
