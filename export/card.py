@@ -20,7 +20,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 
 | | |
 | --- | --- |
-| precision | {precision} (head and segmenter: int8 weights, float32 sums) |
+| precision | {precision} (head and segmenter: weights of 3 to 6 bits, float32 sums) |
 | parameters | {parameters:,} |
 | files | {files} |
 | embedding | {embedding} values |

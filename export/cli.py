@@ -30,7 +30,8 @@ from export.gate import measure
 from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
-from export.quantise import next_float_block, quantise_frames, shrink_matrices
+from export.quantise import next_float_block, quantise_frames
+from export.shrinking import shrink_matrices
 from export.sides import shared_channels
 from export.windowed import write_windowed
 from train.augment import AugmentConfig

@@ -2,8 +2,8 @@
 
 The result is the same on every CPU: see `saturation`.
 
-The sums at the end stay in float32: they range over the length of speech. The head's arithmetic
-stays in float32 too, being 0.1 % of the work, but its weights are kept as int8.
+The sums at the end stay in float32: they range over the length of speech. The arithmetic of the
+head and the segmenter stays in float32, too, being 0.1 % of the work: see `shrinking`.
 """
 
 from __future__ import annotations
@@ -102,32 +102,6 @@ def quantise_frames(
     model = onnx.load(target)
     _quantise_states(model)
     _leave_out_the_obvious(model.graph)
-    onnx.checker.check_model(model)
-    onnx.save(model, target)
-
-
-def shrink_matrices(source: Path, target: Path) -> None:
-    """Write a float graph with its matrices as int8, a scale for each of their rows.
-
-    The runtime turns them back to float32 once, when it loads the graph: a quarter of the file,
-    and sums as exact as before.
-    """
-    model = onnx.load(source)
-    graph = model.graph
-    for tensor in [t for t in graph.initializer if len(t.dims) == 2]:
-        weights = onnx.numpy_helper.to_array(tensor)
-        scales = np.abs(weights).max(axis=1, keepdims=True) / 127.0 + np.float32(1e-12)
-        rows = np.rint(weights / scales).astype(np.int8)
-        name = tensor.name
-        graph.initializer.remove(tensor)
-        graph.initializer.append(onnx.numpy_helper.from_array(rows, f"{name}_int8"))
-        graph.initializer.append(onnx.numpy_helper.from_array(scales, f"{name}_scale"))
-        restored = [
-            onnx.helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=1),
-            onnx.helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name]),
-        ]
-        for node in reversed(restored):
-            graph.node.insert(0, node)
     onnx.checker.check_model(model)
     onnx.save(model, target)
 

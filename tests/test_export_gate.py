@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +35,9 @@ from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
 from export.parity import streamed_records
-from export.quantise import next_float_block, quantise_frames, shrink_matrices
+from export.quantise import next_float_block, quantise_frames
 from export.saturation import fitting_scales
+from export.shrinking import shrink_matrices
 from train.augment import AugmentConfig
 from train.config import DataConfig, TrainConfig
 from train.corpus import Corpus
@@ -71,6 +72,15 @@ def export_pair(
     for path, precision in ((fp32, "float32"), (int8, "int8")):
         write_spec(path, model_spec(encoder.config, "tiny", "", precision))
     return Model.load(fp32), Model.load(int8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untrained_head() -> Iterator[None]:
+    """Its hidden layer says as much as its linear map: here, too few bits are too few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("export.shrinking.HEAD_BITS", {})
+        patch.setattr("export.shrinking.BITS", 8)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -126,7 +126,7 @@ def test_the_shipped_graphs_were_made_from_the_shipped_weights(
         unit = torch.nn.functional.normalize(rows).numpy()
     # The head's arithmetic is float32: only its weights are rounded, whatever int8 does to frames.
     embeddings, norms = directions(model.embed(sums))
-    assert (embeddings * unit).sum(axis=1).min() > 0.9995
+    assert (embeddings * unit).sum(axis=1).min() > 0.997
     np.testing.assert_allclose(np.exp(norms), rows.norm(dim=1).numpy(), rtol=0.02)
 
 
@@ -192,13 +192,12 @@ def test_the_shipped_metadata_say_what_the_graphs_are(
     assert len(set(texts)) == 1
 
 
-def test_the_shipped_head_keeps_its_matrices_as_int8(folder: Path) -> None:
-    graph = onnx.load(folder / "head.onnx").graph
-    matrices = [v for t in graph.initializer if (v := numpy_helper.to_array(t)).size > 1000]
-    assert len(matrices) == 3
-    for values in matrices:
-        assert values.dtype == np.int8
-        assert (np.abs(values).max(axis=1) == 127).all(), "a scale for each row"
+def test_the_shipped_head_keeps_its_matrices_in_few_bits(folder: Path) -> None:
+    constants = [
+        numpy_helper.to_array(t) for t in onnx.load(folder / "head.onnx").graph.initializer
+    ]
+    assert sorted(len(v) for v in constants if v.dtype == np.uint8 and v.size > 3000) == [3, 5, 6]
+    assert max(v.nbytes for v in constants if v.dtype == np.float32) <= 4096  # no matrix
 
 
 def test_the_shipped_frames_graph_is_int8_in_every_matrix(folder: Path) -> None:
