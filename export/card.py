@@ -20,7 +20,7 @@ A causal convolutional speaker encoder with additive statistics, for streams at 
 
 | | |
 | --- | --- |
-| precision | {precision} (head and segmenter: weights of 3 to 6 bits, float32 sums) |
+| precision | {precision} (head and segmenter: weights of {least_bits} bits or more, float32 sums) |
 | parameters | {parameters:,} |
 | files | {files} |
 | embedding | {embedding} values |
@@ -99,6 +99,7 @@ def write_card(
     parameters: int,
     gate: GateFigures,
     float_blocks: Sequence[int],
+    least_bits: int,
     origin: dict[str, Any],
 ) -> None:
     """Write `README.md` and `figures.json` beside the graphs."""
@@ -115,9 +116,10 @@ def write_card(
         statistics_error=gate.statistics_error,
         int8_ms=gate.chunk_ms["int8"],
         fp32_ms=gate.chunk_ms["fp32"],
+        least_bits=least_bits,
         float_blocks=", ".join(map(str, float_blocks)) or "none",
     )
-    figures = asdict(gate) | {"float_blocks": list(float_blocks)}
+    figures = asdict(gate) | {"float_blocks": list(float_blocks), "least_bits": least_bits}
     (folder / "README.md").write_text(text, encoding="utf-8")
     (folder / "figures.json").write_text(json.dumps(figures | origin, indent=2) + "\n")
 

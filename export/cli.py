@@ -31,7 +31,7 @@ from export.graphs import CHUNK, export_graphs
 from export.levelling import levelled
 from export.metadata import model_spec, write_spec
 from export.quantise import next_float_block, quantise_frames
-from export.shrinking import shrink_matrices
+from export.shrinking import FEWEST, MOST, shrink_matrices
 from export.sides import shared_channels
 from export.windowed import write_windowed
 from train.augment import AugmentConfig
@@ -132,12 +132,12 @@ def export(
     crops = [corpus.waveforms.random_crop(int(i), RANGE_SAMPLES, random) for i in chosen]
     heard = [augmenter.waveform(crop, random) for crop in crops]
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
-    for graph in ("head.onnx", "segmenter.onnx"):
-        shrink_matrices(fp32_folder / graph, staging / graph)
     spec = model_spec(encoder.config, name, training_data, "int8")
     frames, float_blocks = staging / "frames.onnx", list[int]()
-    most = min(MAX_FLOAT_BLOCKS, len(encoder.blocks))
+    most, least_bits = min(MAX_FLOAT_BLOCKS, len(encoder.blocks)), FEWEST
     while True:
+        for graph in ("head.onnx", "segmenter.onnx"):
+            shrink_matrices(fp32_folder / graph, staging / graph, least_bits)
         print("quantising" + "".join(f", block {block} in float" for block in float_blocks))
         quantise_frames(fp32_folder / "frames.onnx", frames, streams, CHUNK, float_blocks)
         write_spec(staging, spec)
@@ -145,6 +145,10 @@ def export(
         Console().print(gate.table())
         if not gate.int8_hurts() or len(float_blocks) == most:
             break
+        if least_bits < MOST:
+            print(f"int8 loses too much: the head in {MOST} bits")
+            least_bits = MOST
+            continue
         few = streams[:SEARCH_RECORDINGS]
         print("int8 loses too much: looking for the block that it hurts most")
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
@@ -159,6 +163,7 @@ def export(
         parameters=parameters,
         gate=gate,
         float_blocks=float_blocks,
+        least_bits=least_bits,
         origin=provenance(encoder.config),
     )
     failures = gate.failures()

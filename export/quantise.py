@@ -31,6 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edge.frame_stream import FrameStream
 from export.saturation import fitting_scales
+from export.shrinking import shorten
 
 # The trunk. Sums carry values of mixed range: left in float.
 QUANTISED = ("Conv", "Add", "Relu", "Slice", "Transpose", "Reshape")
@@ -159,11 +160,7 @@ def _quantise_states(model: Any) -> None:
 
 
 def _leave_out_the_obvious(graph: Any) -> None:
-    """What the runtime infers anew or takes to be so: 200 kB.
-
-    Shapes of values, zero points of weights, all of them 0, and names that say something.
-    """
-    graph.ClearField("value_info")
+    """What the runtime takes to be so, zero points of 0 of the weights, and names: 200 kB."""
     zeros = {
         tensor.name: tensor
         for tensor in graph.initializer
@@ -171,17 +168,12 @@ def _leave_out_the_obvious(graph: Any) -> None:
         and tensor.name.endswith("_zero_point")
         and not onnx.numpy_helper.to_array(tensor).any()
     }
-    for tensor in zeros.values():
-        graph.initializer.remove(tensor)
-    short = {value.name: value.name for value in [*graph.input, *graph.output]}
     for node in graph.node:
-        node.ClearField("name")
         if node.op_type == "DequantizeLinear" and node.input[-1] in zeros:
             del node.input[-1]
-        for names in (node.input, node.output):
-            names[:] = [name and short.setdefault(name, f"{len(short):x}") for name in names]
-    for tensor in graph.initializer:
-        tensor.name = short[tensor.name]
+    for tensor in zeros.values():
+        graph.initializer.remove(tensor)
+    shorten(graph)
 
 
 def _rounding(graph: Any, value: str) -> list[str] | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 BLOCK = 32  # weights side by side that share a scale
 BITS = 4
+FEWEST, MOST = 3, 8  # bits
 # In as many bytes, 4 bits for all turn embeddings twice as far: a coarse hidden layer is enough for
 # the little that it adds to what the linear map says.
 HEAD_BITS = {
@@ -27,10 +28,10 @@ _NOTHING = np.array(128, dtype=np.uint8)  # old versions of the runtime multiply
 _EIGHT_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)  # of every byte
 
 
-def shrink_matrices(source: Path, target: Path) -> None:
+def shrink_matrices(source: Path, target: Path, least_bits: int = FEWEST) -> None:
     """Write a float graph with its matrices in a few bits a weight; those not of whole blocks stay.
 
-    What tells the runtime nothing is left out, too: see `_shorten`.
+    None has fewer than `least_bits`. What tells the runtime nothing is left out: see `shorten`.
     """
     model = onnx.load(source)
     graph = model.graph
@@ -45,7 +46,7 @@ def shrink_matrices(source: Path, target: Path) -> None:
         if weights.size % BLOCK:
             continue
         name = tensor.name
-        bits = HEAD_BITS.get(name, BITS)
+        bits = max(HEAD_BITS.get(name, BITS), least_bits)
         planes, scales = _pack(weights, bits)
         constants |= {
             f"{name}_planes": planes,
@@ -60,7 +61,7 @@ def shrink_matrices(source: Path, target: Path) -> None:
         graph.initializer.append(onnx.numpy_helper.from_array(values, name))
     for node in reversed(unpacking):
         graph.node.insert(0, node)
-    _shorten(graph)
+    shorten(graph)
     onnx.checker.check_model(model)
     onnx.save(model, target)
 
@@ -109,8 +110,8 @@ def _unpack(name: str, bits: int) -> list[Any]:
     return nodes
 
 
-def _shorten(graph: Any) -> None:
-    """Leave out nodes' names and values' shapes; number the values that nobody asks for: 20 kB."""
+def shorten(graph: Any) -> None:
+    """Leave out nodes' names and values' shapes, and number the values that nobody asks for."""
     graph.ClearField("value_info")
     asked_for = {value.name for value in [*graph.input, *graph.output]}
     made = [name for node in graph.node for name in node.output]
