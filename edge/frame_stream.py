@@ -17,7 +17,7 @@ State = list[NDArray[Any]]
 class FrameStream:
     """Remembers what the graph has to know of the chunks before; at first it has heard nothing.
 
-    For each state the graph returns (1, time, values), of which it wants the last frames back, as
+    For each state the graph returns (1, time, ...), of which it wants the last frames back, as
     many as its input has. It reads and writes memory that it is told of once: arrays handed over at
     each chunk would cost it a tenth of its time.
     """
@@ -26,6 +26,9 @@ class FrameStream:
         self._graph = graph
         fbank, *states = graph.get_inputs()
         records, *heard = graph.get_outputs()
+        for state in states:
+            if len(state.shape) < 2 or state.shape[0] != 1:
+                raise ValueError(f"{state.name} is {state.shape}, expected (1, time, ...)")
         self._fbank = _zeros(fbank)
         self._records = _zeros(records)
         # What one chunk writes the next one reads, and the other way round.

@@ -59,12 +59,19 @@ class Outlet:
         return subscribed
 
     def cut(self) -> None:
-        """Cut all subscribers off; those who still may come back and ask for what they missed.
+        """Cut all subscribers off, and let nobody come until `reopen`.
 
         libzmq asks who somebody is only once, when he connects, and cannot show one the door.
         """
         self._socket.close(0)
         self._socket = self._make(self.endpoint)
+
+    def reopen(self) -> None:
+        """Let those who still may come back; they ask for what they missed.
+
+        Raises:
+            zmq.ZMQError: somebody else has bound the endpoint.
+        """
         for tries_left in reversed(range(REBIND_TRIES)):
             try:
                 self._socket.bind(self.endpoint)

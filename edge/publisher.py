@@ -193,10 +193,16 @@ class Publisher:
         return [outlet for outlet in (self._events, self._packed) if outlet is not None]
 
     def _cut(self) -> None:
-        """Cut all subscribers off: somebody may no longer be one."""
+        """Cut all subscribers off: somebody may no longer be one.
+
+        Raises:
+            zmq.ZMQError: not all those who still may can come back.
+        """
         with self._lock:
             for outlet in self._outlets():
                 outlet.cut()
+            for outlet in self._outlets():
+                outlet.reopen()
 
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""

@@ -55,6 +55,7 @@ class Service:
         self._guard = guard
         self._on_revoked = on_revoked
         self._allowed: dict[str, bool] = {}  # keys, and whether they may command
+        self._to_cut = False  # whether somebody was revoked who may be connected still
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, REPLIES_WAITING)
@@ -109,9 +110,16 @@ class Service:
         if self._guard is None:
             return
         allowed = {client.public: client.commands for client in self._guard.keyring.clients}
-        if self._allowed.keys() - allowed.keys():
-            self._on_revoked()
+        self._to_cut |= bool(self._allowed.keys() - allowed.keys())
         self._allowed = allowed
+        if self._to_cut:
+            try:
+                self._on_revoked()
+            except zmq.ZMQError as error:  # tried again at the next look
+                what = f"all subscribers are cut off, and cannot come back yet: {error.strerror}"
+                log.error("revocation.failed", what)
+            else:
+                self._to_cut = False
 
     def _serve_one(self, received: list[zmq.Frame]) -> None:
         # A connection outlives the right to it: each request is looked at.

@@ -40,7 +40,7 @@ from train.corpus import HELD_OUT_RECORDINGS, Corpus, Speech
 from train.encoder_file import load_encoder
 from train.provenance import provenance
 
-RANGE_RECORDINGS = 60  # fix the int8 ranges; every activation of theirs is held in memory: 2 GB
+RANGE_RECORDINGS = 60  # fix the int8 ranges; every activation of theirs is held in memory: 4 GB
 RANGE_SAMPLES = 64000  # of each
 SEARCH_RECORDINGS = 12  # judge which block to take back to float
 MAX_FLOAT_BLOCKS = 3
@@ -143,12 +143,14 @@ def export(
         write_spec(staging, spec)
         gate = measure(encoder, Model.load(fp32_folder), Model.load(staging), audios, speakers)
         Console().print(gate.table())
-        if not gate.int8_hurts() or len(float_blocks) == most:
+        if not gate.int8_hurts():
             break
         if least_bits < MOST:
-            print(f"int8 loses too much: the head in {MOST} bits")
+            print(f"int8 loses too much: head and segmenter in {MOST} bits")
             least_bits = MOST
             continue
+        if len(float_blocks) == most:
+            break
         few = streams[:SEARCH_RECORDINGS]
         print("int8 loses too much: looking for the block that it hurts most")
         worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)

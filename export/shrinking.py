@@ -35,11 +35,7 @@ def shrink_matrices(source: Path, target: Path, least_bits: int = FEWEST) -> Non
     """
     model = onnx.load(source)
     graph = model.graph
-    constants: dict[str, NDArray[Any]] = {
-        "eight_bits": _EIGHT_BITS,
-        "in_blocks": np.array([-1, BLOCK]),
-        "worth_nothing": _NOTHING,
-    }
+    constants: dict[str, NDArray[Any]] = {}
     unpacking = []
     for tensor in [t for t in graph.initializer if len(t.dims) == 2]:
         weights = onnx.numpy_helper.to_array(tensor)
@@ -49,6 +45,9 @@ def shrink_matrices(source: Path, target: Path, least_bits: int = FEWEST) -> Non
         bits = max(HEAD_BITS.get(name, BITS), least_bits)
         planes, scales = _pack(weights, bits)
         constants |= {
+            "eight_bits": _EIGHT_BITS,
+            "in_blocks": np.array([-1, BLOCK]),
+            "worth_nothing": _NOTHING,
             f"{name}_planes": planes,
             f"{name}_scales": scales,
             f"{name}_shape": np.array(weights.shape),

@@ -23,6 +23,7 @@ from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import SpeechStarted
 from edge.keyring import Client, change_keyring, make_keyring, read_keyring
+from edge.outlet import Outlet
 from edge.publisher import Publisher
 from edge.requests import Keys
 
@@ -163,6 +164,41 @@ def test_bytes_that_are_no_handshake_get_no_event(site: Site, port: int) -> None
         assert len(received) <= 64  # the greeting of ZMTP
     with Subscriber(site.publisher.endpoint, keys=site.friend) as friend:
         assert friend.join(HANGING)
+
+
+def test_a_port_that_cannot_be_bound_again_lets_no_revoked_key_listen_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At another socket either; and friends miss nothing."""
+    taken = [True]
+
+    def reopen(outlet: Outlet) -> None:
+        if taken[0]:
+            raise zmq.ZMQError(zmq.EADDRINUSE)
+        bind(outlet)
+
+    bind = Outlet.reopen
+    monkeypatch.setattr(Outlet, "reopen", reopen)
+    former = site.client("former")
+    site.allow("former", former)
+    with (
+        Subscriber(site.publisher.endpoint, keys=site.friend) as stays,
+        zmq.Context() as context,
+        context.socket(zmq.SUB) as packed,
+    ):
+        former.give(packed)
+        packed.subscribe("")
+        packed.connect(site.packed)
+        assert site.publisher.wait_for_subscriber(HANGING)
+        assert stays.join(HANGING)
+        site.revoke("former")
+        time.sleep(NOTHING)
+        for _ in range(10):
+            site.publish()
+        assert not packed.poll(500)
+        assert "cannot come back yet" in caplog.text
+        taken[0] = False
+        assert [e.seq for e in (stays.receive(HANGING) for _ in range(10)) if e] == list(range(10))
 
 
 def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(site: Site) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import onnxruntime
 import pytest
 
 from edge.encoder import DEFAULT_MODEL, GRAPHS, METADATA_KEY, SHIPPED, Model
 from edge.errors import EarmarkError
+from edge.frame_stream import FrameStream
 
 onnx = pytest.importorskip("onnx", reason="needs the onnx package, of the extra [train]")
 write_spec = pytest.importorskip("export.metadata").write_spec
@@ -174,3 +176,13 @@ def test_a_graph_that_is_missing(folder: Path, name: str) -> None:
         Model(folder)
     with pytest.raises(EarmarkError, match="no model"):
         Model(folder / "nowhere")
+
+
+def test_a_state_of_two_streams_is_refused_and_not_read_askew() -> None:
+    graph = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> frames (float[1,4,8] fbank, float[2,3,8] state)'
+        " => (float[1,4,8] records, float[2,3,8] next_state)"
+        "{ records = Identity (fbank) next_state = Identity (state) }"
+    )
+    with pytest.raises(ValueError, match=r"state is \[2, 3, 8\], expected \(1, time, ...\)"):
+        FrameStream(onnxruntime.InferenceSession(graph.SerializeToString()))

@@ -288,7 +288,7 @@ def summands(w: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class FramesGraph(nn.Module):
-    """What the exported frames graph computes: (fbank, state) -> (records, state)."""
+    """What the exported graph computes, which returns what ends with a state for that state."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
