@@ -95,6 +95,15 @@ def test_the_shipped_graphs_once_loaded_are_those_of_the_shipped_weights(
     assert shipped == operations_once_loaded(tmp_path / graph)
 
 
+@pytest.mark.parametrize("name", ["small", "tiny"])
+def test_the_runtime_makes_every_convolution_one_of_bytes(name: str) -> None:
+    """Its bias and its rectifier are part of it then; all but the sums, which stay in float32."""
+    operations = operations_once_loaded(SHIPPED / name / "frames.onnx")
+    assert operations.count("QLinearConv") > 30
+    assert operations.count("Conv") == 1
+    assert not {"MatMul", "Gemm", "Relu"} & set(operations)
+
+
 def operations_once_loaded(graph: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
