@@ -24,8 +24,8 @@ class FrameStream:
 
     def __init__(self, graph: onnxruntime.InferenceSession) -> None:
         self._graph = graph
-        fbank, *states = graph.get_inputs()
-        records, *heard = graph.get_outputs()
+        inputs, outputs = graph.get_inputs(), graph.get_outputs()
+        (fbank, *states), (records, *heard) = inputs, outputs
         for state in states:
             if len(state.shape) < 2 or state.shape[0] != 1:
                 raise ValueError(f"{state.name} is {state.shape}, expected (1, time, ...)")
@@ -40,9 +40,9 @@ class FrameStream:
         self._bindings = []
         for state, new in zip(self._states, reversed(returned), strict=True):
             binding = graph.io_binding()
-            for value, array in zip(graph.get_inputs(), [self._fbank, *state], strict=True):
+            for value, array in zip(inputs, [self._fbank, *state], strict=True):
                 binding.bind_input(value.name, *_place(array))
-            for value, array in zip(graph.get_outputs(), [self._records, *new], strict=True):
+            for value, array in zip(outputs, [self._records, *new], strict=True):
                 binding.bind_output(value.name, *_place(array))
             self._bindings.append(binding)
         self._turn = 0

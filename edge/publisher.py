@@ -105,6 +105,11 @@ class Publisher:
         self._service.start()
 
     @property
+    def endpoint(self) -> str:
+        """Where events go out as JSON."""
+        return self._events.endpoint
+
+    @property
     def msgpack_endpoint(self) -> str | None:
         """Where events go out as MessagePack; None: nowhere."""
         return self._packed.endpoint if self._packed else None
@@ -176,7 +181,6 @@ class Publisher:
         """Bind for JSON and requests; where any port will do, at two that follow each other."""
         for tries_left in reversed(range(PORT_TRIES)):
             self._events = Outlet(self._context, endpoint, self._guard)
-            self.endpoint = self._events.endpoint
             self._service = Service(self._context, self._answer, self._guard, self._cut)
             try:
                 requests = bindable(request_endpoint(self.endpoint), self._guard is not None)

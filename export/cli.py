@@ -135,26 +135,26 @@ def export(
     spec = model_spec(encoder.config, name, training_data, "int8")
     frames, float_blocks = staging / "frames.onnx", list[int]()
     most, least_bits = min(MAX_FLOAT_BLOCKS, len(encoder.blocks)), FEWEST
+    _shrink(fp32_folder, staging, least_bits)
+    print("quantising")
+    quantise_frames(fp32_folder / "frames.onnx", frames, streams, CHUNK)
     while True:
-        for graph in ("head.onnx", "segmenter.onnx"):
-            shrink_matrices(fp32_folder / graph, staging / graph, least_bits)
-        print("quantising" + "".join(f", block {block} in float" for block in float_blocks))
-        quantise_frames(fp32_folder / "frames.onnx", frames, streams, CHUNK, float_blocks)
         write_spec(staging, spec)
         gate = measure(encoder, Model.load(fp32_folder), Model.load(staging), audios, speakers)
         Console().print(gate.table())
-        if not gate.int8_hurts():
+        if not gate.int8_hurts() or (least_bits == MOST and len(float_blocks) == most):
             break
         if least_bits < MOST:
             print(f"int8 loses too much: head and segmenter in {MOST} bits")
             least_bits = MOST
-            continue
-        if len(float_blocks) == most:
-            break
-        few = streams[:SEARCH_RECORDINGS]
-        print("int8 loses too much: looking for the block that it hurts most")
-        worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
-        float_blocks.append(worst)
+            _shrink(fp32_folder, staging, least_bits)
+        else:
+            few = streams[:SEARCH_RECORDINGS]
+            print("int8 loses too much: looking for the block that it hurts most")
+            worst = next_float_block(fp32_folder / "frames.onnx", frames, few, CHUNK, float_blocks)
+            float_blocks.append(worst)
+            print("quantising" + "".join(f", block {block} in float" for block in float_blocks))
+            quantise_frames(fp32_folder / "frames.onnx", frames, streams, CHUNK, float_blocks)
 
     spec = _calibrated(staging, spec, corpus, corpus.held_out_speech(), corpus.unheard_speakers)
 
@@ -172,6 +172,12 @@ def export(
     if not failures:
         _replace(output, staging)
     return failures
+
+
+def _shrink(source: Path, target: Path, least_bits: int) -> None:
+    """Write the small graphs of one folder into another, in as few bits a weight as may be."""
+    for graph in ("head.onnx", "segmenter.onnx"):
+        shrink_matrices(source / graph, target / graph, least_bits)
 
 
 def export_windowed(encoder: Path, corpus_folder: Path, output: Path, cache: Path) -> None:

@@ -7,7 +7,7 @@ import socket as sockets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ class Site:
 
     def revoke(self, name: str) -> None:
         change_keyring(self.file, lambda ring: ring.revoke(name))
+
+    @contextmanager
+    def messagepack(self, keys: Keys) -> Iterator[zmq.Socket[bytes]]:
+        """Who subscribes to all events as MessagePack, and has been seen to."""
+        with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+            keys.give(socket)
+            socket.subscribe("")
+            socket.connect(self.packed)
+            assert self.publisher.wait_for_subscriber(HANGING)
+            yield socket
 
     def publish(self) -> None:
         self.publisher.publish("mic", SpeechStarted(0), 0)
@@ -183,13 +193,8 @@ def test_a_port_that_cannot_be_bound_again_lets_no_revoked_key_listen_on(
     site.allow("former", former)
     with (
         Subscriber(site.publisher.endpoint, keys=site.friend) as stays,
-        zmq.Context() as context,
-        context.socket(zmq.SUB) as packed,
+        site.messagepack(former) as packed,
     ):
-        former.give(packed)
-        packed.subscribe("")
-        packed.connect(site.packed)
-        assert site.publisher.wait_for_subscriber(HANGING)
         assert stays.join(HANGING)
         site.revoke("former")
         time.sleep(NOTHING)
@@ -208,13 +213,8 @@ def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(sit
     with (
         Subscriber(endpoint, keys=former) as gone,
         Subscriber(endpoint, keys=site.friend) as stays,
-        zmq.Context() as context,
-        context.socket(zmq.SUB) as packed,
+        site.messagepack(former) as packed,
     ):
-        former.give(packed)
-        packed.subscribe("")
-        packed.connect(site.packed)
-        assert site.publisher.wait_for_subscriber(HANGING)
         assert gone.join(HANGING)
         assert stays.join(HANGING)
         site.publish()

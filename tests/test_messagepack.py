@@ -81,17 +81,21 @@ def publisher(tmp_path: Path) -> Iterator[Publisher]:
         yield publisher
 
 
-def answers(endpoint: str, request: dict[str, Any]) -> tuple[Any, Any]:
-    """What a daemon answers to a request in JSON, and to the same in MessagePack."""
+def ask(endpoint: str, request: bytes) -> bytes:
+    """What a daemon answers."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
         peer.linger = 0
         peer.connect(request_endpoint(endpoint))
-        received = []
-        for data in (json.dumps(request).encode(), msgspec.msgpack.encode(request)):
-            peer.send(data)
-            assert peer.poll(round(HANGING * 1000)), "no answer"
-            received.append(peer.recv())
-    return json.loads(received[0]), msgspec.msgpack.decode(received[1])
+        peer.send(request)
+        assert peer.poll(round(HANGING * 1000)), "no answer"
+        return peer.recv()
+
+
+def answers(endpoint: str, request: dict[str, Any]) -> tuple[Any, Any]:
+    """What a daemon answers to a request in JSON, and to the same in MessagePack."""
+    text = ask(endpoint, json.dumps(request).encode())
+    packed = ask(endpoint, msgspec.msgpack.encode(request))
+    return json.loads(text), msgspec.msgpack.decode(packed)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +142,7 @@ def test_a_line_that_became_other_json_costs_its_event_alone(
     place, found = 0, []
     while place < 5:
         asked = {"v": 1, "id": 1, "type": "replay", "start": place}
-        with zmq.Context() as context, context.socket(zmq.DEALER) as peer:
-            peer.linger = 0
-            peer.connect(request_endpoint(publisher.endpoint))
-            peer.send(msgspec.msgpack.encode(asked))
-            assert peer.poll(round(HANGING * 1000)), "no answer"
-            answer = msgspec.msgpack.decode(peer.recv())
+        answer = msgspec.msgpack.decode(ask(publisher.endpoint, msgspec.msgpack.encode(asked)))
         numbers = [event["seq"] for event in answer["events"]]
         assert numbers == list(range(answer["next"] - len(numbers), answer["next"]))
         assert place < answer["next"] <= answer["end"] == 5
