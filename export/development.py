@@ -34,7 +34,7 @@ from export.hearing import Hearing, hear
 from export.tables import diarization_table, page
 from train.lists import read_list
 from train.manifest import split_speakers
-from train.simulate import Meeting, simulate_meeting
+from train.simulate import SOUND, Meeting, simulate_meeting
 
 MINUTES = {2: 1.5, 3: 3.0, 4: 5.0, 5: 7.5, 6: 10.0, 8: 15.0}  # of a meeting, by speakers
 EXCERPT_MINUTES = 0.5
@@ -146,7 +146,7 @@ def rehearsals(
 
     def one(kind: str, seed: int, speakers: int, minutes: float, overlap: bool) -> Rehearsal:
         meeting = simulate_meeting(voices, corpus, speakers, 60 * minutes, seed, overlap=overlap)
-        digest = sha256(repr(meeting).encode()).hexdigest()[:16]
+        digest = sha256(repr((meeting, SOUND)).encode()).hexdigest()[:16]
         return Rehearsal(f"{kind}{seed}", meeting, kept / f"{digest}.npz")
 
     sizes = list(MINUTES)

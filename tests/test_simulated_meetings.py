@@ -17,7 +17,15 @@ from edge.rttm import Turn
 from train.cast import casting_chances, of_one_sitting
 from train.manifest import Utterance, is_held_out, read_manifest
 from train.rooms import seat_responses
-from train.simulate import Meeting, _over_line, _Voice, simulate_meeting, without_pauses
+from train.simulate import (
+    PHRASE,
+    Meeting,
+    _over_line,
+    _Voice,
+    phrases,
+    simulate_meeting,
+    without_pauses,
+)
 from train.turn_taking import LONGEST_SILENCE, _closed_up, read_timings, turn_taking, with_overlap
 
 
@@ -99,6 +107,41 @@ def test_a_voice_repeats_nothing_before_all_is_used(tmp_path: Path) -> None:
     for _ in range(3):
         said = [np.abs(np.fft.rfft(voice.say(2 * RATE))).argmax() / 2 for _ in tones]
         assert sorted(said) == sorted(tones)
+
+
+def test_nobody_recites_what_they_say_again(tmp_path: Path) -> None:
+    """Whoever has one recording says all of it each time, and in another order."""
+    tones = [200 * 2**i for i in range(5)]
+    parts = [0.1 * np.sin(2 * np.pi * hertz * np.arange(PHRASE) / RATE) for hertz in tones]
+    for part in parts:
+        part[: RATE // 50] = 0.0
+    soundfile.write(tmp_path / "one.wav", np.concatenate(parts), RATE)
+    impulse = np.ones(1, dtype=np.float32)
+    voice = _Voice([tmp_path / "one.wav"], impulse, np.random.default_rng(0))
+    orders = set()
+    for _ in range(4):
+        said = voice.say(5 * PHRASE).reshape(5, PHRASE)
+        loudest = np.abs(np.fft.rfft(said)).argmax(axis=1) * RATE / PHRASE
+        assert sorted(np.round(loudest)) == tones
+        orders.add(tuple(np.round(loudest)))
+    assert len(orders) == 4
+
+
+@given(seconds=st.floats(0.1, 20.0), seed=st.integers(0, 2**31 - 1))
+def test_phrases_are_all_that_was_said(seconds: float, seed: int) -> None:
+    speech = np.random.default_rng(seed).standard_normal(round(seconds * RATE), dtype=np.float32)
+    parts = phrases(speech)
+    np.testing.assert_array_equal(np.concatenate(parts), speech)
+    assert len(parts) == max(1, round(len(speech) / PHRASE))
+    assert all(PHRASE / 4 < len(part) < 2 * PHRASE for part in parts[:-1])
+
+
+def test_phrases_end_where_it_is_quiet() -> None:
+    speech = np.ones(2 * PHRASE, dtype=np.float32)
+    quiet = slice(PHRASE - RATE // 4, PHRASE - RATE // 5)
+    speech[quiet] = 0.0
+    first, _ = phrases(speech)
+    assert quiet.start < len(first) < quiet.stop
 
 
 def test_a_turn_sounds_from_its_start_to_its_end_and_then_rings(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ from train.waveforms import read_audio
 
 LEAST_SPEECH = 8.0  # seconds of a voice that may take part
 BLOCK = 60 * SAMPLE_RATE
+PHRASE = 3 * SAMPLE_RATE // 2
 FADE = SAMPLE_RATE // 100  # at both ends of a turn, which may be in mid-word
+SOUND = 2  # to be raised where the same meeting comes to sound otherwise: what is heard is kept
 RING = SAMPLE_RATE  # longest response of a room
 LEVEL_DB = (-30.0, -20.0)  # RMS of a voice at the microphone, relative to full scale
 NOISE_DB = (-60.0, -38.0)
@@ -109,10 +111,17 @@ def simulate_meeting(
 
 
 class _Voice:
-    """A voice at its seat, as the microphone hears it."""
+    """A voice at its seat, as the microphone hears it.
+
+    It has more to say than was recorded. Phrases come in another order each time, since nobody
+    recites: each part of a sentence that is said ten times would look like a voice of its own, with
+    ten times the evidence.
+    """
 
     def __init__(self, paths: Sequence[Path], response: Audio, random: Generator) -> None:
-        self._utterances = [without_pauses(read_audio(path)) for path in paths]
+        self._phrases = [
+            phrase for path in paths for phrase in phrases(without_pauses(read_audio(path)))
+        ]
         self._gain = from_db(random.uniform(*LEVEL_DB))
         self._response = response
         self._random = random
@@ -123,8 +132,8 @@ class _Voice:
         """The next `count` samples of speech, and how they ring; none again before all are used."""
         while len(self._rest) < count:
             if not self._queue:
-                self._queue = self._random.permutation(len(self._utterances)).tolist()
-            self._rest = np.concatenate([self._rest, self._utterances[self._queue.pop()]])
+                self._queue = self._random.permutation(len(self._phrases)).tolist()
+            self._rest = np.concatenate([self._rest, self._phrases[self._queue.pop()]])
         speech, self._rest = self._rest[:count] * self._gain, self._rest[count:]
         fade = np.linspace(0.0, 1.0, min(FADE, count), dtype=np.float32)
         speech[: len(fade)] *= fade
@@ -164,6 +173,17 @@ def without_pauses(audio: Audio) -> Audio:
     near = np.convolve(loud, np.ones(3), mode="same") > 0.5
     speech: Audio = tenths[near].ravel()
     return speech / rms(speech)
+
+
+def phrases(speech: Audio) -> list[Audio]:
+    """Speech cut into parts of about `PHRASE` samples, where it is quietest nearby."""
+    count = round(len(speech) / PHRASE)
+    cuts = []
+    for place in range(1, count):
+        begin = place * len(speech) // count - PHRASE // 4
+        steps = speech[begin : begin + PHRASE // 2].reshape(-1, FADE)
+        cuts.append(begin + FADE * int(np.argmin(np.sum(steps**2, axis=1))) + FADE // 2)
+    return np.split(speech, cuts)
 
 
 def _over_line(audio: Audio, narrow: bool) -> Audio:
