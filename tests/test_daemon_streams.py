@@ -69,15 +69,14 @@ class Endless(Source):
     name, rate, channels = "endless", SECOND, 1
 
     def __init__(self) -> None:
-        self._closed = False
+        self._closed = threading.Event()
 
     def blocks(self) -> Iterator[Block]:
-        while not self._closed:
-            time.sleep(0.01)
+        assert self._closed.wait(HANGING), "the daemon waits for ever"
         yield from ()
 
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
 
 
 def missing() -> Source:
@@ -175,13 +174,18 @@ def test_a_source_that_fails_for_good_leaves_the_others_alone(tmp_path: Path) ->
 
 
 def test_a_source_that_a_driver_holds_does_not_hold_the_daemon(tmp_path: Path) -> None:
-    class Stuck(Endless):
-        def close(self) -> None:
-            pass
+    stop, let_go = Stop(), threading.Event()
 
-    stop = Stop()
-    threading.Timer(0.3, lambda: setattr(stop, "asked", True)).start()
-    envelopes, _ = heard(tmp_path, Stream("stuck", Stuck, TinyPipeline()), stop=stop)
+    class Stuck(Endless):
+        def blocks(self) -> Iterator[Block]:
+            stop.ask()
+            let_go.wait()
+            yield from ()
+
+    try:
+        envelopes, _ = heard(tmp_path, Stream("stuck", Stuck, TinyPipeline()), stop=stop)
+    finally:
+        let_go.set()
     assert of("stuck", envelopes)[-1] == SourceLost(0, "the daemon was asked to stop")
 
 
@@ -190,23 +194,12 @@ def test_signals_do_not_hold_the_daemon_while_its_source_is_silent(
 ) -> None:
     """Some of them come just as a wait is over, which must end nevertheless."""
 
-    class Silent(Endless):
-        def __init__(self) -> None:
-            self._asked = threading.Event()
-
-        def blocks(self) -> Iterator[Block]:
-            assert self._asked.wait(HANGING), "the daemon waits for ever"
-            yield from ()
-
-        def close(self) -> None:
-            self._asked.set()
-
     monkeypatch.setattr("edge.daemon.TICK", 0.005)  # so that there are many waits
     stop, came = Stop(), itertools.count()
     signal.signal(signal.SIGALRM, lambda *_: stop.ask() if next(came) == 1000 else None)
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     try:
-        heard(tmp_path, Stream("silent", Silent, TinyPipeline()), stop=stop)
+        heard(tmp_path, Stream("silent", Endless, TinyPipeline()), stop=stop)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
