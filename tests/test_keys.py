@@ -56,6 +56,13 @@ class Site:
     def revoke(self, name: str) -> None:
         change_keyring(self.file, lambda ring: ring.revoke(name))
 
+    def revoke_connected(self, name: str, socket: zmq.Socket[bytes]) -> None:
+        """Wait until it is cut off, with all others."""
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self.revoke(name)
+        assert monitor.poll(round(HANGING * 1000))
+        socket.disable_monitor()
+
     @contextmanager
     def messagepack(self, keys: Keys) -> Iterator[zmq.Socket[bytes]]:
         """Who subscribes to all events as MessagePack, and has been seen to."""
@@ -196,8 +203,7 @@ def test_a_port_that_cannot_be_bound_again_lets_no_revoked_key_listen_on(
         site.messagepack(former) as packed,
     ):
         assert stays.join(HANGING)
-        site.revoke("former")
-        time.sleep(NOTHING)
+        site.revoke_connected("former", packed)
         for _ in range(10):
             site.publish()
         assert not packed.poll(500)
@@ -221,8 +227,7 @@ def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(sit
         assert gone.receive(HANGING) is not None
         assert packed.poll(round(HANGING * 1000))
         packed.recv_multipart()
-        site.revoke("former")
-        time.sleep(NOTHING)
+        site.revoke_connected("former", packed)
         for _ in range(10):
             site.publish()
         assert gone.receive(NOTHING) is None

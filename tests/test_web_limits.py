@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -36,7 +37,8 @@ def test_more_watchers_than_there_are_places_for_are_told(served: tuple[Publishe
         assert response.status == 503
         assert "close one" in text
         assert server.ask("GET", "/")[0].status == 200
-    for _ in range(50):  # a place is free as soon as a page is closed, which is not at once
+    until = time.monotonic() + HANGING
+    while time.monotonic() < until:  # a place is free once a page is closed, which takes a moment
         with ExitStack() as retry:
             try:
                 assert next(retry.enter_context(server.watch())).kind == "state"
