@@ -97,7 +97,6 @@ class Sender:
     """
 
     def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
-        self.dropped = 0  # samples that nobody took in time
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._socket = self._context.socket(zmq.PUSH)
@@ -123,7 +122,6 @@ class Sender:
         try:
             self._socket.send_multipart(encode(packet), zmq.NOBLOCK)
         except zmq.Again:
-            self.dropped += len(packet.samples)
             log.warning("audio.dropped", "the daemon takes no audio; it was dropped")
 
     def watch(self) -> None:

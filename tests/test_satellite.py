@@ -300,16 +300,34 @@ def test_a_satellite_that_is_stopped_sends_all_that_it_has_heard(
 
 
 @pytest.mark.parametrize("size", [160, 513, STEP, 2 * RATE])
-def test_a_daemon_that_is_away_makes_a_satellite_keep_five_seconds(size: int) -> None:
+def test_a_satellite_keeps_five_seconds_for_a_daemon_that_is_away(
+    size: int, tmp_path: Path
+) -> None:
     """Of a microphone's short blocks it kept less than two."""
-    outbox = Outbox(ONE)
-    with Sender("tcp://127.0.0.1:9") as sender:  # nobody is there
+    outbox, endpoint = Outbox(ONE), f"ipc://{tmp_path / 'sound'}"
+    with (
+        Sender(endpoint) as sender,
+        zmq.Context() as context,
+        context.socket(zmq.PULL) as daemon,
+    ):
+
+        def came() -> Packet:
+            assert daemon.poll(round(HANGING * 1000))
+            return decode(daemon.recv_multipart())
+
         for _ in range(-(-7 * RATE // size)):
             outbox.push(np.zeros(size, dtype=np.float32))
         outbox.flush()
         for each in outbox.take():
             sender.send(each)
-        assert outbox.position - sender.dropped == 5 * RATE
+        daemon.bind(endpoint)
+        end = 0
+        while end < 5 * RATE:
+            kept = came()
+            assert kept.header.start == end
+            end = kept.end
+        sender.send(packet(outbox.position))
+        assert (end, came().header.start) == (5 * RATE, outbox.position)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 500)), max_size=20))
