@@ -38,14 +38,18 @@ def test_who_joins_late_follows_without_a_hole(tmp_path: Path) -> None:
     assert after == before[after[0].seq :]
 
 
-def test_who_waits_for_a_daemon_that_is_not_there_or_lets_nobody_in_is_told_once(
+def test_who_waits_where_no_daemon_answers_is_told_once_and_where_else_to_look(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.commands.listen.TICKS_PER_SECOND", 100)
     monkeypatch.setattr("edge.commands.listen.PATIENCE", 0.1)
-    with Subscriber(f"ipc://{tmp_path / 'events'}") as events:
-        assert set(islice(with_state(events, ("",), until_end=False), 30)) == {None}
-    assert capsys.readouterr().err == f"earmark: {NO_ANSWER}\n"
+    packed = f"ipc://{tmp_path / 'packed'}"
+    with Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal", msgpack=packed):
+        for endpoint in (f"ipc://{tmp_path / 'nobody'}", packed):
+            with Subscriber(endpoint) as events:
+                assert set(islice(with_state(events, ("",), until_end=False), 30)) == {None}
+            assert capsys.readouterr().err == f"earmark: {NO_ANSWER}\n"
+    assert "'endpoint' in its configuration, not 'msgpack'" in NO_ANSWER
 
 
 def test_who_leaves_at_the_end_waits_for_streams_that_were_silent_since(tmp_path: Path) -> None:

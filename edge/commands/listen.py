@@ -27,7 +27,8 @@ except with --json, which is the events from now on alone; none is lost. Ctrl-C 
 TICKS_PER_SECOND = 8
 PATIENCE = 2  # seconds without an answer before that is told
 NO_ANSWER = (
-    "no daemon has answered yet; see whether 'earmark run' is at that endpoint, and whether it "
+    "no daemon has answered yet; see whether 'earmark run' is at that endpoint, whether that is "
+    "where its events are JSON ('endpoint' in its configuration, not 'msgpack'), and whether it "
     "wants keys and allows yours (--curve, --server)"
 )
 
