@@ -70,8 +70,9 @@ class Publisher:
         msgpack: a further endpoint, for the same events as [topic, MessagePack].
 
     Raises:
-        EarmarkError: an endpoint or the journal is in use, an endpoint is malformed or open to
-            other machines, the journal cannot be written, or the keys cannot be read.
+        EarmarkError: an endpoint or the journal is in use, both endpoints are the same, one is
+            malformed or open to other machines, the journal cannot be written, or the keys cannot
+            be read.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Publisher:
                 self._guard = Guard(self._context, keys)
             self._open(endpoint)
             if msgpack is not None:
+                self._check_own(msgpack)
                 self._packed = Outlet(self._context, msgpack, self._guard)
             self._journal = Journal(journal)
         except EarmarkError:
@@ -192,6 +194,14 @@ class Publisher:
                     raise
                 self._service.close()
                 self._events.close(0)
+
+    def _check_own(self, msgpack: str) -> None:
+        """Refuse what is bound for JSON: it would be told as in use, by whom nobody could find."""
+        if msgpack in (self.endpoint, request_endpoint(self.endpoint)):
+            raise EarmarkError(
+                f"msgpack is '{msgpack}', where endpoint '{self.endpoint}' has events or requests",
+                "Give msgpack an endpoint of its own, such as tcp://127.0.0.1:7709",
+            )
 
     def _outlets(self) -> list[Outlet]:
         return [outlet for outlet in (self._events, self._packed) if outlet is not None]

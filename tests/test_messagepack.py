@@ -177,8 +177,9 @@ def test_a_subscriber_of_json_gets_no_messagepack(tmp_path: Path) -> None:
     [
         ("tcp://0.0.0.0:7709", "other machines"),
         ("7709", "expected tcp"),
-        ("ipc://FOLDER/events", "in use"),
-        ("ipc://FOLDER/events.ask", "in use"),
+        ("ipc://FOLDER/events", "msgpack is .* where endpoint 'ipc.*' has"),
+        ("ipc://FOLDER/events.ask", "msgpack is .* where endpoint 'ipc.*' has"),
+        ("ipc://FOLDER/others", "in use"),
     ],
 )
 def test_an_endpoint_of_messagepack_that_cannot_be_is_refused(
@@ -186,7 +187,10 @@ def test_an_endpoint_of_messagepack_that_cannot_be_is_refused(
 ) -> None:
     """libzmq by itself would put it in the place of the others."""
     msgpack = msgpack.replace("FOLDER", str(tmp_path))
-    with pytest.raises(EarmarkError, match=what):
+    with (
+        Publisher(f"ipc://{tmp_path / 'others'}", tmp_path / "others' journal"),
+        pytest.raises(EarmarkError, match=what),
+    ):
         Publisher(f"ipc://{tmp_path / 'events'}", tmp_path / "journal", msgpack=msgpack)
 
 
