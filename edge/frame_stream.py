@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -12,6 +12,14 @@ _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a stat
 
 Frames = NDArray[np.float32]
 State = list[NDArray[Any]]
+
+
+class RecordStream(Protocol):
+    """What gives the records of one stream; at first it has heard nothing."""
+
+    def push(self, fbank: Frames) -> Frames:
+        """Records (n, size) of one chunk (frames, mels), as many frames as the graph takes."""
+        ...
 
 
 class FrameStream:

@@ -25,7 +25,6 @@ from rich.progress import track
 from edge.config import load
 from edge.encoder import DEFAULT_MODEL, EncoderStream, Model
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
-from edge.frame_stream import FrameStream
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import PipelineConfig
 from edge.whole_file import replacing
@@ -65,7 +64,7 @@ class RecallingModel(Model):
         return Recollection(self._records, self.spec.frames_per_record)
 
 
-class Recollection(FrameStream):
+class Recollection:
     """A stream that tells records from memory, whatever is put in."""
 
     def __init__(self, records: Samples, frames_per_record: int) -> None:
