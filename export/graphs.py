@@ -183,7 +183,8 @@ class ConvolutionalFrames(nn.Module):
         x = self.stem(x)
         if config.spectral:
             x = x + self.spectral(shapes)
-            past[0] = shapes
+            # The new past begins with the end of these: cutting that off is left to the runtime.
+            past = [shapes, *past[1:]]
         x = functional.relu(x)
         trunk, depths = [], [x]
         for block, history in zip(self.blocks, state.trunk, strict=True):
