@@ -97,25 +97,13 @@ def test_records_tile_the_recording_to_its_last_sample() -> None:
     assert records_of([]) == []
 
 
-def test_two_streams_of_one_model_do_not_disturb_each_other() -> None:
-    blocks = in_blocks(beginning(), itertools.repeat(4000))
-    one, other = pipeline(), pipeline()
-    first, second = [], []
-    for block in blocks:
-        first += one.push(block)
-        second += other.push(np.flip(block).copy())
-    assert first + one.flush() == whole()
-    assert second + other.flush() != whole()
-
-
 def test_streams_of_one_model_that_take_turns_do_not_hear_each_other() -> None:
     """Each writes into memory of its own, and what it has told is not overwritten."""
-    samples = beginning()[: 8 * RATE]
-    both = [samples, samples[::-1].copy()]
-    streams = [EncoderStream(model()) for _ in both]
-    told: list[list[Samples]] = [[], []]
-    for start in range(0, len(samples), 3200):
-        for stream, audio, records in zip(streams, both, told, strict=True):
-            records.append(stream.push(audio[start : start + 3200]))
-    for audio, records in zip(both, told, strict=True):
-        np.testing.assert_array_equal(np.concatenate(records), EncoderStream(model()).push(audio))
+    both = [beginning(), np.flip(beginning()).copy()]
+    pipelines = [pipeline() for _ in both]
+    told: list[list[Event]] = [[], []]
+    for start in range(0, len(beginning()), 4000):
+        for one, audio, events in zip(pipelines, both, told, strict=True):
+            events.extend(one.push(audio[start : start + 4000]))
+    for one, audio, events in zip(pipelines, both, told, strict=True):
+        assert events + one.flush() == events_of([audio], pipeline())
