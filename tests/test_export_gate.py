@@ -359,6 +359,17 @@ def test_the_command_says_what_is_wrong_with_its_input(
     assert not (tmp_path / "out").exists()
 
 
+def test_noises_that_are_missing_are_not_answered_by_a_setting_of_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(build_corpus(tmp_path / "corpus") / "noise")
+    assert run_export(tmp_path, settled_encoder(0))[0] == 1
+    told = capsys.readouterr().err
+    assert "no audio in" in told
+    assert "Put recordings there; training does without" in told
+    assert "the export does not" in told
+
+
 @pytest.mark.parametrize("there", ["file", "models"])
 def test_what_is_no_model_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str

@@ -248,7 +248,8 @@ def _recordings(folder: Path, cache: Path, settings: Mapping[str, float]) -> Wav
     if not paths:
         raise EarmarkError(
             f"no audio in {folder}, which is wanted for {', '.join(wanting)}",
-            f"Put recordings there, or set {' and '.join(wanting)} to 0",
+            f"Put recordings there; training does without where {' and '.join(wanting)} "
+            f"{'are' if len(wanting) > 1 else 'is'} 0, the export does not",
         )
     waveforms = Waveforms.load(paths, cache)
     readable = [path for i, path in enumerate(paths) if waveforms.length(i)]
