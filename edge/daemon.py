@@ -56,7 +56,8 @@ def serve(
 
     A source that goes is waited for if it may come back. One that cannot be opened at the start
     ends all; one that fails for good later leaves the others alone. The last event of every stream
-    is a `Health` with `final` set, however it ends.
+    is a `Health` with `final` set, however it ends; by the first of these, every stream has been
+    named by an event.
 
     Args:
         streams: with names that differ.
@@ -135,10 +136,13 @@ class _House:
             reader.join(max(0.0, deadline - time.monotonic()))
         for station in self._stations:
             if not station.ended:
+                self._name_all_but(station)
                 station.end(STOPPED)
 
     def _take(self, key: int, item: Item) -> None:
         station = self._stations[key]
+        if isinstance(item, Ended):
+            self._name_all_but(station)
         if isinstance(item, Ended) and item.error is None and self._closing:
             station.end(STOPPED)
         else:
@@ -152,6 +156,12 @@ class _House:
             self._ready = True
             self._notifier.ready()
             self._notifier.status(self._standing())
+
+    def _name_all_but(self, ending: Station) -> None:
+        """Who sees the streams that he knows end should know of those that have yet to open."""
+        for station in self._stations:
+            if station is not ending and not (station.opened or station.ended):
+                station.beat()
 
     def _standing(self) -> str:
         """How the streams are, in a line."""

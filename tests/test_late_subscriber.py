@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import pytest
 from daemons import HANGING, next_event, tiny_daemon, until_end
+from test_daemon_streams import Takes, second
+from tiny_daemon import SECOND, TinyPipeline
 
 from edge.client import Subscriber
 from edge.commands.listen import NO_ANSWER, follow, with_state
+from edge.daemon import Stream, serve
 from edge.events import Envelope, Event, Health, SourceOpened, SpeechStarted
 from edge.publisher import Publisher
+from edge.signals import Stop
+from edge.sources import Source
 
 OPENED = SourceOpened("script", 16_000, 1)
 LAST = Health(0, 0.0, 0.0, 0, 0, 0, speakers=0, shedding=0, final=True)
@@ -62,6 +68,35 @@ def test_who_leaves_at_the_end_waits_for_streams_that_were_silent_since(tmp_path
             rest: list[tuple[str, Event]] = [("a", LAST), ("b", SpeechStarted(0)), ("b", LAST)]
             sent = [publisher.publish(stream, event, 0) for stream, event in rest]
             assert followed(follow(events, ("",), until_end=True)) == sent
+
+
+def test_who_leaves_at_the_end_waits_for_a_source_that_has_yet_to_open(tmp_path: Path) -> None:
+    """Its stream was unknown when the other ended."""
+    plugged = threading.Event()
+
+    def late() -> Source:
+        plugged.wait(HANGING)
+        return Takes("late", (SECOND, [second(SECOND)]))
+
+    def short() -> Source:
+        return Takes("short", (SECOND, [second(SECOND)]))
+
+    streams = [Stream("short", short, TinyPipeline()), Stream("late", late, TinyPipeline())]
+    ends: list[str] = []
+    with Publisher(f"ipc://{tmp_path / 'e'}", tmp_path / "journal") as publisher:
+        serving = threading.Thread(target=serve, args=(streams, publisher, Stop()))
+        with Subscriber(publisher.endpoint) as events:
+            assert events.join(HANGING)
+            serving.start()
+            try:
+                for envelope in filter(None, follow(events, ("",), until_end=True)):
+                    if isinstance(envelope.event, Health) and envelope.event.final:
+                        ends.append(envelope.stream)
+                        plugged.set()
+            finally:
+                plugged.set()
+                serving.join()
+    assert ends == ["short", "late"]
 
 
 def test_streams_of_a_daemon_that_was_killed_keep_nobody(tmp_path: Path) -> None:
