@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from train.encoder import Encoder, FrameOutputs, State, terms
+from train.encoder import Encoder, State
 from train.layers import CausalDepthwiseNorm, PointwiseNorm, SpectralNorm
+from train.statistics import FrameOutputs, terms
 
 OPSET = 17
 CHUNK = 20  # fbank frames that the runtime feeds at once: 200 ms

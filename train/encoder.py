@@ -35,6 +35,7 @@ from train.layers import (
     rectified,
 )
 from train.segmenter import HEADS, Segmenter
+from train.statistics import FrameOutputs, sum_statistics, summands
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,6 @@ class EncoderConfig:
     embedding: Count = 192
     # Width of the network that tells where a segment changes its voice.
     segmenter: Annotated[int, Meta(ge=HEADS, multiple_of=HEADS)] = 96
-
-
-class FrameOutputs(NamedTuple):
-    """What the network says of each encoder frame."""
-
-    weights: Tensor  # (batch, time, features), in (0, 1)
-    features: Tensor  # (batch, time, features)
-    activity: Tensor  # (batch, time, 3): log-odds of speech; later, of speech and of overlap
 
 
 class State(NamedTuple):
@@ -268,23 +261,6 @@ def split_level(fbank: Tensor) -> Tensor:
     """
     level = fbank.mean(dim=-1, keepdim=True)
     return torch.cat([fbank - level, level], dim=-1)
-
-
-def sum_statistics(outputs: FrameOutputs, dim: int) -> Tensor:
-    """Sums over the axis `dim`, (n, Σw, Σw·h, Σw·h², Σp) along the last axis."""
-    return torch.cat([x.sum(dim=dim) for x in terms(outputs)], dim=-1)
-
-
-def terms(outputs: FrameOutputs) -> tuple[Tensor, ...]:
-    """What is summed of frames: 1, w, w·h, w·h² and p, each (..., values)."""
-    w, h, activity = outputs
-    return torch.ones_like(w[..., :1]), *summands(w, h), torch.sigmoid(activity)
-
-
-def summands(w: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What is summed of weights and features: w, w·h and w·h²."""
-    wh = w * h
-    return w, wh, wh * h
 
 
 class FramesGraph(nn.Module):
