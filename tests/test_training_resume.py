@@ -87,13 +87,13 @@ def test_a_run_stopped_in_the_middle_of_a_step_ends_weight_for_weight_like_one_n
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
     assert signal.getsignal(signal.SIGINT) is handler
-    assert stopped.checkpoint_path.is_file()
-    assert not stopped.stage_path("encoder").exists()
-    assert tensors(stopped.checkpoint_path)[".step"] == 3
+    assert stopped.run.checkpoint.is_file()
+    assert not stopped.run.stage("encoder").exists()
+    assert tensors(stopped.run.checkpoint)[".step"] == 3
 
     resumed = Trainer(config, corpus, tmp_path / "stopped", workers=1)
     encoder = resumed.train()
-    expected, got = tensors(straight.checkpoint_path), tensors(resumed.checkpoint_path)
+    expected, got = tensors(straight.run.checkpoint), tensors(resumed.run.checkpoint)
     assert expected.keys() == got.keys()
     assert len(expected) > 100
     different = [place for place in expected if not torch.equal(expected[place], got[place])]
@@ -110,7 +110,7 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
     stopped = Interrupted(config, corpus, tmp_path, workers=0)
     with pytest.raises(KeyboardInterrupt):
         stopped.train()
-    before = stopped.checkpoint_path.read_bytes()
+    before = stopped.run.checkpoint.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) - 1, hard))  # stands for the full disk
     try:
@@ -118,7 +118,7 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
             Trainer(config, corpus, tmp_path, workers=0).train()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert stopped.checkpoint_path.read_bytes() == before
+    assert stopped.run.checkpoint.read_bytes() == before
     assert not list(tmp_path.rglob("*partial*"))
 
 
@@ -428,7 +428,7 @@ def test_a_checkpoint_of_another_shape_is_named(
     config, corpus = opened
     trainer = Trainer(config, corpus, tmp_path, workers=0)
     trainer.train()
-    torch.save({"step": 3, "encoder": {}}, trainer.checkpoint_path)
+    torch.save({"step": 3, "encoder": {}}, trainer.run.checkpoint)
     with pytest.raises(EarmarkError, match=r"cannot go on from .*checkpoint\.pt"):
         Trainer(config, corpus, tmp_path, workers=0).train()
 

@@ -78,16 +78,16 @@ class Stage(NamedTuple):
 
 def _stages(trainer: Trainer, workers: int) -> list[Stage]:
     """The stages for which the settings have steps."""
-    config, corpus, talks = trainer.config, trainer.corpus, trainer.talks
+    config, corpus, talks = trainer.config, trainer.corpus, trainer.run.talks
     head = Stage(
         "head",
-        lambda encoder: train_head(encoder, config, corpus, trainer.hearings, workers),
+        lambda encoder: train_head(encoder, config, corpus, trainer.run.hearings, workers),
         trainer.validate,
     )
     activity = Stage(
         "activity",
         lambda encoder: train_activity(
-            encoder, config, corpus, trainer.activity_checkpoint, workers
+            encoder, config, corpus, trainer.run.activity_checkpoint, workers
         ),
         lambda encoder: asdict(measure_activity(encoder, config, corpus)),
     )
@@ -140,25 +140,25 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED
-    print(f"{outcome}: export it with  earmark-export {trainer.encoder_path}")
+    print(f"{outcome}: export it with  earmark-export {trainer.run.encoder}")
     return 0
 
 
 def _finish(encoder: Encoder, trainer: Trainer, workers: int) -> str:
     """Run the stages that have not come to their end yet; returns what there is to say of it."""
     stages = _stages(trainer, workers)
-    finished = [stage for stage in stages if trainer.stage_path(stage.name).is_file()]
-    if finished == stages and trainer.encoder_path.is_file():
+    finished = [stage for stage in stages if trainer.run.stage(stage.name).is_file()]
+    if finished == stages and trainer.run.encoder.is_file():
         return "already finished"
     for stage in stages:
-        path = trainer.stage_path(stage.name)
+        path = trainer.run.stage(stage.name)
         if stage in finished:
             encoder.load_state_dict(load_encoder(path).state_dict())
         else:
             stage.train(encoder)
             save_encoder(encoder, path)
             _tell(partial(stage.measure, encoder))
-    save_encoder(encoder, trainer.encoder_path)
+    save_encoder(encoder, trainer.run.encoder)
     return "done"
 
 

@@ -36,6 +36,7 @@ from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
 from train.optimiser import learning_rate, parameter_groups
 from train.provenance import check_unchanged, write_provenance
+from train.run_folder import RunFolder
 from train.run_log import add_row, drop_rows_after
 from train.trials import crop_embedder, verification_errors
 from train.whitening import whiten_head
@@ -58,7 +59,7 @@ class Trainer:
         """`initial`: an encoder whose weights a new run begins with, instead of random ones."""
         self.config = config
         self.corpus = corpus
-        self.run = run
+        self.run = RunFolder(run)
         self.workers = workers
         optimiser, loss = config.optimiser, config.loss
         self.accelerator = Accelerator(
@@ -95,35 +96,6 @@ class Trainer:
         )
         self.step = 0
 
-    @property
-    def checkpoint_path(self) -> Path:
-        """The one file that a stopped run goes on from."""
-        return self.run / "checkpoint.pt"
-
-    @property
-    def hearings(self) -> Path:
-        """Where the head's training keeps what the trunk made of the recordings."""
-        return self.run / "hearings"
-
-    @property
-    def talks(self) -> Path:
-        """Where the segmenter's training keeps what the encoder made of talks."""
-        return self.run / "talks"
-
-    @property
-    def activity_checkpoint(self) -> Path:
-        """The file that the stopped training of the activity outputs goes on from."""
-        return self.run / "activity_checkpoint.pt"
-
-    def stage_path(self, stage: str) -> Path:
-        """What a stage leaves that has come to its end: it is not run again."""
-        return self.run / "stages" / f"{stage}.pt"
-
-    @property
-    def encoder_path(self) -> Path:
-        """What a finished run leaves for the exporter."""
-        return self.run / "encoder.pt"
-
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode.
 
@@ -134,7 +106,7 @@ class Trainer:
         self._begin()
         if not self.config.optimiser.steps:
             return self.encoder.eval()
-        done = self.stage_path("encoder")
+        done = self.run.stage("encoder")
         if done.is_file():
             return load_encoder(done).to(self.accelerator.device)
         judged = self._can_judge()
@@ -175,41 +147,34 @@ class Trainer:
 
     def _begin(self) -> None:
         """Go on from the checkpoint, or from what a new run begins with."""
-        if self._results():
-            check_unchanged(self.run, self.config)
+        if self.run.results():
+            check_unchanged(self.run.path, self.config)
             self._check_beginnings()
         self.accelerator.wait_for_everyone()  # all have seen what is there before it changes
         if self._leads:
-            self.run.mkdir(parents=True, exist_ok=True)
-            for left in self.run.rglob(UNFINISHED):  # by a run that was killed
+            self.run.path.mkdir(parents=True, exist_ok=True)
+            for left in self.run.path.rglob(UNFINISHED):  # by a run that was killed
                 left.unlink()
-            write_provenance(self.run, self.config)
+            write_provenance(self.run.path, self.config)
             for path, _, now in self._beginnings():
                 write_whole(path, now)
-        if self.checkpoint_path.is_file():
-            self.step = load_checkpoint(self.checkpoint_path, self._parts)
+        if self.run.checkpoint.is_file():
+            self.step = load_checkpoint(self.run.checkpoint, self._parts)
         elif self.initial is not None:
             self.encoder.load_state_dict(self.initial.state_dict())
         else:
             self._measure_input()
-        if self._leads and not self.stage_path("encoder").is_file():
+        if self._leads and not self.run.stage("encoder").is_file():
             for name in ("train.csv", "validation.csv"):
-                drop_rows_after(self.run / name, self.step)
+                drop_rows_after(self.run.path / name, self.step)
         self.accelerator.wait_for_everyone()
-
-    def _results(self) -> list[Path]:
-        """What the run has made so far: with nothing of it, it may begin otherwise."""
-        files = (self.checkpoint_path, self.activity_checkpoint, self.encoder_path)
-        folders = (self.stage_path("encoder").parent, self.hearings, self.talks)
-        whole = [path for folder in folders for path in folder.glob("[!.]*")]
-        return [*whole, *(path for path in files if path.is_file())]
 
     def _beginnings(self) -> list[tuple[Path, str, str]]:
         """Files that say what the run was begun with, what differs if they do, and what is now."""
         initial = weights_hash(self.initial) if self.initial is not None else "random"
         return [
-            (self.run / "initial.sha256", "the weights of another encoder", initial),
-            (self.run / "corpus.sha256", "other utterances", self.corpus.fingerprint()),
+            (self.run.path / "initial.sha256", "the weights of another encoder", initial),
+            (self.run.path / "corpus.sha256", "other utterances", self.corpus.fingerprint()),
         ]
 
     def _check_beginnings(self) -> None:
@@ -220,7 +185,7 @@ class Trainer:
         for path, other, now in self._beginnings():
             if path.is_file() and path.read_text() != now:
                 raise EarmarkError(
-                    f"{self.run} was begun with {other}",
+                    f"{self.run.path} was begun with {other}",
                     "Give those again, or begin in another folder with --run",
                 )
 
@@ -273,7 +238,7 @@ class Trainer:
             with nullcontext() if last else accelerator.no_sync(self.objective):
                 terms = self.objective(batch.to(accelerator.device), margin)
                 if not torch.isfinite(terms["loss"]):
-                    path = self.checkpoint_path
+                    path = self.run.checkpoint
                     whole = f"The last checkpoint, {path}, is whole. " if path.is_file() else ""
                     raise EarmarkError(
                         f"the loss is {terms['loss'].item()} at step {self.step}",
@@ -295,7 +260,7 @@ class Trainer:
 
     def _log(self, name: str, values: dict[str, float]) -> None:
         if self._leads:
-            add_row(self.run / name, self.step, values)
+            add_row(self.run.path / name, self.step, values)
 
     @property
     def _parts(self) -> Parts:
@@ -309,5 +274,5 @@ class Trainer:
     def _save(self) -> None:
         if not self._leads:
             return
-        save_checkpoint(self.checkpoint_path, self.step, self._parts)
-        plot_curves(self.run)
+        save_checkpoint(self.run.checkpoint, self.step, self._parts)
+        plot_curves(self.run.path)
