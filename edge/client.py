@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 import zmq
 
-from edge.endpoints import request_endpoint
+from edge.endpoints import prepare, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, decode
 from edge.protocol import (
@@ -102,7 +102,7 @@ class Subscriber:
                 (self._events, endpoint),
                 (self._requests.socket, request_endpoint(endpoint)),
             ):
-                socket.setsockopt(zmq.IPV6, int("[" in address))
+                prepare(socket, address)
                 if keys is not None:
                     keys.give(socket)
                 socket.connect(address)

@@ -10,11 +10,16 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import EarmarkError
 
+if TYPE_CHECKING:
+    import zmq
+
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:7707"
 MAX_PORT = 65_535
+GONE_SECONDS = 10  # without a sign from the other side, after which a connection is given up
 
 
 def bindable(endpoint: str, encrypted: bool) -> str:
@@ -66,6 +71,22 @@ def bound(endpoint: str) -> Iterator[None]:
         ) from error
     finally:
         os.umask(mask)
+
+
+def prepare(socket: zmq.Socket[bytes], endpoint: str) -> None:
+    """What every socket is set to before it binds to an endpoint, or connects to it.
+
+    Who loses power, or the network, takes no leave. The kernel alone would hold the connection of
+    one that is not sent anything for ever, and to one that is it would try again ever more seldom.
+    """
+    import zmq  # noqa: PLC0415 (help does without)
+
+    socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, GONE_SECONDS)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, GONE_SECONDS)
+    socket.setsockopt(zmq.TCP_MAXRT, 1000 * GONE_SECONDS)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, 1000 * GONE_SECONDS)
 
 
 def request_endpoint(endpoint: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from edge.endpoints import bindable, bound
+from edge.endpoints import bindable, bound, prepare
 
 if TYPE_CHECKING:
     from edge.curve import Guard
@@ -89,7 +89,7 @@ class Outlet:
         socket = self._context.socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION)
-        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        prepare(socket, endpoint)
         if self._guard is not None:
             self._guard.protect(socket)
         return socket

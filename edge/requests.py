@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import zmq
 
-from edge.endpoints import request_endpoint
+from edge.endpoints import prepare, request_endpoint
 from edge.errors import EarmarkError
 from edge.keyring import parse_public, read_keyring
 from edge.protocol import MAX_REPLY, Refusal, Reply, Request, decode_reply, encode
@@ -62,7 +62,7 @@ def command(
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
-        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        prepare(socket, endpoint)
         if keys is not None:
             keys.give(socket)
         address = request_endpoint(endpoint)

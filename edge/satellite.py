@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zmq.utils.monitor import parse_monitor_message
 
 from edge import log
+from edge.endpoints import prepare
 from edge.errors import EarmarkError
 from edge.events import Event, SourceGap, SourceOverflow
 from edge.feed import Feed
@@ -102,7 +103,7 @@ class Sender:
             self._socket = self._context.socket(zmq.PUSH)
             self._socket.setsockopt(zmq.SNDHWM, QUEUE)
             self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-            self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+            prepare(self._socket, endpoint)
             if keys is not None:
                 keys.give(self._socket)
             self._monitor = self._socket.get_monitor_socket(sum(_TOLD))

@@ -10,6 +10,7 @@ import msgspec
 import zmq
 
 from edge import log
+from edge.endpoints import prepare
 from edge.protocol import MAX_REQUEST, Reply, Request, answer_to, decode_request, refusal_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Service:
         Raises:
             zmq.ZMQError: it cannot be bound.
         """
-        self._socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        prepare(self._socket, endpoint)
         self._socket.bind(endpoint)
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ import zmq
 
 from edge import log
 from edge.clock import now
-from edge.endpoints import bindable, bound
+from edge.endpoints import bindable, bound, prepare
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.packet import MAX_SAMPLES, Packet, decode
@@ -167,7 +167,7 @@ class SatelliteSource(Source):
         socket = self._context.socket(zmq.PULL)
         socket.setsockopt(zmq.RCVHWM, _QUEUE)
         socket.setsockopt(zmq.MAXMSGSIZE, 2 * MAX_SAMPLES)
-        socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        prepare(socket, endpoint)
         if self._guard is not None:
             self._guard.protect(socket)
         with bound(endpoint):
