@@ -33,7 +33,7 @@ class Stream:
 
     `name` is the first part of its topics, `open_source` is called once, in a thread of its own,
     and `pipeline` has heard nothing yet. `keeper` keeps what it knows, every minute, whenever a
-    number is given, and once it is flushed. `figures` are brought up to date while it is heard.
+    number is given or goes, and once it is flushed. `figures` are brought up to date meanwhile.
     """
 
     name: str

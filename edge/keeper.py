@@ -9,7 +9,7 @@ import msgspec
 
 from edge import log
 from edge.errors import EarmarkError
-from edge.events import Event, Segment, SpeakerCreated
+from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.pipeline import Pipeline
 from edge.state import write_state
 
@@ -22,7 +22,8 @@ class Keeper:
     A killed daemon leaves the last writing behind. So it is written before a new voice's number is
     published, and says that one more voice was given a number, because the next may be shown before
     it is given, and that more segments have begun than have: `AHEAD` of them can be published until
-    it has to be written again. A daemon that ends as it should writes the true count.
+    it has to be written again. A daemon that ends as it should writes the true count. It is also
+    written when a voice becomes part of another, or is enrolled: else it would come back beside it.
     """
 
     def __init__(self, path: Path, pipeline: Pipeline) -> None:
@@ -33,7 +34,8 @@ class Keeper:
     def before(self, events: Sequence[Event]) -> None:
         """These are about to be published: keep what must be known should they be the last."""
         last = max((event.id for event in events if isinstance(event, Segment)), default=-1)
-        if last >= self._reserved or any(isinstance(event, SpeakerCreated) for event in events):
+        voices = any(isinstance(event, SpeakerCreated | SpeakerMerged) for event in events)
+        if voices or last >= self._reserved:
             self.keep(last=False)
 
     def keep(self, last: bool) -> None:

@@ -144,6 +144,16 @@ def test_numbers_given_by_a_command_are_on_disk_before_they_are_told(tmp_path: P
     assert set(created) <= {voice.name for voice in after.voices}
 
 
+def test_a_voice_that_was_enrolled_is_not_kept_as_a_number(tmp_path: Path) -> None:
+    """After a kill it would take the place of who is enrolled: it was heard in the same room."""
+    daemon = Daemon(tmp_path, [], mic=said(*two_voices()))
+    daemon.keepers["mic"].keep(last=False)
+    daemon.do(EnrolCommand(id=1, name="bob", stream="mic", speaker="speaker1"))
+    left = read_state(tmp_path / "mic.voices", model())
+    assert left is not None
+    assert [voice.name for voice in left.voices] == ["speaker2"]
+
+
 def test_a_new_name_does_not_cut_who_is_speaking(tmp_path: Path) -> None:
     one, _ = two_voices()
     long = np.concatenate([one] * 4)
