@@ -45,7 +45,9 @@ class Outlet:
         self.endpoint: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def send(self, topic: bytes, data: bytes) -> None:
-        """Give an event to everybody who subscribes to its topic."""
+        """Give an event to everybody who subscribes to its topic; to nobody while it is cut."""
+        if self._socket.closed:
+            return
         self.take_subscriptions()
         self._socket.send_multipart([topic, data])
 
@@ -53,7 +55,7 @@ class Outlet:
         """Empty the queue of (un)subscriptions, which would grow; whether one subscribed."""
         subscribed = False
         for _ in range(HIGH_WATER_MARK):
-            if not self._socket.poll(0):
+            if self._socket.closed or not self._socket.poll(0):
                 break
             subscribed |= self._socket.recv(zmq.NOBLOCK).startswith(b"\x01")
         return subscribed
@@ -64,14 +66,14 @@ class Outlet:
         libzmq asks who somebody is only once, when he connects, and cannot show one the door.
         """
         self._socket.close(0)
-        self._socket = self._make(self.endpoint)
 
     def reopen(self) -> None:
         """Let those who still may come back; they ask for what they missed.
 
         Raises:
-            zmq.ZMQError: somebody else has bound the endpoint.
+            zmq.ZMQError: somebody else has bound the endpoint, or the machine has no files left.
         """
+        self._socket = self._make(self.endpoint)
         for tries_left in reversed(range(REBIND_TRIES)):
             try:
                 self._socket.bind(self.endpoint)

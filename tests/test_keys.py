@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import socket as sockets
 import threading
@@ -183,19 +184,26 @@ def test_bytes_that_are_no_handshake_get_no_event(site: Site, port: int) -> None
         assert friend.join(HANGING)
 
 
-def test_a_port_that_cannot_be_bound_again_lets_no_revoked_key_listen_on(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("step", "error"), [("reopen", zmq.EADDRINUSE), ("_make", errno.EMFILE)], ids=["port", "files"]
+)
+def test_a_socket_that_cannot_be_had_again_lets_no_revoked_key_listen_on(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+    error: int,
 ) -> None:
     """At another socket either; and friends miss nothing."""
     taken = [True]
 
-    def reopen(outlet: Outlet) -> None:
+    def take(outlet: Outlet, *arguments: Any) -> Any:
         if taken[0]:
-            raise zmq.ZMQError(zmq.EADDRINUSE)
-        bind(outlet)
+            raise zmq.ZMQError(error)
+        return original(outlet, *arguments)
 
-    bind = Outlet.reopen
-    monkeypatch.setattr(Outlet, "reopen", reopen)
+    original = getattr(Outlet, step)
+    monkeypatch.setattr(Outlet, step, take)
     former = site.client("former")
     site.allow("former", former)
     with (
