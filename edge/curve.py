@@ -19,7 +19,7 @@ DOMAIN = "earmark"
 class Guard:
     """Lets in, to the sockets of a context, only clients whose keys are allowed.
 
-    When the file of keys cannot be used any more, nobody is.
+    While the file of keys cannot be used, nobody is.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], path: Path) -> None:
@@ -30,7 +30,7 @@ class Guard:
         """
         self.refused = 0  # connections
         self._path = path
-        self._stamp = _stamp(path)
+        self._stamp: tuple[int, ...] | None = _stamp(path)  # None: it cannot be read
         self._keyring = read_keyring(path)
         self._secret = bytes.fromhex(self._keyring.secret)
         self._authenticator = ThreadAuthenticator(context)
@@ -42,11 +42,13 @@ class Guard:
         """Who may connect, as the file says now."""
         stamp = _stamp(self._path)
         if stamp != self._stamp:
-            self._stamp = stamp
             try:
                 self._keyring = read_keyring(self._path)
+                self._stamp = stamp
             except EarmarkError as error:
-                log.error("keys.unusable", f"nobody is let in any more: {error}")
+                if self._stamp is not None:  # it is told once
+                    log.error("keys.unusable", f"nobody is let in any more: {error}")
+                self._stamp = None  # the machine may have lacked files: it is read again
                 self._keyring = Keyring(self._keyring.public, self._keyring.secret)
         return self._keyring
 

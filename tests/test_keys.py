@@ -23,7 +23,7 @@ from edge.client import Subscriber
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import SpeechStarted
-from edge.keyring import Client, change_keyring, make_keyring, read_keyring
+from edge.keyring import Client, Keyring, change_keyring, make_keyring, read_keyring
 from edge.outlet import Outlet
 from edge.publisher import Publisher
 from edge.requests import Keys
@@ -259,6 +259,28 @@ def test_keys_that_cannot_be_used_let_nobody_in(site: Site, damage: str) -> None
         time.sleep(NOTHING)
         site.publish()
         assert friend.receive(NOTHING) is None
+
+
+def test_keys_that_cannot_be_read_just_as_they_change_let_friends_in_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has no files left, and soon it has."""
+    lacking = [True]
+
+    def read(path: Path) -> Keyring:
+        if lacking[0]:
+            raise EarmarkError("cannot read the keys: Too many open files")
+        return read_keyring(path)
+
+    with Subscriber(site.publisher.endpoint, keys=site.friend) as friend:
+        assert friend.join(HANGING)
+        monkeypatch.setattr("edge.curve.read_keyring", read)
+        site.allow("other", site.client("other"))
+        time.sleep(NOTHING)
+        site.publish()
+        assert friend.receive(NOTHING) is None
+        lacking[0] = False
+        assert friend.receive(HANGING) is not None
 
 
 def test_without_an_authenticator_nobody_comes_in(site: Site) -> None:
