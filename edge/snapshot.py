@@ -10,6 +10,7 @@ import msgspec
 from edge.events import (
     MAX_PROVISIONAL,
     Envelope,
+    Event,
     Segment,
     SpeakerCreated,
     SpeakerMerged,
@@ -18,6 +19,7 @@ from edge.events import (
 )
 
 MAX_SPEAKERS = 100
+MAX_SEGMENTS = 4_096  # of all streams: what tells of them is to fit into one reply
 
 K = TypeVar("K")
 
@@ -44,7 +46,8 @@ class Present:
 
     def envelopes(self) -> list[Envelope]:
         """What still tells something, in the order of `seq`; verdicts follow their segments."""
-        found = [e for stream in self._streams.values() for e in stream.envelopes()]
+        most = MAX_SEGMENTS // max(1, len(self._streams))
+        found = [e for stream in self._streams.values() for e in stream.envelopes(most)]
         return sorted(found, key=lambda e: (isinstance(e.event, Verdict), e.seq))
 
 
@@ -69,12 +72,17 @@ class _Stream:
             case _:
                 self._latest[type(event)] = envelope
 
-    def envelopes(self) -> list[Envelope]:
-        verdicts = [e for segment, e in self._verdicts.items() if segment in self._segments]
+    def envelopes(self, most: int) -> list[Envelope]:
+        """With the last `most` segments, and whichever others may still change."""
+        settled = [key for key, e in self._segments.items() if _is_final(e.event)]
+        segments = self._segments.copy()
+        for key in settled[: max(0, len(segments) - most)]:
+            del segments[key]
+        verdicts = [e for segment, e in self._verdicts.items() if segment in segments]
         return [
             *self._latest.values(),
             *self._speakers.values(),
-            *self._segments.values(),
+            *segments.values(),
             *verdicts,
         ]
 
@@ -85,6 +93,10 @@ class _Stream:
             if isinstance(segment, Segment):
                 merged = renamed(segment, event.speaker, event.into)
                 self._segments[key] = msgspec.structs.replace(envelope, event=merged)
+
+
+def _is_final(event: Event) -> bool:
+    return isinstance(event, Segment) and event.state == "final"
 
 
 def _put(entries: dict[K, Envelope], key: K, envelope: Envelope, limit: int) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from daemons import HANGING, next_event, tiny_daemon
+from msgspec import Raw
+from msgspec.structs import replace
 
 from edge.client import Bookmark, Subscriber
 from edge.events import (
@@ -21,16 +23,18 @@ from edge.events import (
     VERSION,
     Envelope,
     Event,
+    Overlap,
     Segment,
     SpeakerCreated,
     SpeakerMerged,
     SpeechStarted,
     Verdict,
     decode,
+    encode,
 )
-from edge.protocol import journal_of
+from edge.protocol import MAX_REPLY, Snapshot, answer_to, journal_of
 from edge.publisher import Publisher
-from edge.snapshot import Present
+from edge.snapshot import MAX_SPEAKERS, Present
 from edge.timeline import Timeline
 from edge.tracker_config import MAX_STRETCHES, HorizonConfig
 
@@ -240,6 +244,31 @@ def test_who_joins_late_knows_every_segment_that_may_still_change() -> None:
         late.apply(envelope)
     assert list(late.segments) == list(changing)
     assert list(late.verdicts) == list(changing)
+
+
+def test_how_things_stand_with_many_streams_fits_into_a_reply() -> None:
+    """Else nobody could join: the reply would be asked for again for ever."""
+    present = Present()
+    both = tuple(Overlap(n, n + 4_800, "speaker2") for n in range(12))
+    said: list[Event] = [SpeakerCreated(n, f"speaker{n}") for n in range(MAX_SPEAKERS)]
+    last = MAX_PROVISIONAL - 1
+    for n in range(MAX_PROVISIONAL):
+        segment = Segment(n, 9, "final", "speaker1", n, n + 1, 1 / 3, "speaker2", 1 / 3, both)
+        said.append(replace(segment, state="provisional") if n in (0, last) else segment)
+        said.append(Verdict(n, n, "speaker1", "not yet", 1 / 3, 1 / 3))
+    streams = [f"room{number}" for number in range(64)]
+    for stream in streams:
+        for seq, event in enumerate(said):
+            present.apply(Envelope(VERSION, "s", stream, seq, 1 << 40, 1 / 3, event))
+    told = present.envelopes()
+    lines = [Raw(encode(envelope)) for envelope in told]
+    reply = Snapshot(id=0, session="s", next=0, events=lines)
+    assert len(answer_to(b"{}", reply)) <= MAX_REPLY
+    for stream in streams:
+        own = [e.event for e in told if e.stream == stream]
+        kept = {event.id for event in own if isinstance(event, Segment)}
+        assert {0, last - 1, last} < kept
+        assert {event.segment for event in own if isinstance(event, Verdict)} == kept
 
 
 def test_the_last_events_of_all_are_not_lost_either(endpoint: str, tmp_path: Path) -> None:
