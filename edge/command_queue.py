@@ -52,10 +52,13 @@ class CommandQueue:
                 remedy="Give the command to the next one",
             )
         except (queue.Full, TimeoutError):
-            outcome.cancel()  # should it come to it later, it does nothing
+            if outcome.cancel():  # should it come to it later, it does nothing
+                what = f"did not come to it within {PATIENCE:g} s; nothing was done"
+            else:
+                what = f"is still at it after {PATIENCE:g} s; whether it was done, its log tells"
             return Refusal(
                 id=command.id,
-                what=f"the daemon did not come to it within {PATIENCE:g} s; nothing was done",
+                what=f"the daemon {what}",
                 remedy="See 'earmark control status'",
             )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from voices import CONVERSATION
 
 from edge.cli import main
 from edge.client import Subscriber
-from edge.command_queue import PER_MINUTE
+from edge.command_queue import PER_MINUTE, Outcome
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
 from edge.events import Envelope, Segment, SpeakerMerged
@@ -131,6 +133,45 @@ def test_a_command_that_nobody_comes_to_does_not_hold_the_end(
         assert not ending.is_alive()
     assert isinstance(replies[0], Refusal)
     assert "the daemon ends" in replies[0].what
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_nothing_was_done_is_said_of_what_was_not_begun_alone(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    """Who forgets somebody on a slow disk would think that the voice is still there."""
+    came, under_way, answered = threading.Event(), threading.Event(), threading.Event()
+    done: list[Command] = []
+
+    class Waiting(queue.Queue[tuple[Command, Future[Outcome]]]):
+        def put_nowait(self, item: tuple[Command, Future[Outcome]]) -> None:
+            super().put_nowait(item)
+            came.set()
+            assert under_way.wait(HANGING)
+
+    def carry_out(command: Command) -> Done:
+        under_way.set()
+        assert answered.wait(HANGING)
+        done.append(command)
+        return Done(id=command.id, what="erased")
+
+    def serve() -> None:
+        assert (came if begun else answered).wait(HANGING)
+        publisher.commands.carry_out(carry_out)
+
+    monkeypatch.setattr("edge.command_queue.PATIENCE", 0.0)
+    monkeypatch.setattr(publisher.commands, "_waiting", Waiting())
+    if not begun:
+        under_way.set()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with pytest.raises(EarmarkError, match="still at it" if begun else "nothing was done"):
+            command(publisher.endpoint, ForgetCommand(id=3, name="ada"))
+    finally:
+        answered.set()
+        thread.join()
+    assert len(done) == begun
 
 
 def test_what_cannot_be_carried_out_is_told(publisher: Publisher) -> None:
