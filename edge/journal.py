@@ -24,6 +24,7 @@ from edge import log
 from edge.errors import EarmarkError
 from edge.journal_lines import in_a_row, numbered
 from edge.untrusted import parse
+from edge.whole_file import sync
 
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
 SEGMENTS = 32  # into which the limit is divided
@@ -172,7 +173,7 @@ class Journal:
         if not self.unwritten:  # else the next run begins a new journal
             with suppress(OSError):
                 for segment in self._segments:
-                    _sync(segment.path)
+                    sync(segment.path)
                 self._save(msgspec.structs.replace(self._identity, closed=True))
         os.close(self._held)
 
@@ -225,6 +226,7 @@ class Journal:
         finally:
             os.close(file)
         new.replace(self._folder / _IDENTITY)
+        sync(self._folder)
 
     def _write(self, data: bytes) -> None:
         if self._file is None or self._size + len(data) > self._limit // SEGMENTS:
@@ -284,11 +286,3 @@ class Journal:
             f"cannot keep the journal in {self._folder}: {error.strerror}",
             "Check its permissions and the space on the disk, or choose another with --journal",
         )
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from edge.errors import EarmarkError
-from edge.whole_file import replacing
+from edge.whole_file import replacing, sync
 
 
 def read_private(path: Path, what: str, limit: int, remedy: str) -> bytes:
@@ -57,6 +57,8 @@ def write_private(path: Path, data: bytes) -> None:
 def replace_private(path: Path, data: bytes) -> None:
     """Write a file that may be there already; what was in it stays until all is on disk.
 
+    After a power cut, too, it holds what it held when this returned.
+
     Raises:
         EarmarkError: it cannot be written.
     """
@@ -66,6 +68,7 @@ def replace_private(path: Path, data: bytes) -> None:
         with replacing(path) as partial:
             partial.unlink(missing_ok=True)
             write_private(partial, data)
+        sync(path.parent)
     except OSError as error:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"

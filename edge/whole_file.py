@@ -26,6 +26,19 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Bring to the disk what is in a file; or in a folder, which files those are.
+
+    Raises:
+        OSError: it cannot be opened, or not be written.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write UTF-8 text; what was there before stays until all of it is written.
 
