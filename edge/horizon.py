@@ -82,7 +82,7 @@ class Horizon:
             events = self._place(stretch)
         else:
             events = self._recluster(stretch.end, newest=stretch)
-        horizon = stretch.end - self.config.seconds * self._model.spec.sample_rate
+        horizon = stretch.end - round(self.config.seconds * self._model.spec.sample_rate)
         while self._stretches[0].end < horizon or len(self._stretches) > self.config.stretches:
             events += self._settle(self._stretches.pop(0))
         return events

@@ -215,10 +215,12 @@ def test_minutes_of_speech_and_noise_leave_no_trace_but_speakers() -> None:
     assert stream._tracker._open.records == []
 
 
-@pytest.mark.parametrize("power", [31, 32, 53])
-def test_positions_do_not_wrap_around(power: int) -> None:
-    stream = Pipeline(model(), [ada()], PipelineConfig())
-    lost = 2**power - 3 * RATE
+@pytest.mark.parametrize(("power", "seconds"), [(31, 120.0), (32, 120.0), (53, 120.0), (58, 0.0)])
+def test_positions_do_not_wrap_around(power: int, seconds: float) -> None:
+    """Nor are they rounded as floats are: the end of a stretch would lie before itself."""
+    tracker = TrackerConfig(horizon=HorizonConfig(seconds=seconds))
+    stream = Pipeline(model(), [ada()], PipelineConfig(tracker=tracker))
+    lost = 2**power - 3 * RATE - 200  # so that floats round the ends up
     events = stream.skip(lost, SourceOverflow)
     events += stream.push(conversation()[: 8 * RATE]) + stream.flush()
     end = lost + 8 * RATE
