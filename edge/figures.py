@@ -77,7 +77,7 @@ class Interval:
         """A block (n,), full scale ±1, whose events came `lag` seconds after it."""
         self.worst = max(self.worst, lag)
         self._lags.append(lag)
-        self._squares += float(np.dot(samples, samples))
+        self._squares += float(np.sum(np.square(samples, dtype=np.float64)))
         self._samples += len(samples)
 
     @property

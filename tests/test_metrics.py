@@ -146,6 +146,9 @@ def test_figures_of_an_interval_are_what_they_say() -> None:
     silent = Interval()
     silent.hear(np.zeros(10, dtype=np.float32), 0.0)
     assert silent.level == pytest.approx(-120.0)
+    deafening = Interval()  # as 16-bit samples are that are taken for floats
+    deafening.hear(np.full(1600, 1e30, dtype=np.float32), 0.0)
+    assert deafening.level == pytest.approx(600.0)
     hops = Histogram()
     for value in (0.001, 0.0011, 100.0):
         hops.add(value)
