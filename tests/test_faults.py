@@ -125,6 +125,18 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         assert next_event(events).session.split(".")[0] != journal
 
 
+def test_more_connections_than_a_program_may_have_at_first(tmp_path: Path) -> None:
+    """A thousand, mostly; where there is no file left, libzmq ends the process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard))
+    try:
+        with running(tmp_path) as daemon:
+            daemon.line("source.opened")
+            assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @contextmanager
 def locked(store: Path) -> Iterator[None]:
     """Another program has the store for itself."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
     stop = stop_on_signals()
     reload = reload_on_hangup(stop)
     log.set_up("auto", "info")
+    # The soft limit is for programs that use select(), and libzmq ends the process beyond it.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     from edge.assembly import run_daemon
     from edge.config import load
 
