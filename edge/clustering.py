@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import Directions, Floats, directions, match_all, match_pairs
+from edge.scoring import Directions, Floats, directions, match_all
 from edge.statistics import Sums
-from edge.voices import Odds, Voices
+from edge.voices import Odds
 
 
 def agglomerate(
@@ -94,34 +94,3 @@ def _reciprocal(llrs: Floats, threshold: float) -> tuple[NDArray[np.intp], NDArr
     chosen = (nearest[nearest] == rows) & (rows < nearest) & (best >= threshold)
     first = np.flatnonzero(chosen)
     return first, nearest[first]
-
-
-def leave_one_out(
-    model: Model,
-    statistics: Sums,
-    embeddings: Floats,
-    voices: Voices,
-    owner: NDArray[np.int64],
-) -> Floats:
-    """Llr (rows, voices) of stretches with voices; a voice that a stretch is part of is without it.
-
-    Args:
-        model: embeds.
-        statistics: of the stretches (rows, size).
-        embeddings: of these (rows, size).
-        voices: with the stretches that they own; they score.
-        owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
-            is minus infinity.
-    """
-    seconds = model.seconds(statistics)
-    llrs = voices.llrs(embeddings, seconds)
-    owned = np.flatnonzero(owner >= 0)
-    if len(owned):
-        sums = np.stack([voices[place].statistics for place in owner[owned]])
-        rest = sums - statistics[owned]
-        rest[:, 0] = np.maximum(rest[:, 0], 0.0)
-        match = match_pairs(directions(model.embed(rest)), directions(embeddings[owned]))
-        elsewhere = np.array([voices[place].elsewhere for place in owner[owned]])
-        own = voices.odds.llr(match, seconds[owned], model.seconds(rest), elsewhere)
-        llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
-    return llrs

@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from edge.clustering import leave_one_out
+from edge.attribution import attribute
 from edge.encoder import Model
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.grouping import Grouping, group
-from edge.overlap import second_voices
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
@@ -145,7 +144,8 @@ class Horizon:
         for stretch in self._stretches:
             stretch.speaker = owners.get(stretch.id, UNKNOWN)
         self._sum_voices()
-        self._compare()
+        if self.voices:
+            attribute(self._model, self._stretches, self.voices, self.config)
         events: list[Event] = []
         for name in created:
             first = min(s.start for s in self._stretches if s.speaker == name)
@@ -226,28 +226,6 @@ class Horizon:
             ),
             self._odds,
         )
-
-    def _compare(self) -> None:
-        """Score every stretch against all voices; those without a speaker take the likeliest."""
-        if not self.voices:
-            return
-        names = [voice.name for voice in self.voices]
-        owner = np.array(
-            [names.index(s.speaker) if s.speaker in names else -1 for s in self._stretches]
-        )
-        llrs = leave_one_out(
-            self._model,
-            np.stack([s.statistics for s in self._stretches]),
-            np.stack([s.embedding for s in self._stretches]),
-            self.voices,
-            owner,
-        )
-        for stretch, row in zip(self._stretches, llrs, strict=True):
-            ranked = self.voices.in_order(row)
-            if stretch.speaker == UNKNOWN:
-                stretch.speaker = self.voices.likeliest(ranked, self.config.known_llr)
-            stretch.standing = standing(stretch.speaker, ranked)
-            stretch.overlaps = second_voices(self.voices, stretch.both, stretch.speaker)
 
     def _merges(self, before: dict[int, str], sample: int) -> list[Event]:
         """Names that no stretch bears any more, and who took over their speech."""

@@ -1,0 +1,77 @@
+"""Whose each stretch of speech is, the voices being known. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.encoder import Model
+from edge.overlap import second_voices
+from edge.scoring import Floats, directions, match_pairs
+from edge.statistics import Sums
+from edge.stretch import Stretch
+from edge.tracker_config import HorizonConfig
+from edge.voices import UNKNOWN, Voices, standing
+
+
+def attribute(
+    model: Model, stretches: Sequence[Stretch], voices: Voices, config: HorizonConfig
+) -> None:
+    """Score stretches, in the order of time, against voices that they may be part of.
+
+    Those without a speaker take the likeliest. Whose the stretches beside one are, with no pause
+    between, is likelier by `config.beside_llr`: most of what was cut out was cut out wrongly.
+    """
+    names = [voice.name for voice in voices]
+    owner = np.array([names.index(s.speaker) if s.speaker in names else -1 for s in stretches])
+    llrs = leave_one_out(
+        model,
+        np.stack([s.statistics for s in stretches]),
+        np.stack([s.embedding for s in stretches]),
+        voices,
+        owner,
+    )
+    for place, (stretch, row) in enumerate(zip(stretches, llrs, strict=True)):
+        if stretch.speaker == UNKNOWN:
+            beside = {
+                near.speaker
+                for near in stretches[max(0, place - 1) : place + 2]
+                if max(near.start - stretch.end, stretch.start - near.end) <= model.record_samples
+            }
+            prior = config.beside_llr * np.isin(names, list(beside))
+            stretch.speaker = voices.likeliest(voices.in_order(row + prior), config.known_llr)
+        stretch.standing = standing(stretch.speaker, voices.in_order(row))
+        stretch.overlaps = second_voices(voices, stretch.both, stretch.speaker)
+
+
+def leave_one_out(
+    model: Model,
+    statistics: Sums,
+    embeddings: Floats,
+    voices: Voices,
+    owner: NDArray[np.int64],
+) -> Floats:
+    """Llr (rows, voices) of stretches with voices; a voice that a stretch is part of is without it.
+
+    Args:
+        model: embeds.
+        statistics: of the stretches (rows, size).
+        embeddings: of these (rows, size).
+        voices: with the stretches that they own; they score.
+        owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
+            is minus infinity.
+    """
+    seconds = model.seconds(statistics)
+    llrs = voices.llrs(embeddings, seconds)
+    owned = np.flatnonzero(owner >= 0)
+    if len(owned):
+        sums = np.stack([voices[place].statistics for place in owner[owned]])
+        rest = sums - statistics[owned]
+        rest[:, 0] = np.maximum(rest[:, 0], 0.0)
+        match = match_pairs(directions(model.embed(rest)), directions(embeddings[owned]))
+        elsewhere = np.array([voices[place].elsewhere for place in owner[owned]])
+        own = voices.odds.llr(match, seconds[owned], model.seconds(rest), elsewhere)
+        llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
+    return llrs
