@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,7 @@ class SourceConfig:
     format: Literal["s16le", "f32le"] = "s16le"  # of raw PCM
 
     def __post_init__(self) -> None:
+        _refuse_empty(self, "source.")
         given = {kind: getattr(self, kind) for kind in SOURCE_KINDS}
         kinds = [
             f"source.{kind} is '{value}'" for kind, value in given.items() if value is not None
@@ -69,6 +70,7 @@ class Config:
         _check_stream("stream", self.stream)
         for name in self.sources:
             _check_stream("a key of sources", name)
+        _refuse_empty(self, "")
         if self.sources and self.source != SourceConfig():
             raise EarmarkError(
                 "expected 'source' or 'sources', got both", "Move the one into the others"
@@ -94,6 +96,15 @@ def load(path: Path | None) -> Config:
         EarmarkError: the file cannot be read, names an unknown key or holds a bad value.
     """
     return load_config(Config, path)
+
+
+def _refuse_empty(settings: Config | SourceConfig, prefix: str) -> None:
+    """An empty text is a mistake, such as a shell's variable that is not set, and no default."""
+    for key in fields(settings):
+        if getattr(settings, key.name) == "":
+            raise EarmarkError(
+                f"{prefix}{key.name} is empty, expected a value", "Give one, or leave it out"
+            )
 
 
 def _check_stream(key: str, name: str) -> None:

@@ -85,6 +85,13 @@ def test_a_missing_configuration() -> None:
     assert_one_clear_line(earmark("run", "--config", "missing.yaml"), "missing.yaml", "--config")
 
 
+def test_a_file_without_a_name_does_not_open_the_microphone(tmp_path: Path) -> None:
+    """As of `--wav "$FILE"` where no such variable is set."""
+    endpoint = f"ipc://{tmp_path}/x"
+    assert_one_clear_line(earmark("run", "--wav", "", "--endpoint", endpoint), "file is empty")
+    assert_one_clear_line(earmark("satellite", endpoint, "--wav", ""), "cannot read")
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     with Publisher("tcp://127.0.0.1:*", tmp_path) as other:
         result = earmark("run", "--wav", "x.wav", "--endpoint", other.endpoint)

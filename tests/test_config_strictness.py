@@ -80,6 +80,8 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("stream: 5", ["str", "stream"]),
         ("stream: ''", ["stream is ''"]),
         ("stream: a/b", ["stream is 'a/b'", "Choose a plain name"]),
+        ("source: {file: ''}", ["source.file is empty"]),
+        ("curve: ''", ["curve is empty"]),
         ("source: {rate: 0}", ["source.rate is 0"]),
         ("source: {channels: -2}", ["source.channels is -2"]),
         ("source: {format: mp3}", ["mp3", "format"]),

@@ -120,7 +120,8 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
             for name, mic in zip(names, args.mic, strict=True)
         }
     elif args.wav is not None or args.stdin is not None:
-        streams = {config.stream: _instead(config.source, file=args.wav or args.stdin)}
+        file = args.stdin if args.wav is None else args.wav
+        streams = {config.stream: _instead(config.source, file=file)}
     elif args.satellite is not None:
         streams = {config.stream: _instead(config.source, satellite=args.satellite)}
     given = _given(args, "rate", "channels", "format")

@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     stop = stop_on_signals()
 
     def open_source() -> Source:
-        return FileSource(args.wav, realtime=True) if args.wav else MicrophoneSource(args.mic)
+        if args.wav is not None:
+            return FileSource(args.wav, realtime=True)
+        return MicrophoneSource(args.mic)
 
     try:
         with Sender(args.endpoint, client_keys(args)) as sender:
