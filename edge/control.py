@@ -9,7 +9,7 @@ from edge import log
 from edge.command_queue import Outcome
 from edge.config import Config
 from edge.encoder import Model
-from edge.enrolment import check_enough
+from edge.enrolment import check_agreement, check_enough
 from edge.errors import EarmarkError
 from edge.keeper import Keeper
 from edge.pipeline import Pipeline
@@ -146,6 +146,8 @@ class Controller:
         statistics, moved = _meant(pipeline, command)
         profile = Profile(command.name, statistics)
         with self._usable_store() as store:
+            known = [other for other in store.profiles() if other.name == command.name]
+            check_agreement(self._model, profile, known)
             store.enrol(profile, lambda grown: check_enough(self._model, grown))
             self._reload(store, {command.stream: moved})  # elsewhere the number is another's
         return f"'{command.name}' has {float(self._model.seconds(statistics)):.1f} s of speech more"

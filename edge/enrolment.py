@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.findings import EnrolmentLimits, Finding, Likeness, examine, likeness
+from edge.findings import EnrolmentLimits, Finding, Likeness, agreement, examine, likeness
 from edge.gate import GateConfig
 from edge.quality import Quality
 from edge.records import iter_records
@@ -46,6 +46,18 @@ def check_enough(model: Model, profile: Profile) -> None:
             f"heard {seconds:.1f} s; nothing was changed",
             "Record more, closer to the microphone",
         )
+
+
+def check_agreement(model: Model, speech: Profile, known: Sequence[Profile]) -> None:
+    """Refuse speech that is not the voice of its name, where that is among the `known`.
+
+    Raises:
+        EarmarkError: another voice is known by that name.
+    """
+    alike = likeness(model, speech.name, speech.statistics, SpeakerBook(model, known).voices)
+    finding = agreement(speech.name, alike, EnrolmentLimits())
+    if finding is not None and finding.refused:
+        raise EarmarkError(f"{finding.what}; nothing was changed", finding.remedy)
 
 
 @dataclass(frozen=True)

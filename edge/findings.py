@@ -120,17 +120,22 @@ def examine(name: str, quality: Quality, alike: Likeness, limits: EnrolmentLimit
             limits.overlap,
             remedy="Record one person alone, with nobody talking in the background",
         ),
-        _judge(
-            "another voice",
-            f"llr with what is known of {name}",
-            "{:+.1f}",
-            alike.own,
-            limits.agreement,
-            remedy=f"See that it is {name}'s voice; another microphone or room lowers the llr",
-        ),
+        agreement(name, alike, limits),
         _resemblance(name, alike, limits.other_llr),
     ]
     return [finding for finding in judged if finding is not None]
+
+
+def agreement(name: str, alike: Likeness, limits: EnrolmentLimits) -> Finding | None:
+    """What speaks against its being the voice that is known of the speaker `name`, if anything."""
+    return _judge(
+        "another voice",
+        f"llr with what is known of {name}",
+        "{:+.1f}",
+        alike.own,
+        limits.agreement,
+        remedy=f"See that it is {name}'s voice; another microphone or room lowers the llr",
+    )
 
 
 def _judge(

@@ -270,6 +270,7 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
                 (("forget", "Robert"), "nobody is enrolled as 'Robert'"),
                 (("enroll", "eve", "mic", "--segment", "9999"), "no segment 9999"),
                 (("enroll", "eve", "mic", "speaker99"), "no voice 'speaker99'"),
+                (("enroll", "eve", "mic", "speaker2"), "llr with what is known of eve is -"),
             ):
                 refused = earmark("control", *asked, "--at", endpoint)
                 assert refused.returncode == 1
