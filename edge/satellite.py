@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
+import time
 from collections.abc import Callable
 from typing import Self
 
@@ -19,13 +21,14 @@ from edge.events import Event, SourceGap, SourceOverflow
 from edge.feed import Feed
 from edge.packet import Header, Packet, encode
 from edge.reader import TICK, Broken, Ended, Heard, Item, Opened, Reader
-from edge.requests import Keys
+from edge.requests import Keys, milliseconds_until
 from edge.sources import Source
 
 PACKET = 1_600  # samples: a tenth of a second
 QUEUE = 50  # packets that wait while the daemon cannot be reached
 LINGER_MS = 1000  # for the last of them
 JOIN_SECONDS = 0.3  # for the source to end
+PATIENCE = 2.0  # seconds without a daemon before that is told
 _TOLD = {
     zmq.EVENT_HANDSHAKE_SUCCEEDED: (log.info, "connected", "connected to the daemon"),
     zmq.EVENT_DISCONNECTED: (log.warning, "disconnected", "the daemon is gone; trying again"),
@@ -98,6 +101,9 @@ class Sender:
     """
 
     def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
+        self._connected = False
+        self._reached = False  # was ever connected
+        self._patient_until = time.monotonic() + PATIENCE
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._socket = self._context.socket(zmq.PUSH)
@@ -128,9 +134,31 @@ class Sender:
     def watch(self) -> None:
         """Tell what became of the connection since the last time."""
         while self._monitor.poll(0):
-            event = parse_monitor_message(self._monitor.recv_multipart())
-            say, kind, what = _TOLD[zmq.Event(event["event"])]
-            say(kind, what)
+            self._tell(zmq.Event(parse_monitor_message(self._monitor.recv_multipart())["event"]))
+        if time.monotonic() > self._patient_until:
+            self._patient_until = math.inf
+            log.warning(
+                "unanswered",
+                "no daemon has answered yet; see whether 'earmark run --satellite' is there, and "
+                "whether it wants keys",
+            )
+
+    def reached(self) -> bool:
+        """Whether there was a daemon; it is waited for as long as what was sent would be kept."""
+        deadline = time.monotonic() + LINGER_MS / 1000
+        self.watch()
+        while not self._reached and self._monitor.poll(milliseconds_until(deadline)):
+            self.watch()
+        return self._reached
+
+    def _tell(self, event: zmq.Event) -> None:
+        if event == zmq.EVENT_DISCONNECTED and not self._connected:
+            return  # it was refused, which is told
+        self._connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        self._reached = self._reached or self._connected
+        self._patient_until = math.inf
+        say, kind, what = _TOLD[event]
+        say(kind, what)
 
     def __enter__(self) -> Self:
         return self

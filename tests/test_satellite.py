@@ -21,6 +21,7 @@ from daemons import HANGING, next_event
 from hypothesis import given
 from hypothesis import strategies as st
 from running import running
+from shell import earmark
 from voices import RATE, conversation
 
 from edge.client import Subscriber
@@ -297,6 +298,34 @@ def test_a_satellite_that_is_stopped_sends_all_that_it_has_heard(
         monkeypatch.setattr(sender, "send", sent.append)
         relay(Short, sender, lambda: len(pushed) == 7)
     assert sum(len(each.samples) for each in sent) == 7 * RATE // 50
+
+
+def test_sound_that_nobody_took_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.zeros(STEP), RATE)
+    result = earmark("satellite", f"ipc://{tmp_path / 'nobody'}", "--wav", path)
+    assert result.returncode == 1
+    assert "took the sound" in result.stderr
+
+
+def test_a_daemon_that_never_was_there_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """With keys on one side alone it was, ten times a second; without a daemon nothing was told."""
+    monkeypatch.setattr("edge.satellite.PATIENCE", 0.0)
+    with Sender("tcp://127.0.0.1:9") as sender:
+        assert not sender.reached()
+    assert "no daemon has answered yet" in caplog.text
+    make_keyring(tmp_path / "daemon")
+    with link(tmp_path / "daemon") as (_, sender):
+        assert not sender.reached()
+    assert "the daemon is gone" not in caplog.text
+    source = SatelliteSource("tcp://127.0.0.1:*")
+    with Sender(source.endpoint) as sender:
+        with source:
+            assert sender.reached()
+        while "the daemon is gone" not in caplog.text:
+            sender.watch()
 
 
 @pytest.mark.parametrize("size", [160, 513, STEP, 2 * RATE])

@@ -60,6 +60,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Sender(args.endpoint, client_keys(args)) as sender:
             relay(open_source, sender, lambda: stop.asked)
+            if not stop.asked and not sender.reached():
+                raise EarmarkError(
+                    f"no daemon at {args.endpoint} took the sound",
+                    "See whether 'earmark run --satellite' is there, and allows your key",
+                )
     except EarmarkError as error:
         log.error("failed", str(error))
         return FAILED
