@@ -96,7 +96,7 @@ def run_daemon(read_config: Callable[[], Config], stop: Stop, reload: Reload) ->
                 between=controller.carry_out,
                 notifier=Notifier(),
             )
-    log.info("stopped", "the daemon has ended, and everything is kept")
+    log.info("stopped", "the daemon has ended")
 
 
 def _stream(

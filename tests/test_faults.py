@@ -119,6 +119,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
             assert all(later.seq == earlier.seq + 1 for earlier, later in pairwise(said))
             journal = said[-1].session.split(".")[0]
         daemon.process.terminate()
+        assert "kept" not in daemon.line("stopped")["what"]  # not all of it was
         assert daemon.process.wait(HANGING) == 0
     with running(tmp_path) as daemon, Subscriber(endpoint) as events:
         speech(daemon, 5)  # a numbering with holes is not gone on with
