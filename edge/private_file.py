@@ -54,6 +54,20 @@ def write_private(path: Path, data: bytes) -> None:
         ) from error
 
 
+def check_replaceable(path: Path) -> None:
+    """See before long work that `replace_private` may write its outcome there.
+
+    Raises:
+        EarmarkError: it may not.
+    """
+    folder = next(parent for parent in path.resolve().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise EarmarkError(
+            f"cannot write {path}: expected a file in a folder that can be written",
+            "Give another file",
+        )
+
+
 def replace_private(path: Path, data: bytes) -> None:
     """Write a file that may be there already; what was in it stays until all is on disk.
 

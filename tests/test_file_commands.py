@@ -18,6 +18,7 @@ from shell import earmark
 from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, ada, beginning, conversation, model
 
 from edge.cli import main
+from edge.errors import EarmarkError
 from edge.rttm import read_rttm
 from edge.statistics import Profile
 from edge.store import Store
@@ -360,6 +361,22 @@ def test_diarizing_what_cannot_be(
     target.write_text("kept")
     assert_one_clear_line([*words, broken(tmp_path), "--rttm", target], capsys, "cut off")
     assert target.read_text() == "kept"
+
+
+def test_what_was_found_is_told_though_the_voices_cannot_be_kept(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["diarize", "--anonymous", str(short), "--speakers"]
+    assert_one_clear_line([*words, short / "voices"], capsys, "cannot write")
+
+    def full(path: Path, state: object) -> None:
+        raise EarmarkError("the disk is full")
+
+    monkeypatch.setattr("edge.state.write_state", full)
+    assert main([*words, str(tmp_path / "voices")]) == 1
+    shown = capsys.readouterr()
+    assert "speaker1" in shown.out
+    assert "the disk is full" in shown.err
 
 
 def test_silence_is_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

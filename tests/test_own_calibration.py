@@ -137,3 +137,11 @@ def test_too_few_speakers_are_refused(
     assert main(["calibrate", str(two), "--output", str(tmp_path / "own.json")]) == 1
     assert "clips of 2 speakers" in capsys.readouterr().err
     assert not (tmp_path / "own.json").exists()
+
+
+def test_what_cannot_be_written_is_told_before_the_clips_are_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "none"
+    assert main(["calibrate", str(clips), "--output", str(tmp_path)]) == 1
+    assert f"cannot write {tmp_path}" in capsys.readouterr().err

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from edge.clips import compare, fit_trials, unseen_llrs
     from edge.commands.options import load_model
+    from edge.private_file import check_replaceable
     from edge.recalibration import (
         SLOPES,
         Recalibration,
@@ -75,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     )
 
     point = operating_point(args)
+    path = args.output or recalibration_path()
+    check_replaceable(path)
     model = load_model(args)
     trials = compare(model, _hear(model, args.folder))
     offset, slope = fit_trials(trials)
@@ -86,7 +89,6 @@ def run(args: argparse.Namespace) -> int:
     _print_table(trials, unseen_llrs(trials), point.accept_llr, args.false_accept)
     speakers = len(set(trials.first) | set(trials.second))
     recalibration = Recalibration(model.odds_id, offset, slope, speakers, len(trials.llrs))
-    path = args.output or recalibration_path()
     save_recalibration(recalibration, path)
     print(f"llr = {offset:+.2f} + {slope:.2f} x the model's own, kept in {path}")
     return 0

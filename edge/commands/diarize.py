@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         EarmarkError: a bad model, store or truth, or an output that cannot be written.
     """
     from edge.diarization import recordings
+    from edge.private_file import check_replaceable
 
     targets = {kind: target for kind in KINDS if (target := getattr(args, kind))}
     if list(targets.values()).count(STANDARD_OUTPUT) > 1:
@@ -93,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
         args.fail("--speakers hears one recording after another: leave --jobs out")
     paths = recordings(args.files)
     outputs = Outputs(targets, paths, _truth(args.truth, paths))
+    if args.speakers:
+        check_replaceable(args.speakers)
     model = load_model(args)
     failures = 0
     with closing(_found(args, paths, model, _profiles(args, model))) as found:
@@ -154,10 +157,10 @@ def _found(
         except EarmarkError as error:
             yield error
             continue
+        yield found  # before what may fail
         if args.speakers:
             known = found.after
             write_state(args.speakers, known)
-        yield found
 
 
 def _print_table(found: Diarization) -> None:
