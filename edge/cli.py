@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ def parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit status."""
+    _complete_output()
     words = list(sys.argv[1:] if argv is None else argv)
     # Only that command's modules are imported: 'doctor' works where others do not, and fast.
     command = words[0] if words and words[0] in COMMANDS else None
@@ -81,6 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return FAILED
     return status
+
+
+def _complete_output() -> None:
+    """Output that was closed goes nowhere; letters that its encoding lacks are shown as codes."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for good)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does by itself
 
 
 def _drop_output() -> None:

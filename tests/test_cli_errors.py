@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -240,3 +241,24 @@ def test_a_closed_input_or_error_output_is_no_crash(tmp_path: Path) -> None:
         f"head -c 64000 /dev/zero | {command} 2>&-", shell=True, capture_output=True, check=False
     )
     assert silent.returncode == 0
+
+
+def test_an_answer_does_not_hang_on_somebody_reading_it() -> None:
+    command = f"{sys.executable} -m edge.cli config show"
+    for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+        result = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, check=False)
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_letters_that_the_terminal_lacks_are_no_crash(tmp_path: Path) -> None:
+    config = tmp_path / "Küche.yaml"
+    config.write_text("log: plain")
+    result = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "config", "show", "--config", str(config)],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "K\\xfcche.yaml" in result.stdout
