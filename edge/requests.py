@@ -17,6 +17,7 @@ from edge.keyring import parse_public, read_keyring
 from edge.protocol import MAX_REPLY, Refusal, Reply, Request, decode_reply, encode
 
 PATIENCE = 1.0  # seconds for an answer before it is asked for again
+CONNECT_PATIENCE = 3.0  # seconds for a daemon to be there at all
 COMMAND_PATIENCE = 12.0  # seconds; the daemon gives up after ten
 TICK_MS = 100  # within which it is noticed that who asks has given up
 
@@ -47,7 +48,7 @@ def command(
 ) -> Reply:
     """What a daemon answers to one request, which is sent once and not repeated.
 
-    It is waited for until `given_up`, for `COMMAND_PATIENCE` at most.
+    It is waited for until `given_up`, for `COMMAND_PATIENCE` at most where there is a daemon.
 
     Raises:
         EarmarkError: the endpoint is not one, what is asked cannot be sent, there was no answer, or
@@ -61,6 +62,7 @@ def command(
         ) from error
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.linger = 0
+        socket.immediate = True  # it takes nothing before it is connected
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_REPLY)
         prepare(socket, endpoint)
         if keys is not None:
@@ -73,14 +75,19 @@ def command(
                 f"cannot ask at '{address}': {error.strerror}",
                 "Use tcp://ADDRESS:PORT or ipc://PATH as printed by 'earmark run'",
             ) from error
+
+        def wait(ready: int, patience: float) -> None:
+            deadline = time.monotonic() + patience
+            while not socket.poll(TICK_MS, ready):
+                if given_up() or time.monotonic() > deadline:
+                    raise EarmarkError(
+                        f"no daemon answers at {endpoint}",
+                        "See whether it runs, and whether it allows your key",
+                    )
+
+        wait(zmq.POLLOUT, CONNECT_PATIENCE)
         socket.send(data)
-        deadline = time.monotonic() + COMMAND_PATIENCE
-        while not socket.poll(TICK_MS):
-            if given_up() or time.monotonic() > deadline:
-                raise EarmarkError(
-                    f"no daemon answers at {endpoint}",
-                    "See whether it runs, and whether it allows your key",
-                )
+        wait(zmq.POLLIN, COMMAND_PATIENCE)
         try:
             reply = decode_reply(socket.recv())
         except msgspec.DecodeError as error:

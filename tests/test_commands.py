@@ -215,7 +215,9 @@ def test_a_segment_that_cannot_be_is_a_wrong_command_line(
 def test_a_daemon_that_is_not_there_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("edge.requests.COMMAND_PATIENCE", 0.1)
+    """At once: what a command takes is waited for where there is one."""
+    monkeypatch.setattr("edge.requests.CONNECT_PATIENCE", 0.1)
+    monkeypatch.setattr("edge.requests.COMMAND_PATIENCE", 1e6)
     with pytest.raises(EarmarkError, match="no daemon answers"):
         command(f"ipc://{tmp_path / 'nobody'}", StatusRequest(id=0))
 
