@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -97,7 +98,10 @@ def diarize_in_parallel(
     )
     with pool:
         try:
-            yield from pool.map(_hear, paths)
+            # Not 'map', which cancels what waits; the pool fails at that once its processes end.
+            waiting = deque(pool.submit(_hear, path) for path in paths)
+            while waiting:
+                yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise EarmarkError(
                 "a process that heard recordings was killed, perhaps for want of memory",

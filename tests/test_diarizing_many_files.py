@@ -172,12 +172,13 @@ def test_the_truth_stands_above_in_the_colour_of_its_label() -> None:
 
 
 def _long_work(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    """A short recording and three long ones under work, the short one done; and the outputs."""
+    """A short recording, done, two long ones under work, and others that wait; and the outputs."""
     out = folder / "out"
     out.mkdir()
     soundfile.write(folder / "0.flac", beginning(), RATE)
-    for i in range(1, 4):
-        soundfile.write(folder / f"{i}.wav", np.tile(beginning(), 60), RATE)
+    soundfile.write(folder / "1.wav", np.tile(beginning(), 60), RATE)
+    for i in range(2, 7):
+        (folder / f"{i}.wav").hardlink_to(folder / "1.wav")
     outputs = ["--rttm", str(out), "--json", str(folder / "all.json")]
     words = ["diarize", "--anonymous", str(folder), "--jobs", "2", *outputs]
     process = subprocess.Popen(
