@@ -45,12 +45,11 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         EarmarkError: it cannot be written.
     """
-    path = path.resolve()  # a link stays one
     try:
         if path.exists() and not path.is_file():  # a pipe or a device
             path.write_text(text, encoding="utf-8")
             return
-        with replacing(path) as partial:
+        with replacing(path.resolve()) as partial:  # a link stays one
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise EarmarkError(f"cannot write {path}: {error.strerror}", "Give another file") from error

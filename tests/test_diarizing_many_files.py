@@ -122,6 +122,11 @@ def test_a_link_stays_a_link_and_a_device_a_device(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "text"
     write_whole(Path(os.devnull), "text")
     assert not Path(os.devnull).is_file()
+    reading, writing = os.pipe()  # as of a shell's '>(...)', and of /dev/stdout
+    write_whole(Path(f"/dev/fd/{writing}"), "text")
+    assert os.read(reading, 10) == b"text"
+    os.close(reading)
+    os.close(writing)
 
 
 @given(st.lists(turns, max_size=8))
