@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.front_end import SAMPLE_RATE
-from edge.overview import Overview, StreamState, figures, usage
+from edge.overview import Overview, StreamState, figures, heartbeat_line, usage
 from edge.timeline import printable
 
 QUIETEST, CELLS = -60.0, 12  # dBFS at the left end of the level's bar, and its width
+ROOM = 1_000  # columns; more than any table takes
 COLOURS = {"hearing": "green", "lost": "red", "waiting": "yellow", "ended": "dim"}
 
 
@@ -27,7 +28,7 @@ class OverviewView:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """The streams, in their order of appearance."""
+        """The streams, in their order of appearance; each in words where a row is too wide."""
         states = self.overview.streams
         latest = next((s for s in states.values() if s.health is not None), None)
         head = "waiting for a heartbeat" if latest is None else usage(latest)
@@ -37,13 +38,22 @@ class OverviewView:
             table.add_column(heading, no_wrap=True)
         for name, state in states.items():
             table.add_row(*_row(name, state))
-        yield table
+        if console.measure(table, options=options.update(width=ROOM)).maximum <= options.max_width:
+            yield table
+        else:
+            yield from (Text(_words(name, state)) for name, state in states.items())
         if self.note:
             yield Text(self.note, style="yellow")
 
     def _headings(self) -> list[str]:
         beats = (s.health for s in self.overview.streams.values() if s.health is not None)
         return next((list(figures(beat)) for beat in beats), [])
+
+
+def _words(name: str, state: StreamState) -> str:
+    if state.health is None:
+        return f"{printable(name)}: {state.source}"
+    return heartbeat_line(name, state).lstrip()
 
 
 def _row(name: str, state: StreamState) -> list[Text]:

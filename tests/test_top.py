@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import signal
@@ -11,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
 from daemons import HANGING
+from rich.console import Console
 from running import Running, basic, running
 from tiny_daemon import SECOND
 
 from edge.events import VERSION, Envelope, Event, Health, SourceLost, SourceOpened
 from edge.overview import Overview, heartbeat_line
+from edge.overview_view import OverviewView
 
 
 @contextmanager
@@ -95,3 +99,16 @@ def test_each_stream_has_its_own_state_and_a_new_run_begins_anew() -> None:
     say("kitchen", beat, session="a.1")
     assert list(overview.streams) == ["kitchen"]
     assert overview.streams["kitchen"].cpu is None
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_nothing_is_cut_off_where_the_terminal_is_narrow(width: int) -> None:
+    overview = Overview()
+    beat = Health(SECOND, 0.25, 1.0, 10**8, 0, 0, 1, 0, level=-31.25)
+    for event in (SourceOpened("USB", SECOND, 1), beat):
+        overview.apply(Envelope(VERSION, "a.0", "kitchen", 0, 0, 0.0, event))
+    drawn = io.StringIO()
+    Console(file=drawn, width=width).print(OverviewView(overview))
+    shown = " ".join(drawn.getvalue().split())
+    assert all(words in shown for words in ("kitchen", "hearing", "-31.2 dBFS", "lag 50/99/100 %"))
+    assert "…" not in shown
