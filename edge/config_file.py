@@ -7,7 +7,7 @@ import difflib
 import types
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -79,12 +79,20 @@ def _read(path: Path) -> Values:
             "Check the path given to --config, or as a base",
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise EarmarkError(f"{path} is not YAML: {error}", "Correct the file") from error
+        raise EarmarkError(f"{path} is not YAML: {_why(error)}", "Correct the file") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise _not_keys(str(path), "the configuration", values)
     return values
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the YAML, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}"
+    return " ".join(str(error).split())
 
 
 def parse_config(cls: type[T], values: object, origin: str) -> T:
@@ -94,6 +102,8 @@ def parse_config(cls: type[T], values: object, origin: str) -> T:
         return msgspec.convert(values, cls)
     except msgspec.ValidationError as error:
         raise EarmarkError(f"{origin}: {error}", "Correct the value") from error
+    except EarmarkError as error:  # of the dataclass, which knows no file
+        raise EarmarkError(f"{origin}: {error.what}", error.remedy) from error
 
 
 def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
@@ -108,6 +118,12 @@ def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
             known = f"Known keys: {', '.join(hints)}"
             raise EarmarkError(
                 f"{origin}: unknown key '{prefix}{key}'", f"{advice} {known}".strip()
+            )
+        choices = typing.get_args(hints[key]) if typing.get_origin(hints[key]) is Literal else ()
+        if choices and value not in choices:
+            raise EarmarkError(
+                f"{origin}: {prefix}{key} is {value!r}, expected {', '.join(choices)}",
+                "Choose one of these",
             )
         nested = _dataclass_in(hints[key])
         if nested is None or value is None:

@@ -84,7 +84,8 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("curve: ''", ["curve is empty"]),
         ("source: {rate: 0}", ["source.rate is 0"]),
         ("source: {channels: -2}", ["source.channels is -2"]),
-        ("source: {format: mp3}", ["mp3", "format"]),
+        ("source: {format: mp3}", ["source.format is 'mp3', expected s16le, f32le"]),
+        ("log: [plain]", ["log is ['plain'], expected auto, plain, json"]),
         ("source: {mic: USB, file: x.wav}", ["one source expected"]),
         ("source: {fast: 1}", ["bool", "fast"]),
         ("sources: {kitchen: {mik: USB}}", ["sources.kitchen.mik", "'sources.kitchen.mic'"]),
@@ -95,7 +96,7 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("sources: {a: {file: '-'}, b: {file: '-'}}", ["standard input", "several"]),
         ("pipeline: {operating_point: {miss: 2}}", ["miss", "0.5"]),
         ("stream: [unclosed", ["is not YAML"]),
-        ("a: b: c", ["is not YAML"]),
+        ("a: b: c", ["is not YAML", "line 1, column 5"]),
         ("base: 5", ["base is 5", "path of a YAML file"]),
         ("base: my.yaml", ["is its own base"]),
         ("base: none.yaml", ["cannot read the configuration", "none.yaml"]),
@@ -106,6 +107,8 @@ def test_a_mistake_is_named(file: Path, text: str, said: list[str]) -> None:
     with pytest.raises(EarmarkError) as error:
         load(file)
     assert error.value.remedy
+    assert "\n" not in str(error.value)
+    assert str(file.parent) in str(error.value)
     for words in said:
         assert words in str(error.value)
 
