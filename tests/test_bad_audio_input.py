@@ -109,7 +109,7 @@ def test_missing_file_and_directory(tmp_path: Path) -> None:
 
 def test_named_pipe_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(EarmarkError, match="standard input"):
+    with pytest.raises(EarmarkError, match="'earmark run -' takes raw PCM on standard input"):
         FileSource(tmp_path / "pipe")
 
 

@@ -94,6 +94,7 @@ def test_an_encrypted_store_opens_with_its_key_alone(earmark: Shell, store: Path
     key = (*STORE, "--key", "key")
     assert "not encrypted" in earmark("speakers", "list", *key, status=1)
     assert "s.db is encrypted" in earmark("speakers", "encrypt", *key)
+    assert "s.db is encrypted already" in earmark("speakers", "encrypt", *key, status=1)
     assert b"ada" not in store.read_bytes()
     for words in (
         ("enroll", "ada", ENROLMENT),

@@ -127,13 +127,18 @@ def run_keygen(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace, model: Model) -> Store:
+    from edge.errors import EarmarkError
+    from edge.speaker_table import KeyNeededError
     from edge.store import Store
 
     match args.action:
         case "import":  # may be what a store begins with
             return Store(args.store, model, key=args.key)
         case "encrypt":  # the key is for what it will be
-            return Store(args.store, model, create=False)
+            try:
+                return Store(args.store, model, create=False)
+            except KeyNeededError as error:
+                raise EarmarkError(f"{error.what} already", "Nothing was changed") from error
     return existing_store(args, model)
 
 

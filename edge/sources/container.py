@@ -50,7 +50,8 @@ def check_whole(file: bytes, name: str) -> WavData | None:
     try:
         if not stat.S_ISREG(os.stat(file).st_mode):  # opening a FIFO would wait for its writer
             raise EarmarkError(
-                f"{name} is not a file", "Give a recording, or '-' for raw PCM on standard input"
+                f"{name} is not a file",
+                "Give a recording; 'earmark run -' takes raw PCM on standard input",
             )
         with open(file, "rb") as handle:
             size = _file_size(handle)
