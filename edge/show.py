@@ -29,8 +29,7 @@ def _print(envelopes: Iterable[Envelope | None], note: Callable[[], str]) -> dic
             timelines.setdefault(envelope.stream, Timeline()).apply(envelope)
             line = plain_line(envelope.event)
             if line is not None:
-                stream = f"{printable(envelope.stream)}: " if len(timelines) > 1 else ""
-                print(stream + line, flush=True)
+                print(f"{printable(envelope.stream)}: {line}", flush=True)
     return timelines
 
 
