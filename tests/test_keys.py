@@ -308,7 +308,11 @@ def test_keys_by_command(tmp_path: Path) -> None:
     public = earmark("keys", "new", laptop).stdout.strip()
     assert earmark("keys", "show", laptop).stdout.strip() == public
     assert earmark("keys", "allow", daemon, "laptop", public).returncode == 0
-    assert earmark("keys", "list", daemon).stdout == f"{public}  events    laptop\n"
+    assert earmark("keys", "allow", daemon, "hall", server, "--audio").returncode == 0
+    assert earmark("keys", "list", daemon).stdout == (
+        f"{public}  events         laptop\n{server}  events, audio  hall\n"
+    )
+    assert earmark("keys", "revoke", daemon, "hall").returncode == 0
     assert (tmp_path / "daemon.keys").stat().st_mode & 0o777 == 0o600
     with Publisher("tcp://127.0.0.1:*", tmp_path / "journal", Path(daemon)) as publisher:
         with Subscriber(publisher.endpoint, keys=Keys(Path(laptop), server)) as events:

@@ -98,8 +98,10 @@ def _allow(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    for client in read_keyring(args.file).clients:
-        print(f"{client.public}  {client.rights:8}  {client.name}")
+    clients = read_keyring(args.file).clients
+    width = max((len(client.rights) for client in clients), default=0)
+    for client in clients:
+        print(f"{client.public}  {client.rights:{width}}  {client.name}")
     return 0
 
 
