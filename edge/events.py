@@ -211,6 +211,11 @@ def spoken(segment: Segment) -> list[tuple[int, int, str]]:
     return [(segment.start, segment.end, segment.speaker), *others]
 
 
+def format_words(rate: int, channels: int) -> str:
+    """What a source gives, for people: its rate, Hz, and how many channels."""
+    return f"{rate} Hz, {channels} channel{'s' * (channels != 1)}"
+
+
 def renamed(segment: Segment, speaker: str, into: str) -> Segment:
     """The segment after a merge: `into` has said what `speaker` said."""
     own = into if segment.speaker == speaker else segment.speaker

@@ -17,7 +17,7 @@ from zmq.utils.monitor import parse_monitor_message
 from edge import log
 from edge.endpoints import prepare
 from edge.errors import EarmarkError
-from edge.events import Event, SourceGap, SourceOverflow
+from edge.events import Event, SourceGap, SourceOverflow, format_words
 from edge.feed import Feed
 from edge.packet import Header, Packet, encode
 from edge.reader import TICK, Broken, Ended, Heard, Item, Opened, Reader
@@ -191,7 +191,7 @@ def relay(open_source: Callable[[], Source], sender: Sender, stopped: Callable[[
             match item:
                 case Opened(name, rate, channels):
                     feed = Feed(outbox, rate)
-                    log.info("hearing", f"hearing {name}, {rate} Hz, {channels} channels")
+                    log.info("hearing", f"hearing {name}, {format_words(rate, channels)}")
                 case Heard(block) if feed is not None:
                     feed.push(block)
                 case Broken(error):

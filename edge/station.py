@@ -17,6 +17,7 @@ from edge.events import (
     SourceOpened,
     SourceOverflow,
     SourceRestored,
+    format_words,
 )
 from edge.feed import Feed, Pipeline
 from edge.figures import Figures, Interval
@@ -166,7 +167,7 @@ class Station:
         kind = str(type(event).__struct_config__.tag)
         match event:
             case SourceOpened() | SourceRestored():
-                heard = f"{event.name}, {event.rate} Hz, {event.channels} channels"
+                heard = f"{event.name}, {format_words(event.rate, event.channels)}"
                 log.info(kind, f"hearing {heard}", stream=self.name, sample=self._pipeline.position)
             case SourceLost():
                 say = log.info if self._ending else log.warning

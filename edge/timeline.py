@@ -22,6 +22,7 @@ from edge.events import (
     SpeechStarted,
     SpeechStopped,
     Verdict,
+    format_words,
     renamed,
     spoken,
 )
@@ -176,9 +177,8 @@ def plain_line(event: Event) -> str | None:
             when = _seconds(event.sample)
             text = f"one voice: {printable(event.speaker)} is {printable(event.into)}"
         case SourceOpened():
-            channels = f"{event.channels} channel{'s' * (event.channels != 1)}"
             when = _seconds(0)
-            text = f"hearing {printable(event.name)}, {event.rate} Hz, {channels}"
+            text = f"hearing {printable(event.name)}, {format_words(event.rate, event.channels)}"
         case SourceLost():
             when, text = _seconds(event.sample), f"no more audio: {printable(event.reason)}"
         case SourceRestored():
