@@ -31,9 +31,10 @@ examples:
   earmark diarize *.wav --anonymous --rttm - > all.rttm
 
 Enrolled speakers go by their names, others are speaker1, speaker2 and so on, in each file anew,
-or with --speakers the same from one recording, and one call, to the next; 'unknown' is a voice of
-which too little was heard. The file takes the way of a live source, so the answer is what 'earmark
-run', by its default settings and without a calibration, would have said in the end.
+or with --speakers the same from one recording, and one call, to the next. A number is missing where
+its voice turned out to be another's; 'unknown' is a voice of which too little was heard. The file
+takes the way of a live source, so the answer is what 'earmark run', by its default settings and
+without a calibration, would have said in the end.
 
 OUT is a file, a folder that is there for one file a recording (meeting.rttm of meeting.flac), or
 '-' for standard output. What is wrong with a recording is told, and the others are done; the exit
