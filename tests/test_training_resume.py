@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from tiny_corpus import SHAPE, build_corpus, open_corpus, settled_encoder, tiny_config
 from torch import Tensor
 
@@ -193,6 +194,25 @@ def test_activity_outputs_stopped_in_the_middle_of_a_step_end_like_those_never_s
     assert left == losses[3:]
     assert same_weights(resumed, straight)
     assert not same_weights(resumed, settled_encoder(1))
+
+
+@pytest.mark.parametrize("stage", ["activity", "head", "segmenter"])
+def test_a_stage_whose_loss_is_no_number_does_not_come_to_its_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], stage: str
+) -> None:
+    corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
+    save_encoder(settled_encoder(1), tmp_path / "given.pt")
+    settings: dict[str, dict[str, object]] = {
+        name: {"steps": 0} for name in ("optimiser", "activity", "head", "segmenter")
+    }
+    settings["segmenter"] |= {"talks": 4, "tokens": 2}
+    settings[stage] |= {"steps": 4, "learning_rate": 1e30}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | settings))
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
+    words += ["--run", str(tmp_path / "run"), "--init", str(tmp_path / "given.pt")]
+    assert main(words) == 1
+    assert "the loss is nan, expected a finite number" in capfd.readouterr().err
+    assert not (tmp_path / "run" / "encoder.pt").exists()
 
 
 def test_stages_that_have_come_to_their_end_are_not_run_again(

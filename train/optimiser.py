@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from edge.errors import EarmarkError
 from train.config import OptimiserConfig
 
 
@@ -26,7 +28,16 @@ def half_cosine(done: float) -> float:
 
 
 def descend(optimiser: Optimizer, loss: Tensor, rate: float) -> float:
-    """One step down the loss at a learning rate; returns what the loss was."""
+    """One step down the loss at a learning rate; returns what the loss was.
+
+    Raises:
+        EarmarkError: it is no number, and the step would leave none; nothing is changed.
+    """
+    if not torch.isfinite(loss):
+        raise EarmarkError(
+            f"the loss is {loss.item()}, expected a finite number",
+            "Lower the learning_rate of this stage, or look for recordings that are not speech",
+        )
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()
