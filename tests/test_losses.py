@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from train.batches import Batch
 from train.config import LossConfig
 from train.losses import AamSoftmax, contrastive_loss, distillation_loss, relational_loss
-from train.objective import margin_at
+from train.objective import Objective, margin_at
 
 
 def rows(count: int, seed: int = 0) -> torch.Tensor:
@@ -108,3 +109,25 @@ def test_the_margin_grows_to_its_full_size() -> None:
         [0.0, 0.1, 0.2, 0.2]
     )
     assert margin_at(0, LossConfig(margin=0.2)) == 0.2
+
+
+def test_losses_of_an_encoder_in_bf16_are_those_of_float32() -> None:
+    """A cosine of 0.999 was 1, where the margin has no slope: the gradient was no number."""
+    classifier = AamSoftmax(rows(6), 1, 30.0)
+    embeddings = (classifier.weight[:, 0].detach() + 0.02 * rows(6, seed=1)).requires_grad_()
+    batch = Batch(
+        fbank=rows(6),
+        mask=rows(6),
+        utterances=torch.arange(6) // 2,
+        labels=torch.arange(6),
+        targets=rows(6, seed=2),
+    )
+    config = LossConfig(relational=1.0, contrastive=1.0)
+    objective = Objective(lambda fbank, mask: embeddings, classifier, config)  # type: ignore[arg-type]
+    expected = objective(batch, 0.2)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = objective(batch, 0.2)
+    assert terms == expected
+    terms["loss"].backward()
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()

@@ -265,6 +265,19 @@ def test_an_encoder_in_training_can_be_validated_on_held_out_speakers(
     assert 0.0 <= figures["min_dcf_3s"] <= 1.0
 
 
+def test_a_gradient_that_is_no_number_is_not_followed(
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, corpus = opened
+    trainer = Trainer(config, corpus, tmp_path, workers=0)
+    monkeypatch.setattr(
+        "train.objective.distillation_loss", lambda e, _: (e.sum() * 0.0).sqrt() + e.mean()
+    )
+    with pytest.raises(EarmarkError, match="norm of the gradient is nan at step 0"):
+        trainer.train()
+    assert all(bool(values.isfinite().all()) for values in trainer.encoder.state_dict().values())
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus], monkeypatch: pytest.MonkeyPatch
 ) -> None:

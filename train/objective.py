@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from train.batches import Batch
@@ -21,8 +22,17 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, margin: float) -> dict[str, Tensor]:
         """The terms whose weight is not zero, and `loss`, their weighted sum."""
-        config = self.config
         embeddings = self.encoder(batch.fbank, batch.mask).float()
+        # Cosines in bf16 are mistaken by hundredths, and one near 1 has a margin without a slope.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            terms = self._terms(embeddings, batch, margin)
+            loss = embeddings.new_zeros(())
+            for name, term in terms.items():
+                loss = loss + getattr(self.config, name) * term
+        return {"loss": loss} | terms
+
+    def _terms(self, embeddings: Tensor, batch: Batch, margin: float) -> dict[str, Tensor]:
+        config = self.config
         terms = {}
         if config.distillation:
             terms["distillation"] = distillation_loss(embeddings, batch.targets)
@@ -34,10 +44,7 @@ class Objective(nn.Module):
             terms["contrastive"] = contrastive_loss(
                 embeddings, batch.utterances, batch.labels, config.temperature
             )
-        loss = embeddings.new_zeros(())
-        for name, term in terms.items():
-            loss = loss + getattr(config, name) * term
-        return {"loss": loss} | terms
+        return terms
 
 
 def margin_at(step: int, config: LossConfig) -> float:

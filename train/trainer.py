@@ -237,19 +237,23 @@ class Trainer:
             # Between devices, gradients are exchanged once a step.
             with nullcontext() if last else accelerator.no_sync(self.objective):
                 terms = self.objective(batch.to(accelerator.device), margin)
-                if not torch.isfinite(terms["loss"]):
-                    path = self.run.checkpoint
-                    whole = f"The last checkpoint, {path}, is whole. " if path.is_file() else ""
-                    raise EarmarkError(
-                        f"the loss is {terms['loss'].item()} at step {self.step}",
-                        f"{whole}Lower optimiser.learning_rate, or look for recordings that are "
-                        "not speech",
-                    )
+                self._check_finite("loss", terms["loss"])
                 accelerator.backward(terms["loss"] / len(batches))
-        accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
+        norm = accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
+        self._check_finite("norm of the gradient", norm)
         self.optimiser.step()
         self.average.update_parameters(self.encoder)
         return {name: term.item() for name, term in terms.items()}
+
+    def _check_finite(self, what: str, value: torch.Tensor) -> None:
+        """Raise before a step that would leave weights which are no numbers."""
+        if not torch.isfinite(value):
+            path = self.run.checkpoint
+            whole = f"The last checkpoint, {path}, is whole. " if path.is_file() else ""
+            raise EarmarkError(
+                f"the {what} is {value.item()} at step {self.step}",
+                f"{whole}Lower optimiser.learning_rate, or look for recordings that are not speech",
+            )
 
     def _measure_input(self) -> None:
         """Fix the input normalisation from the first batches, before any weight is learnt."""
