@@ -92,6 +92,17 @@ def test_a_kaldi_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) ->
         read_list(tmp_path, "train")
 
 
+def test_a_kaldi_utterance_is_not_of_nobody_since_its_speaker_is_not_named(
+    built: Path, tmp_path: Path
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_kaldi(corpus, lines)
+    path = corpus / "train" / "utt2spk"
+    path.write_text(path.read_text().replace("u003 ", "u_003 "))
+    with pytest.raises(EarmarkError, match=rf"utt2spk lacks 1 of the {len(lines)} .* u003"):
+        read_list(corpus, "train")
+
+
 def test_a_byte_order_mark_is_no_part_of_a_kaldi_key(built: Path, tmp_path: Path) -> None:
     corpus, lines = without_csv(built, tmp_path)
     as_kaldi(corpus, lines)

@@ -43,9 +43,19 @@ def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
             "an utterance",
             "Write each to a file (extract-segments), name those in wav.scp, and remove segments",
         )
-    speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
+    recordings = _table(folder / "wav.scp")
+    speakers = dict.fromkeys(recordings, "")
+    if (folder / "utt2spk").is_file():
+        speakers = _table(folder / "utt2spk")
+        nameless = [key for key in recordings if key not in speakers]
+        if nameless:  # as of nobody known, one of a speaker held out would be trained on
+            raise EarmarkError(
+                f"{folder / 'utt2spk'} lacks {len(nameless)} of the {len(recordings)} utterances "
+                f"of wav.scp, for example {nameless[0]}",
+                "Add their speakers, or put those without one in a list of their own",
+            )
     utterances = []
-    for key, value in _table(folder / "wav.scp").items():
+    for key, value in recordings.items():
         if value.endswith("|"):
             raise EarmarkError(
                 f"{folder / 'wav.scp'}: {key} is a command, expected a file",
@@ -53,7 +63,7 @@ def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
             )
         # Kaldi's paths are relative to the folder that its commands are run in.
         path = Path(value) if Path(value).is_absolute() else (Path.cwd() / value)
-        utterances.append(_utterance(path, speakers.get(key, ""), corpus))
+        utterances.append(_utterance(path, speakers[key], corpus))
     return utterances
 
 
