@@ -37,6 +37,7 @@ from export.windowed import write_windowed
 from train.augment import AugmentConfig
 from train.config import DataConfig, TrainConfig
 from train.corpus import HELD_OUT_RECORDINGS, Corpus, Speech
+from train.encoder import Encoder
 from train.encoder_file import load_encoder
 from train.provenance import provenance
 
@@ -111,7 +112,7 @@ def export(
     """
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch's own exporter
     output = _checked(output)
-    encoder = levelled(load_encoder(encoder_path))
+    encoder = levelled(_trained(encoder_path))
     config = TrainConfig(encoder=encoder.config, data=_data(encoder_path))
     corpus = Corpus.open(corpus_folder, cache, config)
     audios, speakers = corpus.held_out_trials()
@@ -172,6 +173,23 @@ def export(
     if not failures:
         _replace(output, staging)
     return failures
+
+
+def _trained(path: Path) -> Encoder:
+    """The encoder in a file.
+
+    Raises:
+        EarmarkError: there is none, or it cannot tell where somebody speaks.
+    """
+    encoder = load_encoder(path)
+    if not encoder.activity.trained:
+        raise EarmarkError(
+            f"the speech and overlap outputs of {path} were never trained: where somebody speaks "
+            "would be told at random",
+            f"Train them: earmark-train --init {path}, with activity.steps, as in "
+            "configs/fine_tune.yaml",
+        )
+    return encoder
 
 
 def _shrink(source: Path, target: Path, least_bits: int) -> None:

@@ -370,6 +370,20 @@ def test_noises_that_are_missing_are_not_answered_by_a_setting_of_the_training(
     assert "the export does not" in told
 
 
+def test_a_model_that_would_not_know_when_somebody_speaks_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run of the first stage alone said that it may be exported; what came out was deaf."""
+    encoder = settled_encoder(0)
+    encoder.activity = Encoder(SHAPE).activity
+    assert not encoder.activity.trained
+    status, output = run_export(tmp_path, encoder)
+    assert status == 1
+    assert "speech and overlap outputs of" in (said := capsys.readouterr().err)
+    assert f"--init {tmp_path / 'run' / 'encoder.pt'}, with activity.steps" in said
+    assert not output.exists()
+
+
 @pytest.mark.parametrize("there", ["file", "models"])
 def test_what_is_no_model_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str

@@ -322,6 +322,21 @@ def test_the_command_trains_writes_where_it_came_from_and_run_again_only_writes_
     assert all(torch.equal(weights[name], written[name]) for name in weights)
 
 
+def test_a_run_without_speech_outputs_does_not_advise_to_export_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(tmp_path)
+    values = yaml.safe_load(config.read_text()) | {name: {} for name in ("activity", "segmenter")}
+    config.write_text(yaml.safe_dump(values))
+    run, corpus = tmp_path / "run", build_corpus(tmp_path / "corpus")
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0", "--run", str(run)]
+    for outcome in ("done", "already finished"):
+        assert main(words) == 0
+        said = " ".join(capfd.readouterr().out.split())
+        assert f"{outcome}, but for the speech and overlap outputs" in said
+        assert f"another run with --init {run / 'encoder.pt'}" in said
+
+
 def test_ctrl_c_ends_the_command_with_130_and_a_checkpoint(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -164,6 +164,8 @@ def settled_encoder(seed: int, config: EncoderConfig = SHAPE) -> Encoder:
     crops = frames[: len(frames) // 200 * 200].unflatten(0, (-1, 200))
     with torch.no_grad():
         encoder.train()(crops)
+        encoder.eval().activity.train()
+        encoder.frames(crops, encoder.initial_state(len(crops)))
     return encoder.eval()
 
 

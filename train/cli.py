@@ -140,7 +140,13 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED
-    print(f"{outcome}: export it with  earmark-export {trainer.run.encoder}")
+    if encoder.activity.trained:
+        print(f"{outcome}: export it with  earmark-export {trainer.run.encoder}")
+    else:
+        print(
+            f"{outcome}, but for the speech and overlap outputs: train them (activity.steps) in "
+            f"another run with  --init {trainer.run.encoder}"
+        )
     return 0
 
 
@@ -148,8 +154,6 @@ def _finish(encoder: Encoder, trainer: Trainer, workers: int) -> str:
     """Run the stages that have not come to their end yet; returns what there is to say of it."""
     stages = _stages(trainer, workers)
     finished = [stage for stage in stages if trainer.run.stage(stage.name).is_file()]
-    if finished == stages and trainer.run.encoder.is_file():
-        return "already finished"
     for stage in stages:
         path = trainer.run.stage(stage.name)
         if stage in finished:
@@ -158,6 +162,8 @@ def _finish(encoder: Encoder, trainer: Trainer, workers: int) -> str:
             stage.train(encoder)
             save_encoder(encoder, path)
             _tell(partial(stage.measure, encoder))
+    if finished == stages and trainer.run.encoder.is_file():
+        return "already finished"
     save_encoder(encoder, trainer.run.encoder)
     return "done"
 

@@ -126,6 +126,12 @@ class Activity(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(channels, kernel, d) for d in dilations)
         self.outer = nn.Linear(channels, ACTIVITIES)
 
+    @property
+    def trained(self) -> bool:
+        """Whether anything was ever heard in training, as far as its normalisations tell."""
+        means = [v for name, v in self.named_buffers() if name.endswith("running_mean")]
+        return not means or any(bool(mean.any()) for mean in means)
+
     def forward(
         self, middle: Tensor, last: Tensor, states: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
