@@ -100,6 +100,10 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     for reason in failures:
         print(f"earmark-export: refused: {reason}", file=sys.stderr)
+    if failures:
+        output = args.output.resolve()
+        where = f"what was refused is in {_staging(output)}; {output} is as it was"
+        print(f"earmark-export: {where}", file=sys.stderr)
     return FAILED if failures else 0
 
 
@@ -118,7 +122,7 @@ def export(
     audios, speakers = corpus.held_out_trials()
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
 
-    staging = _staging(output)
+    staging = _emptied(_staging(output))
     staging.mkdir(parents=True)
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
@@ -204,7 +208,7 @@ def export_windowed(encoder: Path, corpus_folder: Path, output: Path, cache: Pat
     Its odds are fitted on speakers of `train` held out, none of whom it is taken to know.
     """
     output = _checked(output)
-    staging = _staging(output)
+    staging = _emptied(_staging(output))
     spec = write_windowed(encoder, staging, output.name)
     write_spec(staging, spec)
     config = TrainConfig(data=DataConfig(lists=("train",), teachers=()))
@@ -236,8 +240,11 @@ def _calibrated(
 
 
 def _staging(output: Path) -> Path:
-    """Where beside `output` that is made which may take its place; nothing is there yet."""
-    staging = output.with_name(f".{output.name}.partial")
+    """Where beside `output` that is made which may take its place."""
+    return output.with_name(f".{output.name}.partial")
+
+
+def _emptied(staging: Path) -> Path:
     shutil.rmtree(staging, ignore_errors=True)
     return staging
 

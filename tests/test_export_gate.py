@@ -154,7 +154,18 @@ def test_one_damaged_matrix_of_the_int8_graph_is_refused(
     assert gate(encoder, folder / "fp32", damaged, clips[8:]).int8_hurts()
 
 
-PASSING = Window(3.0, 0.999, 0.99, {"torch": 2.0, "int8": 2.05}, {})
+PASSING = Window(3.0, 0.999, 0.99, {"torch": 2.0, "int8": 2.05}, {}, 5000)
+
+
+def test_of_a_few_speakers_one_pair_is_no_loss_of_int8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five with four recordings each it is 3 %: whose model was refused was left to chance."""
+    monkeypatch.setattr("export.gate.MAX_EER_LOSS", 0.1)
+    window = replace(PASSING, eer={"torch": 10.0, "int8": 13.3})
+    speed = {"fp32": 2.0, "int8": 1.0}
+    assert GateFigures(1e-6, [replace(window, pairs=30)], speed).failures() == []
+    for pairs in (31, 5000):
+        (reason,) = GateFigures(1e-6, [replace(window, pairs=pairs)], speed).failures()
+        assert "loses 3.30 % EER at 3 s" in reason
 
 
 @pytest.mark.parametrize(
@@ -329,6 +340,9 @@ def test_the_command_refuses_an_encoder_that_int8_ruins_and_leaves_the_old_model
     assert status == 1
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("earmark-export: refused: int8 embeddings of 8 s agree with torch")
+    refused = output.with_name(".tiny.partial")
+    assert f"what was refused is in {refused}; {output} is as it was" in lines[-1]
+    assert Model.load(refused).spec.name == "tiny"
     assert (output / "frames.onnx").read_bytes() == b"the old one"
 
 
