@@ -142,18 +142,26 @@ class TrainConfig:
         Raises:
             EarmarkError: two do not.
         """
-        encoder, data, segmenter = self.encoder, self.data, self.segmenter
+        encoder, data, loss, segmenter = self.encoder, self.data, self.loss, self.segmenter
         batch, shortest = self.optimiser.batch, data.crop_seconds[0]
         spliced = (data.splice_frames[1] + encoder.look_ahead) / 100
         most_tokens = 10 * segmenter.seconds / TOKEN
+        taught = bool(data.teachers) and (loss.distillation or loss.relational)
         wrong = {
             f"encoder.stride is {encoder.stride}, expected 2 unless encoder.spectral is 0": (
                 encoder.spectral and encoder.stride != 2
             ),
-            f"encoder.frames_per_record is {encoder.frames_per_record}, expected a multiple of "
-            f"encoder.stride, {encoder.stride}": encoder.frames_per_record % encoder.stride,
+            f"encoder.stride is {encoder.stride}, expected 1, 2, 5 or 10": (
+                encoder.frames_per_record % encoder.stride
+            ),
             f"optimiser.batch is {batch}, expected data.views, {data.views}, or more": (
                 batch < data.views
+            ),
+            f"loss.contrastive is {loss.contrastive:g}, expected 0 unless data.views is more than "
+            "1": (loss.contrastive and data.views < 2),
+            "nothing is to be learnt: expected loss.classification, or loss.contrastive, or with "
+            "data.teachers loss.distillation or loss.relational to be more than 0": (
+                self.optimiser.steps and not (taught or loss.classification or loss.contrastive)
             ),
             f"data.crop_seconds begins with {shortest:g}, expected more than {spliced:g}, up to "
             "which data.splice_frames and encoder.look_ahead reach": (

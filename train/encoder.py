@@ -44,7 +44,8 @@ class EncoderConfig:
 
     num_mels: Annotated[int, Meta(ge=80, le=80)] = 80  # of the native fbank
     stride: Count = 2  # fbank frames per encoder frame
-    frames_per_record: Count = 10  # fbank frames summed into one record of statistics
+    # Fbank frames summed into one record: all that reads records counts tenths of a second.
+    frames_per_record: Annotated[int, Meta(ge=10, le=10)] = 10
     look_ahead: Number = 6  # fbank frames that an output may wait for; shifts its time stamp
     mean_frames: Number = 0  # fbank frames in which the running mean fades; 0: none is taken away
     spectral: Number = 16  # channels of the convolutions over mels and time; 0: there are none
