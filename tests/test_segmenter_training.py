@@ -150,3 +150,11 @@ def test_a_talk_without_speech_has_no_tokens(tmp_path: Path, opened: Opened) -> 
     (talk,) = hear(encoder, Silence(config, corpus, 1, held_out=False), tmp_path, workers=0)
     assert talk.tokens.shape == (0, encoder.segmenter.inputs)
     assert talk.speakers.shape == (0, SEATS)
+
+
+def test_parts_that_no_talk_has_are_named(tmp_path: Path, opened: Opened) -> None:
+    config, corpus = opened
+    encoder = settled_encoder(2)
+    encoder.activity.outer.bias.data[:] = -100.0
+    with pytest.raises(EarmarkError, match=rf"segmenter.tokens is {SETTINGS.tokens}, expected 0 "):
+        train_segmenter(encoder, config, corpus, tmp_path, workers=0)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Subset
 
+from edge.errors import EarmarkError
 from edge.segmenter import as_tokens
 from edge.statistics import TOKEN, surroundings
 from edge.whole_file import replacing
@@ -50,11 +51,21 @@ def train_segmenter(
 
     What the encoder makes of the talks is kept in `folder`, part by part: after a stop, none that
     is whole is made again.
+
+    Raises:
+        EarmarkError: the encoder hears too little speech in each of them.
     """
     settings, device = config.segmenter, encoder.input_mean.device
     encoder.eval()  # the normalisations of the trunk keep their statistics
     talks = hear(encoder, Talks(config, corpus, settings.talks, held_out=False), folder, workers)
     long = [talk for talk in talks if len(talk.tokens) >= settings.tokens]
+    if not long:
+        most = max(len(talk.tokens) for talk in talks)
+        raise EarmarkError(
+            f"segmenter.tokens is {settings.tokens}, expected {most} at most: the encoder hears no "
+            f"more speech in a talk of {settings.seconds:g} s",
+            "Lower it, or raise segmenter.seconds, in another folder with --run",
+        )
     torch.manual_seed(config.seed)
     random = np.random.default_rng([config.seed, settings.steps])
     segmenter = encoder.segmenter.train()
