@@ -81,20 +81,19 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = _parser().parse_args(argv)
+    fp32 = args.fp32 or args.encoder.parent / "fp32"
     failures = list[str]()
     try:
         if args.encoder.suffix == ".onnx":
             export_windowed(args.encoder, args.corpus, args.output, args.cache)
         else:
-            failures = export(
-                args.encoder,
-                args.corpus,
-                args.output,
-                args.cache,
-                args.fp32 or args.encoder.parent / "fp32",
-            )
+            failures = export(args.encoder, args.corpus, args.output, args.cache, fp32)
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        remedy = f"See that {args.output.parent}, {fp32} and {args.cache} can be written"
+        print(f"earmark-export: {error}. {remedy}, and have room", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -91,9 +91,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kept", type=Path, required=True, help="folder for what was heard")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (all cores)")
     args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error(f"--jobs is {args.jobs}, expected 1 or more")
     try:
         develop(args)
-    except EarmarkError as error:
+    except (EarmarkError, OSError) as error:
         print(f"development: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

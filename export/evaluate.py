@@ -83,13 +83,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         figures = evaluate(args)
-    except EarmarkError as error:
+        if args.json:
+            args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    except (EarmarkError, OSError) as error:
         print(f"eval: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
 
 

@@ -36,3 +36,14 @@ def test_a_choice_is_trained_and_judged(
     (trained,) = (tmp_path / "out").glob("*/stages/encoder.pt")
     weighs = load_encoder(trained).attend_out.weight.any()
     assert weighs == (choice != NO_ATTENTION)
+
+
+def test_a_place_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablation, "BASE", merged(BASE, {"encoder": {"embedding": 8}}))
+    (tmp_path / "file").touch()
+    corpus = build_corpus(tmp_path / "corpus")
+    words = ["--corpus", str(corpus), "--output", str(tmp_path / "file" / "out")]
+    assert ablation.main([*words, "--threads", "1"]) == 1
+    assert "train.ablation: [Errno 20] Not a directory" in capsys.readouterr().err

@@ -59,3 +59,12 @@ def test_voices_are_those_held_out_from_the_training_side(meeting: Meeting) -> N
 def test_no_corpus_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--corpus", str(tmp_path), "--kept", str(tmp_path)]) == FAILED
     assert "no list 'train'" in capsys.readouterr().err
+
+
+def test_a_number_of_jobs_that_cannot_be_is_a_wrong_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--corpus", str(tmp_path), "--kept", str(tmp_path), "--jobs", "0"])
+    assert stopped.value.code == 2
+    assert "--jobs is 0, expected 1 or more" in capsys.readouterr().err

@@ -398,6 +398,17 @@ def test_a_model_that_would_not_know_when_somebody_speaks_is_not_made(
     assert not output.exists()
 
 
+def test_a_place_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").touch()
+    status, _ = run_export(tmp_path, settled_encoder(0))
+    assert status == 1
+    said = capsys.readouterr().err
+    assert f"earmark-export: [Errno 20] Not a directory: '{tmp_path / 'models'}" in said
+    assert f"See that {tmp_path / 'models'}, {tmp_path / 'run' / 'fp32'} and " in said
+
+
 @pytest.mark.parametrize("there", ["file", "models"])
 def test_what_is_no_model_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str

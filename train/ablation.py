@@ -123,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
             print(choice, file=sys.stderr)
             rows.append(run_choice(choice, args.steps, args.corpus, args.output))
             Console().print(table(rows[-1:], args.steps))
-    except EarmarkError as error:
+    except (EarmarkError, OSError) as error:
         print(f"train.ablation: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
