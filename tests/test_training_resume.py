@@ -505,6 +505,22 @@ def test_decoded_audio_whose_index_was_cut_short_is_decoded_again(
     assert json.loads(index.read_text()) == [16000, 16000]
 
 
+@pytest.mark.parametrize("left", [None, 0, 31999])
+def test_decoded_audio_that_was_cut_short_is_decoded_again(
+    tmp_path: Path, left: int | None
+) -> None:
+    """By a copy that was broken off, or a power cut."""
+    path, cache = tmp_path / "a.wav", tmp_path / "cache"
+    soundfile.write(path, np.full(16000, 0.25, dtype=np.float32), 16000)
+    Waveforms.load([path], cache)
+    (samples,) = cache.glob("*.pcm")
+    if left is None:
+        samples.unlink()
+    else:
+        samples.write_bytes(samples.read_bytes()[:left])
+    np.testing.assert_allclose(Waveforms.load([path], cache)[0], 0.25, atol=1e-3)
+
+
 def test_an_index_of_decoded_audio_is_there_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,7 +95,7 @@ class Waveforms:
         key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
         with locked(cache):
-            lengths = _lengths(index_path, len(paths))
+            lengths = _lengths(index_path, samples_path, len(paths))
             if lengths is None:
                 lengths = _decode(paths, samples_path)
                 if not any(lengths):
@@ -131,14 +131,15 @@ def _identity(path: Path) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _lengths(index: Path, count: int) -> list[int] | None:
-    """Samples of each file; None where the index is not there, or is not whole."""
+def _lengths(index: Path, samples: Path, count: int) -> list[int] | None:
+    """Samples of each file; None where the index or what it tells of is not there, or not whole."""
     try:
         lengths = json.loads(index.read_text())
+        size = samples.stat().st_size
     except (FileNotFoundError, ValueError):
         return None
-    whole = isinstance(lengths, list) and len(lengths) == count
-    return lengths if whole and all(isinstance(length, int) for length in lengths) else None
+    whole = isinstance(lengths, list) and all(isinstance(length, int) for length in lengths)
+    return lengths if whole and (len(lengths), 2 * sum(lengths)) == (count, size) else None
 
 
 def _decode(paths: Sequence[Path], target: Path) -> list[int]:
