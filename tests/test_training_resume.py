@@ -451,7 +451,7 @@ def test_a_run_that_was_killed_logs_no_step_twice(
     assert not (tmp_path / "validation.csv").exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"no tensors", b"PK\3\4 no archive", None])
+@pytest.mark.parametrize("damage", [b"", b"no tensors", b"seed: 1\n", b"PK\3\4 no archive", None])
 def test_a_damaged_checkpoint_is_named_without_advice_to_unpickle_it(
     tmp_path: Path, opened: tuple[TrainConfig, Corpus], damage: bytes | None
 ) -> None:
@@ -470,13 +470,21 @@ def test_a_damaged_checkpoint_is_named_without_advice_to_unpickle_it(
     assert "weights_only" not in str(error.value)
 
 
+@pytest.mark.parametrize("content", [torch.zeros(3), [1], {"config": {}, "weights": {1: 2}}])
+def test_what_is_saved_but_no_encoder_is_named(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "encoder.pt")
+    with pytest.raises(EarmarkError, match=r"encoder\.pt is not an encoder of this version"):
+        load_encoder(tmp_path / "encoder.pt")
+
+
+@pytest.mark.parametrize("content", [{"step": 3, "encoder": {}}, {"step": 3, "encoder": 3}, [3]])
 def test_a_checkpoint_of_another_shape_is_named(
-    tmp_path: Path, opened: tuple[TrainConfig, Corpus]
+    tmp_path: Path, opened: tuple[TrainConfig, Corpus], content: object
 ) -> None:
     config, corpus = opened
     trainer = Trainer(config, corpus, tmp_path, workers=0)
     trainer.train()
-    torch.save({"step": 3, "encoder": {}}, trainer.run.checkpoint)
+    torch.save(content, trainer.run.checkpoint)
     with pytest.raises(EarmarkError, match=r"cannot go on from .*checkpoint\.pt"):
         Trainer(config, corpus, tmp_path, workers=0).train()
 

@@ -36,7 +36,7 @@ def load_checkpoint(path: Path, parts: Parts) -> int:
         for name, part in parts.items():
             part.load_state_dict(state[name])
         return int(state["step"])
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise EarmarkError(
             f"cannot go on from {path}: {error}",
             f"Remove it to train from the beginning in {path.parent}, or give another --run",

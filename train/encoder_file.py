@@ -37,7 +37,7 @@ def load_encoder(path: Path) -> Encoder:
         content = read_saved(path)
         encoder = Encoder(parse_config(EncoderConfig, content["config"], str(path)))
         encoder.load_state_dict(content["weights"])
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise EarmarkError(
             f"{path} is not an encoder of this version: {error}",
             "Give the encoder.pt of a run of earmark-train",

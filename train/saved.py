@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -32,7 +31,7 @@ def write_saved(content: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def read_saved(path: Path) -> Any:
+def read_saved(path: Path) -> dict[str, Any]:
     """The content of a file, its tensors on the CPU.
 
     Raises:
@@ -43,7 +42,10 @@ def read_saved(path: Path) -> Any:
     except OSError as error:
         raise ValueError(f"it cannot be read: {error.strerror}") from error
     try:
-        return torch.load(content, weights_only=True, map_location="cpu")
-    except (EOFError, OSError, RuntimeError, UnpicklingError, ValueError) as error:
+        saved = torch.load(content, weights_only=True, map_location="cpu")
+    except Exception as error:  # of whatever kind: it reads garbage as far as it goes
         # torch's own words advise to unpickle it, unsafely.
         raise ValueError("it is damaged, or holds no tensors") from error
+    if not isinstance(saved, dict):
+        raise ValueError(f"it holds a {type(saved).__name__}, expected tensors by name")
+    return saved
