@@ -255,11 +255,14 @@ def _replace(output: Path, staging: Path) -> None:
 
 def _data(encoder_path: Path) -> DataConfig:
     """What the run was trained on, as stands beside its encoder; the usual if nothing does."""
+    path, usual = encoder_path.parent / "provenance.json", DataConfig()
     try:
-        begun = json.loads((encoder_path.parent / "provenance.json").read_text())["config"]["data"]
+        begun = json.loads(path.read_text())["config"]["data"]
         lists, teachers = (tuple(map(str, begun[name])) for name in ("lists", "teachers"))
     except (OSError, ValueError, KeyError, TypeError):
-        return DataConfig()
+        taken = f"taken to be {', '.join(usual.lists)}"
+        print(f"{path} does not tell what {encoder_path} was trained on: {taken}", file=sys.stderr)
+        return usual
     return DataConfig(lists=lists, teachers=teachers)
 
 

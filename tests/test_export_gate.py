@@ -338,7 +338,8 @@ def test_the_command_refuses_an_encoder_that_int8_ruins_and_leaves_the_old_model
     (tmp_path / "models" / "tiny" / "frames.onnx").write_bytes(b"the old one")
     status, output = run_export(tmp_path, unquantisable(settled_encoder(0), block=1))
     assert status == 1
-    lines = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err.splitlines()
+    lines = [line for line in said if line.startswith("earmark-export: ")]
     assert lines[0].startswith("earmark-export: refused: int8 embeddings of 8 s agree with torch")
     refused = output.with_name(".tiny.partial")
     assert f"what was refused is in {refused}; {output} is as it was" in lines[-1]
@@ -427,9 +428,13 @@ def test_what_is_no_model_is_not_replaced(
     assert set(before) <= set(tmp_path.rglob("*"))
 
 
-def test_an_encoder_is_judged_on_the_lists_that_it_was_trained_on(tmp_path: Path) -> None:
+def test_an_encoder_is_judged_on_the_lists_that_it_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     encoder = tmp_path / "encoder.pt"
     assert _data(encoder) == DataConfig()
+    assert "provenance.json does not tell what " in capsys.readouterr().err
     own = DataConfig(lists=("mine",), teachers=())
     write_provenance(tmp_path, TrainConfig(data=own))
     assert _data(encoder) == own
+    assert capsys.readouterr().err == ""

@@ -131,7 +131,7 @@ def test_each_part_of_a_corpus_that_is_missing_or_wrong_is_named(tmp_path: Path)
     teacher = folder / "teachers" / "train.resnet34.npy"
     rows = np.load(teacher)
     teacher.unlink()
-    refused("no teacher embeddings at .*train.resnet34.npy")
+    refused(r"no teacher embeddings at .*train.resnet34.npy.*data\.teachers: \[\]")
     for name in ("train.resnet34", "train.campplus"):
         path = folder / "teachers" / f"{name}.npy"
         whole = rows if name == "train.resnet34" else np.load(path)

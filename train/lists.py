@@ -31,7 +31,7 @@ def read_list(corpus: Path, name: str) -> list[Utterance]:
         raise EarmarkError(
             f"no list '{name}' in {corpus}: expected {name}.csv, a Kaldi folder {name} with "
             f"wav.scp, or a folder {name} with a folder of audio files a speaker",
-            "Give the folder of the corpus with --corpus FOLDER",
+            "Give the folder of the corpus with --corpus FOLDER, or name its lists in data.lists",
         )
     return utterances
 

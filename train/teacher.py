@@ -141,7 +141,10 @@ def teacher_rows(folder: Path, name: str, counts: Mapping[str, int]) -> NDArray[
 
 def _read_rows(path: Path) -> NDArray[np.floating]:
     if not path.is_file():
-        raise EarmarkError(f"no teacher embeddings at {path}", "Check --corpus")
+        raise EarmarkError(
+            f"no teacher embeddings at {path}",
+            "Check --corpus, or name the teachers that there are in data.teachers: [] for none",
+        )
     try:
         rows = np.load(path)
     except OSError as error:
