@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from tiny_corpus import ASSETS, CLEAN, conversation, open_corpus
 
+from edge.errors import EarmarkError
 from edge.rttm import read_rttm
 from train.activity import log_odds, measure_activity, mixtures, train_activity
 from train.config import TrainConfig
@@ -52,6 +53,13 @@ def test_a_mixture_depends_on_seed_and_step_alone(opened: tuple[TrainConfig, Cor
         assert expected[i].truth.shape == (size, time // config.encoder.stride, 3)
         assert set(expected[i].truth.unique().tolist()) <= {0.0, 1.0}
         assert (expected[i].truth[..., 2] <= expected[i].truth[..., 1]).all(), "overlap is speech"
+
+
+def test_of_words_alone_no_mixtures_are_made(opened: tuple[TrainConfig, Corpus]) -> None:
+    config, corpus = opened
+    words = replace(corpus, train=[replace(u, seconds=1.0) for u in corpus.train])
+    with pytest.raises(EarmarkError, match=r"mixtures need utterances of 1\.5 s or more"):
+        mixtures(config, words, held_out=False)
 
 
 def test_speech_is_marked_where_people_speak() -> None:

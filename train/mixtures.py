@@ -14,6 +14,7 @@ from scipy.ndimage import binary_closing
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
 from edge.rttm import Turn
 from train.augment import Augmenter, colour, from_db
@@ -59,11 +60,20 @@ class Mixtures(Dataset[Mixture]):
         augmenter: Augmenter,
         stream: int = 1,
     ) -> None:
-        """`indices[i]` is the place of utterance i in `waveforms`; `stream` numbers the chance."""
+        """`indices[i]` is the place of utterance i in `waveforms`; `stream` numbers the chance.
+
+        Raises:
+            EarmarkError: there are words alone.
+        """
         self._stream = stream
         self.config = config
         long = [u.seconds >= MIN_SECONDS for u in utterances]
         self._indices = indices[long]
+        if not len(self._indices):
+            raise EarmarkError(
+                f"mixtures need utterances of {MIN_SECONDS:g} s or more, and there are none",
+                "Name some in the lists, or set activity.steps to 0",
+            )
         self._waveforms = waveforms
         self._noises = noises
         self._timings = timings
