@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from pathlib import Path
@@ -16,6 +17,17 @@ from edge.errors import EarmarkError
 
 T = TypeVar("T")
 Values = dict[Any, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-3 for a number, as YAML 1.2 does; PyYAML itself wants a point and a sign in it."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
 
 
 def load_config(cls: type[T], path: Path | None) -> T:
@@ -72,7 +84,7 @@ def merged(values: Values, over: Values) -> Values:
 
 def _read(path: Path) -> Values:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise EarmarkError(
             f"cannot read the configuration {path}: {error}",
@@ -101,7 +113,9 @@ def parse_config(cls: type[T], values: object, origin: str) -> T:
     try:
         return msgspec.convert(values, cls)
     except msgspec.ValidationError as error:
-        raise EarmarkError(f"{origin}: {error}", "Correct the value") from error
+        word = re.search(r"Expected `.*\bstr\b.*, got `bool`", str(error))
+        remedy = "Put it in quotes: no, yes, on and off are more than words in YAML"
+        raise EarmarkError(f"{origin}: {error}", remedy if word else "Correct the value") from error
     except EarmarkError as error:  # of the dataclass, which knows no file
         raise EarmarkError(f"{origin}: {error.what}", error.remedy) from error
 

@@ -37,6 +37,12 @@ def test_a_file_changes_what_it_names_and_nothing_else(file: Path) -> None:
     assert load(file) == dataclasses.replace(Config(), stream="kitchen", source=source)
 
 
+@pytest.mark.parametrize("number", ["5e-1", "5.E-1", ".5e0", "50e-2", "+5.0e-01", "0.5"])
+def test_a_number_may_be_written_as_everybody_writes_it(file: Path, number: str) -> None:
+    file.write_text(f"health_seconds: {number}\n")
+    assert load(file).health_seconds == 0.5
+
+
 def test_several_sources_are_streams_by_name(file: Path) -> None:
     file.write_text("sources:\n  kitchen: {mic: USB}\n  door: {mic: '*Webcam*'}\n")
     streams = load(file).streams
@@ -78,6 +84,8 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("health_seconds: .nan", ["health_seconds is nan", "above 0"]),
         ("health_seconds: .inf", ["health_seconds is inf", "above 0"]),
         ("stream: 5", ["str", "stream"]),
+        ("stream: no", ["str", "bool", "stream", "Put it in quotes"]),
+        ("source: {mic: on}", ["str", "bool", "mic", "Put it in quotes"]),
         ("stream: ''", ["stream is ''"]),
         ("stream: a/b", ["stream is 'a/b'", "Choose a plain name"]),
         ("source: {file: ''}", ["source.file is empty"]),
