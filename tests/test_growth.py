@@ -47,8 +47,16 @@ def test_what_was_added_learns() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [replace(SHAPE, channels=8), replace(WIDER, features=20), replace(WIDER, kernel=5)]
+    ("shape", "said"),
+    [
+        (replace(SHAPE, channels=8), r"encoder\.channels 16 \(now 8\)\. "),
+        (replace(WIDER, features=20), r"encoder\.features 16 \(now 20\)\. "),
+        (
+            replace(WIDER, kernel=5, embedding=9),
+            r"kernel 3 \(now 5\), encoder\.embedding 8 \(now 9\)\. ",
+        ),
+    ],
 )
-def test_another_shape_is_refused(shape: EncoderConfig) -> None:
-    with pytest.raises(EarmarkError, match="does not grow into"):
+def test_another_shape_is_refused_by_what_differs(shape: EncoderConfig, said: str) -> None:
+    with pytest.raises(EarmarkError, match=f"does not grow into one of another shape: .*{said}"):
         grow(settled_encoder(0), shape)

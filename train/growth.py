@@ -6,14 +6,13 @@ encoder's until training moves it. What that one cost to train is not spent agai
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from edge.errors import EarmarkError
 from train.encoder import Encoder, EncoderConfig
 
+WIDTHS = ("channels", "attention", "head_hidden")  # that may grow
 TWO_DEPTHS = ("feature.linear.weight", "activity.inner.weight")  # read two depths side by side
 
 
@@ -23,13 +22,15 @@ def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
     Raises:
         EarmarkError: `config` differs in more than widths, or is narrower somewhere.
     """
-    old = narrow.config
-    widths = ("channels", "attention", "head_hidden")
-    alike = replace(config, **{width: getattr(old, width) for width in widths}) == old
-    if not alike or any(getattr(config, width) < getattr(old, width) for width in widths):
+    wrong = [
+        f"encoder.{name} {old} (now {new})"
+        for name, old in vars(narrow.config).items()
+        if (new := getattr(config, name)) != old and (name not in WIDTHS or new < old)
+    ]
+    if wrong:
         raise EarmarkError(
-            f"an encoder of {old} does not grow into {config}",
-            f"Only {', '.join(widths)} may grow; --init takes an encoder's shape as it is",
+            f"an encoder does not grow into one of another shape: {', '.join(wrong)}",
+            f"Only {', '.join(WIDTHS)} may grow; --init takes an encoder's shape as it is",
         )
     encoder = Encoder(config)
     weights = encoder.state_dict()
