@@ -448,6 +448,7 @@ def test_a_run_that_was_killed_logs_no_step_twice(
     Trainer(config, corpus, tmp_path, workers=0).train()
     rows = (tmp_path / "train.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "50", "100"]
+    assert b"\r" not in (tmp_path / "train.csv").read_bytes()  # or rows end in two ways
     assert not (tmp_path / "validation.csv").exists()
 
 

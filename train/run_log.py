@@ -14,7 +14,7 @@ def add_row(path: Path, step: int, values: Mapping[str, float]) -> None:
     """Add the values of a step; their names head the file."""
     new = not path.is_file()
     with path.open("a", newline="", encoding="utf-8") as output:
-        writer = csv.writer(output)
+        writer = csv.writer(output, lineterminator="\n")
         if new:
             writer.writerow(["step", *values])
         writer.writerow([step, *(f"{value:.5f}" for value in values.values())])
