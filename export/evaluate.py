@@ -59,7 +59,7 @@ Floats = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 
 CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conversation.flac"
-WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights" / "small.pt"
+WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights"
 LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
 BABBLE_DB = 5.0
 COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
@@ -70,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export.evaluate", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder with dev.csv")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="folder of int8 graphs")
-    parser.add_argument("--encoder", type=Path, default=WEIGHTS, help="the same in torch")
+    parser.add_argument(
+        "--encoder", type=Path, help="the same in torch (NAME.pt of the model's in train/weights)"
+    )
     parser.add_argument("--rivals", type=Path, help="folder in which rivals are installed")
     parser.add_argument(
         "--meetings", type=int, default=1, metavar="N", help="simulated, of each size (%(default)s)"
@@ -104,7 +106,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         raise EarmarkError(f"cannot write {args.json}: no such folder", "Make it, or give another")
     console = page()
     int8 = Model.load(args.model)
-    encoder = load_encoder(args.encoder)
+    encoder = load_encoder(args.encoder or WEIGHTS / f"{int8.spec.name}.pt")
     rivals = load_rivals(args.rivals) if args.rivals else []
 
     conversations = evaluate_conversations(args.corpus / "conversations", int8)

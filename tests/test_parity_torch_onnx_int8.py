@@ -46,7 +46,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="module")
 def shipped(folder: Path) -> tuple[Encoder, Model]:
     """The trained weights and the model made from them; both belong to the repository."""
-    weights = WEIGHTS.with_name(f"{folder.name}.pt")
+    weights = WEIGHTS / f"{folder.name}.pt"
     return levelled(load_encoder(weights)), Model.load(Path(folder.name))
 
 
