@@ -69,7 +69,7 @@ def fit_calibration(
         there.
 
     Raises:
-        EarmarkError: there are too few speakers.
+        EarmarkError: there are too few speakers, or the model hears too little of them.
     """
     audios, speakers, corpora = speech
     homes = dict(zip(speakers, corpora, strict=True))
@@ -96,7 +96,17 @@ def fit_calibration(
         _trials(older, newer, strangers)
         for (older, _), (_, newer) in zip(heard_across, next_channel, strict=True)
     ]
-    return _fit_across(across), *_fit_within(_at_tables(heard_within, cuts_within, homes))
+    tables = _at_tables(heard_within, cuts_within, homes)
+    for trials in (across, [trial for corpus in tables.values() for trial in corpus]):
+        same = np.concatenate([np.zeros(0, dtype=bool), *(trial.same for trial in trials)])
+        if not same.any() or same.all():
+            raise EarmarkError(
+                "the model hears too little speech of those held out to fit odds on: expected "
+                "trials of one speaker and of two",
+                "Train its speech outputs for longer (activity.steps), or name more speakers in "
+                "the lists",
+            )
+    return _fit_across(across), *_fit_within(tables)
 
 
 def _have_strangers(homes: Mapping[str, str]) -> bool:

@@ -29,7 +29,7 @@ from edge.scoring import (
 from edge.speakers import SpeakerBook
 from edge.verification import identify, verify
 from edge.voices import Voices, usual_odds
-from export.calibrate import Trials, _fit_across, _fit_within
+from export.calibrate import Trials, _fit_across, _fit_within, fit_calibration
 from export.sides import CHANNELS, shared_channels
 
 lengths = st.floats(0, 1e6)
@@ -284,3 +284,10 @@ def test_a_shared_channel_does_the_same_to_every_recording(tmp_path: Path) -> No
         quiet = 0.5 * first
         louder = channel(first)
         np.testing.assert_allclose(channel(quiet), louder, atol=5e-2 * np.abs(louder).max())
+
+
+def test_a_model_that_hears_no_speech_gets_no_odds() -> None:
+    silence = [np.zeros(64000, dtype=np.float32)] * 4
+    speech = (silence, ["a", "a", "b", "b"], ["one"] * 4)
+    with pytest.raises(EarmarkError, match="hears too little speech of those held out"):
+        fit_calibration(model(), speech, {"a", "b"}, [])
