@@ -163,6 +163,10 @@ def test_of_a_few_speakers_one_pair_is_no_loss_of_int8(monkeypatch: pytest.Monke
     window = replace(PASSING, eer={"torch": 10.0, "int8": 13.3})
     speed = {"fp32": 2.0, "int8": 1.0}
     assert GateFigures(1e-6, [replace(window, pairs=30)], speed).failures() == []
+    for missed in range(1, 10):  # the difference is more than one pair as floats are rounded
+        eer = {"torch": 100.0 * (missed / 30), "int8": 100.0 * ((missed + 1) / 30)}
+        one = replace(window, eer=eer, pairs=30)
+        assert GateFigures(1e-6, [one], speed).failures() == []
     for pairs in (31, 5000):
         (reason,) = GateFigures(1e-6, [replace(window, pairs=pairs)], speed).failures()
         assert "loses 3.30 % EER at 3 s" in reason
