@@ -19,10 +19,8 @@ class HorizonConfig:
     seed_speech: float = 2.0  # shorter stretches take a speaker, but do not make one
     new_speech: float = 3.0  # least speech of a new speaker
     merge_llr: float = -0.25  # clusters that match at least so well are one voice
-    beside_llr: float = (
-        3.0  # by so much a short stretch is likelier that voice's that it was cut from
-    )
-    known_llr: float = 0.0  # somebody enrolled, or carried over, is named only from here on
+    beside_llr: float = 3.0  # by so much a short stretch is likelier a neighbour's, without a pause
+    known_llr: float = 0.0  # enrolled, or carried over: named from here on, beside_llr added
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
     max_speakers: int = 64  # without a profile; then one more takes the place of the least heard
 
