@@ -27,7 +27,8 @@ examples, a kitchen that a hub hears:
 It only captures: 16 kHz, 16 bits, 32 kB a second. What cannot be sent waits for five seconds and
 is dropped then; the daemon is told exactly what is missing, and publishes it as source.gap. A
 satellite of which it hears nothing for a second is source.lost, and source.restored when it is
-back. Several take an endpoint each, under 'sources' in the daemon's configuration."""
+back. Several take an endpoint each, under 'sources' in the daemon's configuration. The exit status
+is 1 where no daemon took what was heard."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             if not stop.asked and not sender.reached():
                 raise EarmarkError(
                     f"no daemon at {args.endpoint} took the sound",
-                    "See whether 'earmark run --satellite' is there, and allows your key",
+                    "See whether 'earmark run --satellite' is there, and whether it wants keys",
                 )
     except EarmarkError as error:
         log.error("failed", str(error))
