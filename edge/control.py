@@ -146,7 +146,7 @@ class Controller:
         statistics, moved = _meant(pipeline, command)
         profile = Profile(command.name, statistics)
         with self._usable_store() as store:
-            known = [other for other in store.profiles() if other.name == command.name]
+            known = [store.profile(command.name)] if command.name in store.names() else []
             check_agreement(self._model, profile, known)
             store.enrol(profile, lambda grown: check_enough(self._model, grown))
             self._reload(store, {command.stream: moved})  # elsewhere the number is another's
