@@ -15,7 +15,8 @@ from train.config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [*ROOT.glob("*.md"), *(p for f in ("edge", "train") for p in (ROOT / f).rglob("*.md"))]
+FOLDERS = ("edge", "train", "export")
+PAGES = [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
 END = {"|", "&&", ">"}  # of a command, for the shell
 
 
