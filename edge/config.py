@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from edge.log import Level, Style
 from edge.pipeline import PipelineConfig
 
 SOURCE_KINDS = ("mic", "file", "satellite")  # keys of a source, of which one at most is given
+RAW = ("rate", "channels", "format")  # further keys, of raw PCM on standard input alone
+SPEED = ("fast",)  # of any other file alone
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,28 @@ class SourceConfig:
             raise EarmarkError(f"{' and '.join(kinds)}, one source expected", "Leave one of them")
         _require_positive("source.rate", self.rate)
         _require_positive("source.channels", self.channels)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The keys, beside its kind, that such a source looks at."""
+        if self.file is None:
+            return ()
+        return RAW if self.file == "-" else SPEED
+
+    def check_further(self, stream: str, given: Collection[str]) -> None:
+        """Refuse keys of other sources: `given` ones, and those that are not at their default.
+
+        Raises:
+            EarmarkError: naming the key, and the sources that look at it.
+        """
+        for key in RAW + SPEED:
+            changed = key in given or getattr(self, key) != getattr(SourceConfig, key)
+            if changed and key not in self.further:
+                kind = "raw PCM on standard input" if key in RAW else "a file"
+                raise EarmarkError(
+                    f"{key} is of {kind} alone, and the source of '{stream}' is another",
+                    f"Leave {key} out, or give that source",
+                )
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         ["run", "--wav", "x.wav", "-"],
         ["run", "-", "--format", "mp3"],
         ["run", "-", "--rate", "fast"],
+        ["demo", "--mic", "--fast"],
         ["listen", "one", "two"],
     ],
 )
@@ -80,6 +81,37 @@ def test_one_name_for_several_streams(tmp_path: Path) -> None:
     assert_one_clear_line(
         earmark("run", "--config", str(config), "--stream", "hall"), "--stream names one stream"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "said"),
+    [
+        ("", ["--mic", "USB", "--rate", "8000"], "rate is of raw PCM on standard input alone"),
+        ("", ["--mic", "USB", "--rate", "16000"], "rate is of raw PCM"),
+        ("", ["--channels", "2"], "channels is of raw PCM"),
+        ("", ["--wav", "x.wav", "--format", "f32le"], "format is of raw PCM"),
+        ("", ["--mic", "USB", "--fast"], "fast is of a file alone"),
+        ("", ["-", "--fast"], "fast is of a file alone"),
+        ("", ["--satellite", "ipc://ears", "--fast"], "fast is of a file alone"),
+        ("source: {rate: 8000}", [], "rate is of raw PCM"),
+        ("sources: {hall: {mic: USB}, door: {mic: Cam, channels: 2}}", [], "source of 'door'"),
+        ("sources: {hall: {file: '-', fast: true}}", [], "fast is of a file alone"),
+    ],
+)
+def test_a_setting_of_another_kind_of_source_is_not_ignored(
+    tmp_path: Path, config: str, words: list[str], said: str
+) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text(config)
+    result = earmark("run", "--config", str(file), "--endpoint", f"ipc://{tmp_path}/x", *words)
+    assert_one_clear_line(result, said, "Leave")
+
+
+def test_another_source_than_the_configurations_takes_only_what_is_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("source: {file: '-', rate: 8000}\n")
+    words = ("--config", str(file), "--endpoint", f"ipc://{tmp_path}/x", "--wav", "x.wav")
+    assert_one_clear_line(earmark("run", *words), "cannot read x.wav")
 
 
 def test_a_missing_configuration() -> None:

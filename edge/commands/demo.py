@@ -56,10 +56,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--fast", action="store_true", help="as fast as possible")
-    parser.add_argument(
-        "--mic", nargs="?", const="", metavar="NAME", help="hear a microphone instead"
-    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--fast", action="store_true", help="as fast as possible")
+    way.add_argument("--mic", nargs="?", const="", metavar="NAME", help="hear a microphone instead")
     parser.set_defaults(handler=run)
 
 

@@ -55,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
         "--satellite", metavar="ENDPOINT", help="wait there for another machine's microphone"
     )
     source.add_argument("stdin", nargs="?", choices=["-"], help="raw PCM on standard input")
-    parser.add_argument("--fast", action="store_true", help="hear the file as fast as possible")
+    parser.add_argument(
+        "--fast", action="store_true", default=None, help="hear the file as fast as possible"
+    )
     raw = parser.add_argument_group("raw PCM on standard input")
     raw.add_argument("--rate", type=int, metavar="HZ", help="samples a second (16000)")
     raw.add_argument("--channels", type=int, metavar="N", help="interleaved channels (1)")
@@ -104,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _override(config: Config, args: argparse.Namespace) -> Config:
     """The settings with what the command line says in place of them."""
-    from edge.config import SourceConfig
+    from edge.config import RAW, SPEED, SourceConfig
 
     if args.stream is not None and config.sources and args.mic is None:
         raise EarmarkError(
@@ -116,19 +118,18 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
     if args.mic is not None:
         names = [config.stream] if len(args.mic) == 1 else _numbered(config.stream, len(args.mic))
         streams = {
-            name: _instead(config.source, mic=mic)
+            name: _instead(config.source, SourceConfig(mic=mic))
             for name, mic in zip(names, args.mic, strict=True)
         }
     elif args.wav is not None or args.stdin is not None:
         file = args.stdin if args.wav is None else args.wav
-        streams = {config.stream: _instead(config.source, file=file)}
+        streams = {config.stream: _instead(config.source, SourceConfig(file=file))}
     elif args.satellite is not None:
-        streams = {config.stream: _instead(config.source, satellite=args.satellite)}
-    given = _given(args, "rate", "channels", "format")
-    streams = {
-        name: dataclasses.replace(source, fast=source.fast or args.fast, **given)
-        for name, source in streams.items()
-    }
+        streams = {config.stream: _instead(config.source, SourceConfig(satellite=args.satellite))}
+    given = _given(args, *RAW, *SPEED)
+    streams = {name: dataclasses.replace(source, **given) for name, source in streams.items()}
+    for name, source in streams.items():
+        source.check_further(name, given)
     return dataclasses.replace(
         config,
         source=SourceConfig(),
@@ -140,12 +141,9 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
     )
 
 
-def _instead(source: SourceConfig, **given: str) -> SourceConfig:
-    """A source of another kind, with the other settings of this one."""
-    from edge.config import SOURCE_KINDS
-
-    kinds: dict[str, Any] = dict.fromkeys(SOURCE_KINDS)
-    return dataclasses.replace(source, **(kinds | given))
+def _instead(source: SourceConfig, other: SourceConfig) -> SourceConfig:
+    """The other source, with those settings of the first one that it looks at."""
+    return dataclasses.replace(other, **{key: getattr(source, key) for key in other.further})
 
 
 def _numbered(name: str, count: int) -> list[str]:
