@@ -78,9 +78,10 @@ def test_an_unknown_key_in_the_configuration(tmp_path: Path) -> None:
 def test_one_name_for_several_streams(tmp_path: Path) -> None:
     config = tmp_path / "my.yaml"
     config.write_text("sources: {kitchen: {mic: USB}, door: {}}\n")
-    assert_one_clear_line(
-        earmark("run", "--config", str(config), "--stream", "hall"), "--stream names one stream"
-    )
+    words = ("run", "--config", str(config), "--stream", "hall")
+    assert_one_clear_line(earmark(*words), "--stream names one stream")
+    other = ("--endpoint", f"ipc://{tmp_path}/x", "--wav", "x.wav")
+    assert_one_clear_line(earmark(*words, *other), "cannot read x.wav")
 
 
 @pytest.mark.parametrize(

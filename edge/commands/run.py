@@ -108,11 +108,6 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
     """The settings with what the command line says in place of them."""
     from edge.config import RAW, SPEED, SourceConfig
 
-    if args.stream is not None and config.sources and args.mic is None:
-        raise EarmarkError(
-            "--stream names one stream, and the configuration has 'sources' with names",
-            "Change the names there",
-        )
     config = dataclasses.replace(config, **_given(args, "stream"))
     streams = config.streams
     if args.mic is not None:
@@ -126,6 +121,11 @@ def _override(config: Config, args: argparse.Namespace) -> Config:
         streams = {config.stream: _instead(config.source, SourceConfig(file=file))}
     elif args.satellite is not None:
         streams = {config.stream: _instead(config.source, SourceConfig(satellite=args.satellite))}
+    elif args.stream is not None and config.sources:
+        raise EarmarkError(
+            "--stream names one stream, and the configuration has 'sources' with names",
+            "Change the names there",
+        )
     given = _given(args, *RAW, *SPEED)
     streams = {name: dataclasses.replace(source, **given) for name, source in streams.items()}
     for name, source in streams.items():
