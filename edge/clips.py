@@ -50,17 +50,27 @@ class Trials(NamedTuple):
     second: NDArray[np.int64]
 
 
+def speaker_folders(folder: Path) -> list[Path]:
+    """The folders in it, by name.
+
+    Raises:
+        EarmarkError: there is no such folder, or it cannot be read.
+    """
+    try:
+        return sorted(inner for inner in folder.iterdir() if inner.is_dir())
+    except OSError as error:
+        raise EarmarkError(
+            f"cannot read {folder}: {error.strerror}", "Give one with a folder for each speaker"
+        ) from error
+
+
 def clip_files(folder: Path) -> list[tuple[str, Path]]:
     """The speaker and the path of every recording, by name, in FOLDER/SPEAKER/.
 
     Raises:
         EarmarkError: no such folder, or too few speakers or clips in it, or too many.
     """
-    if not folder.is_dir():
-        raise EarmarkError(f"{folder} is no folder", "Give one with a folder for each speaker")
-    found = {
-        inner.name: recordings_in(inner) for inner in sorted(folder.iterdir()) if inner.is_dir()
-    }
+    found = {inner.name: recordings_in(inner) for inner in speaker_folders(folder)}
     files = [(speaker, path) for speaker, paths in found.items() for path in paths]
     check_pairs(folder, [speaker for speaker, _ in files])
     if len(files) > MOST_CLIPS:

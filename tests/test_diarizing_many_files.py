@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -57,7 +58,9 @@ def test_one_bad_recording_is_told_and_the_others_are_done(
     words = ["diarize", "--anonymous", str(folder), "--jobs", jobs]
     outputs = ["--rttm", str(out), "--srt", str(out), "--plot", str(out)]
     assert main([*words, *outputs, "--json", str(tmp_path / "all.json")]) == 1
-    (complaint,) = capsys.readouterr().err.splitlines()
+    left_out, complaint = capsys.readouterr().err.splitlines()
+    assert left_out.startswith("earmark: ")
+    assert left_out.endswith("not 1 .txt")
     assert complaint.startswith("earmark: ")
     assert "b.flac" in complaint
     assert sorted(path.name for path in out.iterdir()) == [
@@ -67,6 +70,22 @@ def test_one_bad_recording_is_told_and_the_others_are_done(
     for name in "ac":
         assert main(["diarize", "--anonymous", str(folder / f"{name}.flac"), "--rttm", "-"]) == 0
         assert capsys.readouterr().out == (out / f"{name}.rttm").read_text()
+
+
+def test_what_is_not_heard_of_a_folder_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "a.OGA", beginning()[: 12 * RATE], RATE, format="OGG")
+    for name in ("b.mp3", "c.mp3", "README", ".DS_Store", "._a.wav"):
+        (tmp_path / name).write_bytes(b"no audio that is read")
+    (tmp_path / "monday.wav").mkdir()
+    assert main(["diarize", "--anonymous", str(tmp_path), "--json", "-"]) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["file"] for line in shown.out.splitlines()] == [
+        str(tmp_path / "a.OGA")
+    ]
+    (told,) = shown.err.splitlines()
+    assert told.endswith(f"{tmp_path} are heard, not 2 .mp3, 1 folder, 1 without ending")
 
 
 @pytest.mark.parametrize("whole_group", [True, False])
@@ -94,7 +113,7 @@ def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
     os.kill(int(worker), signal.SIGKILL)
     _, complaint = process.communicate(timeout=HANGING)
     assert process.returncode == 1
-    (line,) = complaint.decode().splitlines()
+    _, line = complaint.decode().splitlines()  # the first tells of the folder of the outputs
     assert "was killed" in line
     assert [path.name for path in out.iterdir()] == ["0.rttm"]
     assert _gone(process.pid)

@@ -134,8 +134,12 @@ def test_too_few_speakers_are_refused(
     two.mkdir()
     for own in sorted(clips.iterdir())[:2]:
         (two / own.name).symlink_to(own)
+    (two / "eve").mkdir()
+    (two / "eve" / "1.mp3").write_bytes(b"no audio that is read")
     assert main(["calibrate", str(two), "--output", str(tmp_path / "own.json")]) == 1
-    assert "clips of 2 speakers" in capsys.readouterr().err
+    left_out, complaint = capsys.readouterr().err.splitlines()
+    assert left_out.endswith(f"{two / 'eve'} are heard, not 1 .mp3")
+    assert "clips of 2 speakers" in complaint
     assert not (tmp_path / "own.json").exists()
 
 

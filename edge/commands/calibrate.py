@@ -97,11 +97,14 @@ def run(args: argparse.Namespace) -> int:
 def _hear(model: Model, folder: Path) -> list[Clip]:
     """The clips; one that cannot be heard or holds hardly any speech is told and left out."""
     from edge.audio import stream_audio
-    from edge.clips import LENGTHS, check_pairs, clip_files, hear_clip
+    from edge.clips import LENGTHS, check_pairs, clip_files, hear_clip, speaker_folders
+    from edge.commands.options import tell_left_out
     from edge.gate import GateConfig
     from edge.progress import count_with_progress
     from edge.records import iter_records
 
+    for inner in speaker_folders(folder):
+        tell_left_out(inner)
     files = clip_files(folder)
     clips = []
     for speaker, path in count_with_progress(files, len(files)):

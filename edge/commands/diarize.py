@@ -11,7 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
+from edge.commands.options import (
+    add_key,
+    add_model,
+    add_store,
+    existing_store,
+    load_model,
+    tell_left_out,
+)
 from edge.errors import FAILED, EarmarkError
 from edge.outputs import KINDS, STANDARD_OUTPUT, Outputs, totals
 
@@ -35,6 +42,8 @@ or with --speakers the same from one recording, and one call, to the next. A num
 its voice turned out to be another's; 'unknown' is a voice of which too little was heard. The file
 takes the way of a live source, so the answer is what 'earmark run', by its default settings and
 without a calibration, would have said in the end.
+
+Of a folder, the WAV, FLAC and Ogg files right in it are heard; what else it shows is told.
 
 OUT is a file, a folder that is there for one file a recording (meeting.rttm of meeting.flac), or
 '-' for standard output. What is wrong with a recording is told, and the others are done; the exit
@@ -93,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
         args.fail(f"--jobs is {args.jobs}, expected 1 or more")
     if args.jobs > 1 and args.speakers:
         args.fail("--speakers hears one recording after another: leave --jobs out")
+    for folder in filter(Path.is_dir, args.files):
+        tell_left_out(folder)
     paths = recordings(args.files)
     outputs = Outputs(targets, paths, _truth(args.truth, paths))
     if args.speakers:

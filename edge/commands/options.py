@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,22 @@ def existing_store(args: argparse.Namespace, model: Model) -> Store:
     from edge.store import Store
 
     return Store(args.store, model, create=False, key=args.key)
+
+
+def tell_left_out(folder: Path) -> None:
+    """A line on standard error of what is in the folder and not heard, if there is such.
+
+    Raises:
+        EarmarkError: it cannot be read.
+    """
+    from edge.sources.file import left_out
+    from edge.timeline import printable
+
+    if others := left_out(folder):
+        where = printable(str(folder))
+        print(
+            f"earmark: WAV, FLAC and Ogg files in {where} are heard, not {others}", file=sys.stderr
+        )
 
 
 def operating_point(args: argparse.Namespace) -> OperatingPoint:

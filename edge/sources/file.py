@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,20 +24,40 @@ _UNSTATED = 2**63 - 1  # frames that libsndfile gives for a FLAC whose writer co
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The WAV, FLAC and Ogg files in a folder, by name; none where it is not there.
+    """The WAV, FLAC and Ogg files that a folder shows, by name; none where it is not there.
 
     Raises:
         EarmarkError: it cannot be read.
     """
+    return [path for path in _shown_in(folder) if _is_recording(path)]
+
+
+def left_out(folder: Path) -> str:
+    """What else a folder shows than its recordings, such as '2 .mp3, 1 folder'; empty for nothing.
+
+    Raises:
+        EarmarkError: it cannot be read.
+    """
+    others = [path for path in _shown_in(folder) if not _is_recording(path)]
+    kinds = Counter(
+        "folder" if path.is_dir() else path.suffix or "without ending" for path in others
+    )
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+
+
+def _shown_in(folder: Path) -> list[Path]:
     try:
-        paths = list(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
         return []
     except OSError as error:
         raise EarmarkError(
             f"cannot read {folder}: {error.strerror}", "See that it is a folder that you may read"
         ) from error
-    return sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
+
+
+def _is_recording(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()
 
 
 class ForwardReader(soundfile.SoundFile):
