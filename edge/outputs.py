@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ class Outputs:
         truth: the right turns for pictures, by recording.
 
     Raises:
-        EarmarkError: what could not be written in the end, before the work.
+        EarmarkError: what could not be written in the end, before the work; or two outputs would be
+            one file.
     """
 
     def __init__(
@@ -62,6 +64,29 @@ class Outputs:
             for kind, target in targets.items()
             if target != STANDARD_OUTPUT and not Path(target).is_dir()
         }
+        self._files = Counter(
+            file
+            for kind, target in targets.items()
+            if target != STANDARD_OUTPUT
+            for file in {self._file(kind, path).resolve() for path in paths}
+            if file.is_file() or not file.exists()  # a pipe or a device may serve twice
+        )
+        for file, count in self._files.items():
+            if count > 1:
+                raise EarmarkError(f"two outputs would be {file}", "Give each a file of its own")
+
+    def spare(self, files: Iterable[Path]) -> None:
+        """See before the work that nothing is written over what is read.
+
+        Raises:
+            EarmarkError: one of the outputs is among the files.
+        """
+        for file in files:
+            if file.resolve() in self._files:
+                raise EarmarkError(
+                    f"{file} is to be read, and an output would be written over it",
+                    "Give the output another name, or folder",
+                )
 
     def write(self, found: Diarization) -> None:
         """Write one recording; what shares a file with others waits for `finish`."""
@@ -72,13 +97,18 @@ class Outputs:
             elif kind in self._shared:
                 self._shared[kind] += text
             else:
-                suffix = "svg" if kind == "plot" else kind
-                write_whole(Path(target) / f"{found.path.stem}.{suffix}", text)
+                write_whole(self._file(kind, found.path), text)
 
     def finish(self) -> None:
         """Write the files that hold all recordings."""
         for kind, text in self._shared.items():
             write_whole(Path(self._targets[kind]), text)
+
+    def _file(self, kind: str, path: Path) -> Path:
+        """Where what was found in a recording is written."""
+        target = Path(self._targets[kind])
+        suffix = "svg" if kind == "plot" else kind
+        return target if kind in self._shared else target / f"{path.stem}.{suffix}"
 
     def _text(self, kind: str, found: Diarization) -> str:
         match kind:

@@ -363,6 +363,29 @@ def test_diarizing_what_cannot_be(
     assert target.read_text() == "kept"
 
 
+def test_an_output_takes_nothing_elses_place(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["diarize", "--anonymous"]
+    one = tmp_path / "one.txt"
+    assert_one_clear_line([*words, short, "--rttm", one, "--srt", one], capsys, f"would be {one}")
+    spelled = tmp_path / "." / "short.rttm"
+    both = [*words, short, "--rttm", tmp_path, "--json", spelled]
+    assert_one_clear_line(both, capsys, "two outputs would be")
+    heard = tmp_path / "heard.flac"
+    heard.write_bytes(short.read_bytes())
+    assert_one_clear_line([*words, heard, "--rttm", heard], capsys, "heard.flac is to be read")
+    assert heard.read_bytes() == short.read_bytes()
+    truth = tmp_path / "heard.rttm"
+    truth.write_text("SPEAKER heard 1 0.0 1.0 <NA> <NA> ada <NA> <NA>\n")
+    drawn = [*words, heard, "--plot", tmp_path, "--truth", truth, "--rttm", tmp_path]
+    assert_one_clear_line(drawn, capsys, "heard.rttm is to be read")
+    assert_one_clear_line([*drawn, "--truth", tmp_path], capsys, "heard.rttm is to be read")
+    assert "ada" in truth.read_text()
+    thrown_away = ["--rttm", "/dev/null", "--srt", "/dev/null"]
+    assert main([*words, str(short), *thrown_away]) == 0
+
+
 def test_what_was_found_is_told_though_the_voices_cannot_be_kept(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

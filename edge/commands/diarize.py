@@ -25,7 +25,6 @@ from edge.outputs import KINDS, STANDARD_OUTPUT, Outputs, totals
 if TYPE_CHECKING:
     from edge.diarization import Diarization
     from edge.encoder import Model
-    from edge.rttm import Turn
     from edge.statistics import Profile
 
 EPILOG = """\
@@ -92,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from edge.diarization import recordings
     from edge.private_file import check_replaceable
+    from edge.rttm import read_rttm
 
     targets = {kind: target for kind in KINDS if (target := getattr(args, kind))}
     if list(targets.values()).count(STANDARD_OUTPUT) > 1:
@@ -105,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
     for folder in filter(Path.is_dir, args.files):
         tell_left_out(folder)
     paths = recordings(args.files)
-    outputs = Outputs(targets, paths, _truth(args.truth, paths))
+    truth = _truth_files(args.truth, paths)
+    outputs = Outputs(targets, paths, {path: read_rttm(file) for path, file in truth.items()})
+    outputs.spare([*paths, *truth.values()])
     if args.speakers:
         check_replaceable(args.speakers)
     model = load_model(args)
@@ -124,10 +126,8 @@ def run(args: argparse.Namespace) -> int:
     return FAILED if failures else 0
 
 
-def _truth(truth: Path | None, paths: Sequence[Path]) -> dict[Path, list[Turn]]:
-    """The right turns of each recording, of a file or of NAME.rttm in a folder."""
-    from edge.rttm import read_rttm
-
+def _truth_files(truth: Path | None, paths: Sequence[Path]) -> dict[Path, Path]:
+    """The file with the right turns of each recording: the one, or NAME.rttm in the folder."""
     if truth is None:
         return {}
     if not truth.is_dir() and len(paths) > 1:
@@ -135,9 +135,7 @@ def _truth(truth: Path | None, paths: Sequence[Path]) -> dict[Path, list[Turn]]:
             f"{truth} is the truth of one recording, and there are {len(paths)}",
             "Give a folder with NAME.rttm for each",
         )
-    return {
-        path: read_rttm(truth / f"{path.stem}.rttm" if truth.is_dir() else truth) for path in paths
-    }
+    return {path: truth / f"{path.stem}.rttm" if truth.is_dir() else truth for path in paths}
 
 
 def _profiles(args: argparse.Namespace, model: Model) -> list[Profile]:
