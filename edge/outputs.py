@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from edge.errors import EarmarkError
 from edge.picture import draw_turns
 from edge.rttm import Turn, format_rttm
 from edge.srt import format_srt
-from edge.whole_file import write_whole
+from edge.whole_file import check_writable, write_whole
 
 if TYPE_CHECKING:
     from edge.diarization import Diarization
@@ -152,13 +151,8 @@ def _check_writable(target: str, *, one_file: bool) -> None:
         raise EarmarkError(
             f"cannot write {target}: there is no such folder", f"Make it with 'mkdir {target}'"
         )
-    if target == STANDARD_OUTPUT:
-        return
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise EarmarkError(
-            f"cannot write {path}: expected a file or folder that can be written",
-            "Give another one, or '-' for standard output",
-        )
+    if target != STANDARD_OUTPUT:
+        check_writable(path)
 
 
 def _json_line(found: Diarization) -> str:

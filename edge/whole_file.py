@@ -39,6 +39,22 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def check_writable(path: Path) -> None:
+    """See before long work that `write_whole` may write its outcome there, or in that folder.
+
+    Raises:
+        EarmarkError: it may not.
+    """
+    needed = [path] if path.exists() else []
+    if path.is_file() or not path.exists():
+        needed.append(path.resolve().parent)  # a file is replaced, not written to
+    if not all(os.access(place, os.W_OK) for place in needed):
+        raise EarmarkError(
+            f"cannot write {path}: expected a file that can be written, and its folder too",
+            "Give another one",
+        )
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write UTF-8 text; what was there before stays until all of it is written.
 

@@ -386,6 +386,22 @@ def test_an_output_takes_nothing_elses_place(
     assert main([*words, str(short), *thrown_away]) == 0
 
 
+def test_a_file_that_cannot_be_replaced_is_told_before_the_work(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "locked" / "x.rttm"
+    target.parent.mkdir()
+    target.touch()
+    # As it is for who is not root.
+    monkeypatch.setattr(os, "access", lambda path, mode: bool(os.stat(path).st_mode & mode << 6))
+    for locked in (target.parent, target):
+        kept = locked.stat().st_mode
+        locked.chmod(0o500)
+        words = ["diarize", "--anonymous", short, "--rttm", target]
+        assert_one_clear_line(words, capsys, "cannot write", "and its folder too")
+        locked.chmod(kept)
+
+
 def test_what_was_found_is_told_though_the_voices_cannot_be_kept(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
