@@ -96,8 +96,7 @@ class Horizon:
 
     def _place(self, newest: Stretch) -> list[Event]:
         ranked = self.voices.rank_all(newest.embedding[None], newest.statistics[None])[0]
-        if ranked and ranked[0].llr >= self.config.known_llr:
-            newest.speaker = ranked[0].speaker
+        newest.speaker = self.voices.likeliest(ranked, self.config.known_llr)
         newest.standing = standing(newest.speaker, ranked)
         self._sum_voices()
         return [newest.event(final=False)]

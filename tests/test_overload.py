@@ -66,3 +66,20 @@ def test_every_stretch_still_gets_a_label(level: int, monkeypatch: pytest.Monkey
     if level == 2:  # first shown when they end
         ends = {s.id: s.end for s in segments if s.state == "final"}
         assert all(s.end == ends[s.id] for s in segments)
+
+
+def test_who_was_somebody_is_not_nobody_until_the_next_look_back() -> None:
+    samples, meanwhile = conversation(), 15 * RATE
+    sparing = pipeline()
+    events = sparing.push(samples[:meanwhile])
+    sparing.shedding = 1
+    events += sparing.push(samples[meanwhile:]) + sparing.flush()
+    speakers: dict[int, str] = {}
+    lost = []
+    for event in events:
+        if isinstance(event, Segment):
+            if event.speaker == "unknown" != speakers.get(event.id, "unknown"):
+                lost.append(event)
+            speakers[event.id] = event.speaker
+    assert len(set(speakers.values())) >= 4
+    assert not lost
