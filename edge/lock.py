@@ -18,7 +18,8 @@ def locked(path: Path, patience: float) -> Iterator[None]:
         BlockingIOError: another held it for `patience` seconds.
         OSError: it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    # Over NFS, who locks a file alone must be able to write to it.
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     deadline = time.monotonic() + patience
     try:
         while True:

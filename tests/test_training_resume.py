@@ -29,6 +29,7 @@ from train.curves import plot_curves
 from train.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.optimiser import descend
+from train.run_folder import RunFolder
 from train.run_log import drop_rows_after
 from train.trainer import Trainer
 from train.waveforms import Waveforms
@@ -121,6 +122,20 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint_whole(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert stopped.run.checkpoint.read_bytes() == before
     assert not list(tmp_path.rglob("*partial*"))
+
+
+def test_a_second_training_in_the_folder_is_one_clear_error_and_changes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wrote over each other's checkpoints."""
+    monkeypatch.setattr("train.run_folder.PATIENCE", 0.0)
+    run, corpus = tmp_path / "run", build_corpus(tmp_path / "corpus")
+    words = ["--corpus", str(corpus), "--config", str(tiny_config(tmp_path)), "--workers", "0"]
+    with RunFolder(run).alone():
+        assert main([*words, "--run", str(run)]) == 1
+    assert f"another training is at work in {run}. Wait for its end" in capfd.readouterr().err
+    assert [path.name for path in run.iterdir()] == ["lock"]
+    assert main([*words, "--run", str(run)]) == 0
 
 
 def test_a_run_that_failed_at_its_beginning_may_begin_otherwise(

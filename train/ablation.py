@@ -77,7 +77,8 @@ def run_choice(choice: str, steps: int, corpus_folder: Path, output: Path) -> Ro
     trainer = Trainer(config, corpus, output / name, workers=1)
     if choice == NO_ATTENTION:
         fix_weights(trainer.encoder)
-    encoder = trainer.train()
+    with trainer.alone():
+        encoder = trainer.train()
     return Row(choice, sum(p.numel() for p in encoder.parameters()), judge(encoder, corpus))
 
 

@@ -126,10 +126,11 @@ def main(argv: list[str] | None = None) -> int:
         config.check()
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
-        encoder = trainer.train()
-        if not trainer.accelerator.is_main_process:
-            return 0
-        outcome = _finish(encoder, trainer, args.workers)
+        with trainer.alone():
+            encoder = trainer.train()
+            if not trainer.accelerator.is_main_process:
+                return 0
+            outcome = _finish(encoder, trainer, args.workers)
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return FAILED

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge.errors import EarmarkError
+from edge.lock import locked
+
+# Seconds; the loader processes of a training that was killed hold its lock until they notice.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,26 @@ class RunFolder:
     def stage(self, name: str) -> Path:
         """What a stage leaves that has come to its end: it is not run again."""
         return self.path / "stages" / f"{name}.pt"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other training writes there meanwhile; the folder is made if it is not there.
+
+        Raises:
+            EarmarkError: another does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = self.path / "lock"
+        lock.touch()
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(lock, PATIENCE))
+            except BlockingIOError as error:
+                raise EarmarkError(
+                    f"another training is at work in {self.path}",
+                    "Wait for its end or stop it, or train in another folder with --run",
+                ) from error
+            yield
 
     def results(self) -> list[Path]:
         """What the run has made so far: with nothing of it, it may begin otherwise."""

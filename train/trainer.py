@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,10 @@ class Trainer:
             use_buffers=True,
         )
         self.step = 0
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other run writes in this one's folder meanwhile: see `RunFolder.alone`."""
+        return self.run.alone() if self._leads else nullcontext()
 
     def train(self) -> Encoder:
         """Run to the last step; returns the averaged encoder, in evaluation mode.
