@@ -27,17 +27,27 @@ def half_cosine(done: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
+def check_finite(what: str, value: Tensor) -> None:
+    """See that a step does not leave weights which are no numbers.
+
+    Raises:
+        EarmarkError: `value` is none.
+    """
+    if not torch.isfinite(value):
+        raise EarmarkError(
+            f"the {what} is {value.item()}, expected a finite number",
+            "What was saved before is whole. Look for recordings that are not speech, or lower the "
+            "learning_rate of this stage, in another folder with --run",
+        )
+
+
 def descend(optimiser: Optimizer, loss: Tensor, rate: float) -> float:
     """One step down the loss at a learning rate; returns what the loss was.
 
     Raises:
-        EarmarkError: it is no number, and the step would leave none; nothing is changed.
+        EarmarkError: it is no number; nothing is changed.
     """
-    if not torch.isfinite(loss):
-        raise EarmarkError(
-            f"the loss is {loss.item()}, expected a finite number",
-            "Lower the learning_rate of this stage, or look for recordings that are not speech",
-        )
+    check_finite("loss", loss)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()

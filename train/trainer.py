@@ -34,7 +34,7 @@ from train.encoder_file import load_encoder, save_encoder, weights_hash
 from train.loader import in_order
 from train.losses import AamSoftmax
 from train.objective import Objective, margin_at
-from train.optimiser import learning_rate, parameter_groups
+from train.optimiser import check_finite, learning_rate, parameter_groups
 from train.provenance import check_unchanged, write_provenance
 from train.run_folder import RunFolder
 from train.run_log import add_row, drop_rows_after
@@ -241,23 +241,13 @@ class Trainer:
             # Between devices, gradients are exchanged once a step.
             with nullcontext() if last else accelerator.no_sync(self.objective):
                 terms = self.objective(batch.to(accelerator.device), margin)
-                self._check_finite("loss", terms["loss"])
+                check_finite("loss", terms["loss"])
                 accelerator.backward(terms["loss"] / len(batches))
         norm = accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
-        self._check_finite("norm of the gradient", norm)
+        check_finite("norm of the gradient", norm)
         self.optimiser.step()
         self.average.update_parameters(self.encoder)
         return {name: term.item() for name, term in terms.items()}
-
-    def _check_finite(self, what: str, value: torch.Tensor) -> None:
-        """Raise before a step that would leave weights which are no numbers."""
-        if not torch.isfinite(value):
-            path = self.run.checkpoint
-            whole = f"The last checkpoint, {path}, is whole. " if path.is_file() else ""
-            raise EarmarkError(
-                f"the {what} is {value.item()} at step {self.step}",
-                f"{whole}Lower optimiser.learning_rate, or look for recordings that are not speech",
-            )
 
     def _measure_input(self) -> None:
         """Fix the input normalisation from the first batches, before any weight is learnt."""
