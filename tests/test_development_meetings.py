@@ -11,12 +11,21 @@ from voices import model
 
 from edge.encoder import DEFAULT_MODEL
 from edge.errors import FAILED
+from edge.front_end import SAMPLE_RATE
 from edge.gate import GateConfig
 from edge.pipeline import PipelineConfig
-from export.development import FULL_SCALE, Rehearsal, main, rehearsals, rehearse
+from export.development import (
+    FULL_SCALE,
+    SAMPLE_SECONDS,
+    SAMPLES,
+    Rehearsal,
+    main,
+    rehearsals,
+    rehearse,
+)
 from export.hearing import Hearing, hear
 from train.manifest import is_held_out, read_manifest
-from train.simulate import Meeting, simulate_meeting
+from train.simulate import BLOCK, HISS, TELEPHONE, Meeting, simulate_meeting
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +63,24 @@ def test_voices_are_those_held_out_from_the_training_side(meeting: Meeting) -> N
     long, short = rehearsals(meeting.corpus, Path("kept"), 1, 1)
     for rehearsal in (*long, *short):
         assert all(is_held_out(name) for name in rehearsal.meeting.cast)
+
+
+def test_what_was_kept_of_another_sound_is_not_taken_for_this_one(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> Path:
+        return rehearsals(meeting.corpus, Path("kept"), 1, 0)[0][0].kept
+
+    first = kept()
+    assert kept() == first
+    monkeypatch.setattr("train.simulate.HISS", 2 * HISS)
+    assert kept() != first
+
+
+def test_the_sound_is_judged_by_both_kinds_of_lines_and_two_blocks() -> None:
+    narrow = [np.random.default_rng([seed, 2, 1]).random() < TELEPHONE for seed in SAMPLES]
+    assert narrow == [False, True]
+    assert SAMPLE_SECONDS * SAMPLE_RATE > BLOCK
 
 
 def test_no_corpus_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,6 @@ LEAST_SPEECH = 8.0  # seconds of a voice that may take part
 BLOCK = 60 * SAMPLE_RATE
 PHRASE = 3 * SAMPLE_RATE // 2
 FADE = SAMPLE_RATE // 100  # at both ends of a turn, which may be in mid-word
-SOUND = 2  # to be raised where the same meeting comes to sound otherwise: what is heard is kept
 RING = SAMPLE_RATE  # longest response of a room
 LEVEL_DB = (-30.0, -20.0)  # RMS of a voice at the microphone, relative to full scale
 NOISE_DB = (-60.0, -38.0)
