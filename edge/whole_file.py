@@ -48,11 +48,11 @@ def check_writable(path: Path) -> None:
     needed = [path] if path.exists() else []
     if path.is_file() or not path.exists():
         needed.append(path.resolve().parent)  # a file is replaced, not written to
-    if not all(os.access(place, os.W_OK) for place in needed):
-        raise EarmarkError(
-            f"cannot write {path}: expected a file that can be written, and its folder too",
-            "Give another one",
-        )
+    for place in needed:
+        if not os.access(place, os.W_OK):
+            raise EarmarkError(
+                f"cannot write {path}: {place} is missing, or cannot be written", "Give another one"
+            )
 
 
 def write_whole(path: Path, text: str) -> None:
