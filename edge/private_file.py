@@ -36,14 +36,7 @@ def write_private(path: Path, data: bytes) -> None:
         EarmarkError: something is there already, or it cannot be written.
     """
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                path.unlink()
-                raise
+        _write_new(path, data)
     except FileExistsError as error:
         raise EarmarkError(
             f"{path} exists already, a new file was expected", "Nothing was changed; name another"
@@ -81,9 +74,20 @@ def replace_private(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(path) as partial:
             partial.unlink(missing_ok=True)
-            write_private(partial, data)
+            _write_new(partial, data)
         sync(path.parent)
     except OSError as error:
         raise EarmarkError(
             f"cannot write {path}: {error.strerror}", "Check the folder and the space on the disk"
         ) from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            path.unlink()
+            raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -96,6 +98,22 @@ def test_what_is_written_is_read_and_its_owners_alone(
     assert all(voice.sums[0] > 0 for voice in first[0].voices)
     with pytest.raises(EarmarkError, match="cannot write"):
         write_state(path / "voices", first[0])
+
+
+def test_a_full_disk_is_told_of_the_file_that_was_meant(
+    first: tuple[State, list[Event]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "voices"
+    write_state(path, first[0])
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("edge.private_file.os.fsync", full)
+    with pytest.raises(EarmarkError, match=f"cannot write {path}: No space left"):
+        write_state(path, first[0])
+    assert [p.name for p in tmp_path.iterdir()] == ["voices"]
+    assert read_state(path, model()) == first[0]
 
 
 def spoilt(state: State, **changes: object) -> bytes:
