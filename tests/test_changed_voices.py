@@ -36,7 +36,9 @@ def teacher_graph(path: Path, size: int, seed: int) -> Path:
         helper.make_node("Mul", ["frames", "frames"], ["squares"]),
         helper.make_node("ReduceMean", ["squares"], ["variances"], axes=[1], keepdims=0),
         helper.make_node("Log", ["variances"], ["logs"]),
-        helper.make_node("MatMul", ["logs", "weights"], ["embedding"]),
+        helper.make_node("ReduceMean", ["logs"], ["level"], axes=[1]),
+        helper.make_node("Sub", ["logs", "level"], ["shape"]),
+        helper.make_node("MatMul", ["shape", "weights"], ["embedding"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -235,6 +237,22 @@ def test_shifts_without_a_fitting_teacher_are_refused(
         augment=replace(config.augment, voices=voices),
     )
     with pytest.raises(EarmarkError, match=said):
+        Corpus.open(tmp_path / "corpus", tmp_path / "cache", config)
+
+
+def test_a_teachers_array_in_another_order_than_its_list_is_refused(tmp_path: Path) -> None:
+    """It has as many rows, and nothing else would tell."""
+    config, corpus = open_corpus(tmp_path)
+    folder = tmp_path / "corpus" / "teachers"
+    graph = teacher_graph(tmp_path / "campplus.onnx", 12, 0)
+    config = replace(config, data=replace(config.data, online_teachers=(str(graph),)))
+    teacher, lengths = OnnxTeacher(graph), (len(corpus.waveforms) - 4, 4)
+    rows = np.stack([teacher(corpus.waveforms[i]) for i in range(sum(lengths))])
+    for name, own in zip(("train", "unlabelled"), np.split(rows, lengths[:1]), strict=True):
+        np.save(folder / f"{name}.campplus.npy", own)
+    Corpus.open(tmp_path / "corpus", tmp_path / "cache", config)
+    np.save(folder / "unlabelled.campplus.npy", rows[lengths[0] :][[1, 2, 3, 0]])
+    with pytest.raises(EarmarkError, match=r"unlabelled\.campplus\.npy agree at a cosine of"):
         Corpus.open(tmp_path / "corpus", tmp_path / "cache", config)
 
 

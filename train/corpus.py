@@ -21,7 +21,7 @@ from train.config import DataConfig, TrainConfig
 from train.lists import read_list
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 from train.rooms import simulate_rooms
-from train.teacher import OnlineTarget, OnnxTeacher, fuse_teachers, teacher_rows
+from train.teacher import OnlineTarget, OnnxTeacher, check_rows, fuse_teachers, teacher_rows
 from train.turn_taking import read_timings
 from train.waveforms import Waveforms
 
@@ -100,7 +100,7 @@ class Corpus:
         taught = np.isfinite(targets[:, 0])
         train = [u for u in readable if u.speaker or taught[index[u.path]]]
         held_out = [u for u in held_out if waveforms.length(index[u.path])]
-        online = _online_target(folder / "teachers", data, counts, targets)
+        online = _online_target(folder / "teachers", data, counts, targets, waveforms)
         if config.augment.voices.shift_probability and online is None:
             raise EarmarkError(
                 "augment.voices.shift_probability needs teachers that are run on shifted voices",
@@ -191,7 +191,11 @@ def _as_decoded(utterance: Utterance, samples: int) -> Utterance:
 
 
 def _online_target(
-    folder: Path, data: DataConfig, counts: Mapping[str, int], targets: NDArray[np.float32]
+    folder: Path,
+    data: DataConfig,
+    counts: Mapping[str, int],
+    targets: NDArray[np.float32],
+    waveforms: Waveforms,
 ) -> OnlineTarget | None:
     """Targets for changed voices, where teachers are given that can be run."""
     if not data.online_teachers:
@@ -204,7 +208,14 @@ def _online_target(
                 "Name the file after the teacher whose embeddings are in the corpus",
             )
     known = [teacher_rows(folder, teacher.name, counts) for teacher in teachers]
-    return OnlineTarget(teachers, known, targets)
+    target = OnlineTarget(teachers, known, targets)
+    for teacher, rows in zip(teachers, known, strict=True):
+        begin = 0
+        for name, count in counts.items():
+            path = folder / f"{name}.{teacher.name}.npy"
+            check_rows(teacher, path, rows[begin : begin + count], waveforms, begin)
+            begin += count
+    return target
 
 
 def _timings(folder: Path, config: TrainConfig) -> list[list[Turn]]:
