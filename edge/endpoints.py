@@ -9,7 +9,6 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import EarmarkError
@@ -142,9 +141,15 @@ def _check_ipc(endpoint: str) -> None:
             f"expected a path, and '{endpoint}' is a socket that every user may command by",
             "Use a path, such as ipc:///tmp/earmark.sock",
         )
-    if not Path(name).exists():
+    try:
+        mode = os.stat(name).st_mode
+    except (FileNotFoundError, NotADirectoryError):  # nothing lies there
         return
-    if not stat.S_ISSOCK(Path(name).stat().st_mode):
+    except (OSError, ValueError) as error:  # the latter for a NUL, where libzmq would end the path
+        raise EarmarkError(
+            f"cannot bind '{endpoint}': {error}", "Choose another ipc:// path"
+        ) from error
+    if not stat.S_ISSOCK(mode):
         raise EarmarkError(f"{name} exists and is not a socket", "Choose another ipc:// path")
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(name) == 0:

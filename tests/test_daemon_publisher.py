@@ -109,10 +109,12 @@ def test_a_file_at_an_ipc_path_is_not_deleted(tmp_path: Path) -> None:
     path.write_text("years of work")
     with pytest.raises(EarmarkError, match="not a socket"):
         Publisher(f"ipc://{path}", tmp_path / "journal")
+    with pytest.raises(EarmarkError, match="cannot bind"):
+        Publisher(f"ipc://{path}\0of another name", tmp_path / "journal")
     assert path.read_text() == "years of work"
 
 
-@pytest.mark.parametrize("folder", ["missing", "x" * 200])
+@pytest.mark.parametrize("folder", ["missing", "x" * 200, "x" * 300])
 def test_an_ipc_path_that_cannot_be_is_refused(tmp_path: Path, folder: str) -> None:
     with pytest.raises(EarmarkError, match="cannot bind"):
         Publisher(f"ipc://{tmp_path / folder / 'events'}", tmp_path / "journal")
