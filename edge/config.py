@@ -33,7 +33,7 @@ class SourceConfig:
     format: Literal["s16le", "f32le"] = "s16le"  # of raw PCM
 
     def __post_init__(self) -> None:
-        _refuse_empty(self, "source.")
+        _check_texts(self, "source.")
         given = {kind: getattr(self, kind) for kind in SOURCE_KINDS}
         kinds = [
             f"source.{kind} is '{value}'" for kind, value in given.items() if value is not None
@@ -95,7 +95,7 @@ class Config:
         _check_stream("stream", self.stream)
         for name in self.sources:
             _check_stream("a key of sources", name)
-        _refuse_empty(self, "")
+        _check_texts(self, "")
         if self.sources and self.source != SourceConfig():
             raise EarmarkError(
                 "expected 'source' or 'sources', got both", "Move the one into the others"
@@ -123,12 +123,17 @@ def load(path: Path | None) -> Config:
     return load_config(Config, path)
 
 
-def _refuse_empty(settings: Config | SourceConfig, prefix: str) -> None:
-    """An empty text is a mistake, such as a shell's variable that is not set, and no default."""
+def _check_texts(settings: Config | SourceConfig, prefix: str) -> None:
+    """An empty text is a mistake, such as a shell's variable that is not set, and no default.
+
+    One with a NUL names no file.
+    """
     for key in fields(settings):
-        if getattr(settings, key.name) == "":
+        value = getattr(settings, key.name)
+        if isinstance(value, str) and (not value or "\0" in value):
+            what = "has a NUL in it" if value else "is empty"
             raise EarmarkError(
-                f"{prefix}{key.name} is empty, expected a value", "Give one, or leave it out"
+                f"{prefix}{key.name} {what}, expected a value", "Give one, or leave it out"
             )
 
 

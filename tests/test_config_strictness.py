@@ -90,6 +90,7 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("stream: a/b", ["stream is 'a/b'", "Choose a plain name"]),
         ("source: {file: ''}", ["source.file is empty"]),
         ("curve: ''", ["curve is empty"]),
+        ('store: "a\\0b"', ["store has a NUL in it"]),
         ("source: {rate: 0}", ["source.rate is 0"]),
         ("source: {channels: -2}", ["source.channels is -2"]),
         ("source: {format: mp3}", ["source.format is 'mp3', expected s16le, f32le"]),
