@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -99,7 +100,8 @@ def diarize_in_parallel(
     with pool:
         try:
             # Not 'map', which cancels what waits; the pool fails at that once its processes end.
-            waiting = deque(pool.submit(_hear, path) for path in paths)
+            with _deaf_to_interrupts():
+                waiting = deque(pool.submit(_hear, path) for path in paths)
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
@@ -113,13 +115,22 @@ def diarize_in_parallel(
             raise
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that the block starts leave Ctrl-C to this one, from their beginning on."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 _context: tuple[Model, Sequence[Profile]]  # of a worker
 
 
 def _begin(folder: Path | None, profiles: Sequence[Profile]) -> None:
-    """Set up a worker. Ctrl-C is for the process that started it."""
+    """Set up a worker."""
     global _context  # noqa: PLW0603 (loaded once a worker, not once a file)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _context = Model.load(folder), profiles
 
 

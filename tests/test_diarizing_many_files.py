@@ -106,11 +106,23 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_files(
     assert _gone(process.pid), "workers are left behind"
 
 
+def test_ctrl_c_is_not_for_a_worker_that_begins(tmp_path: Path) -> None:
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.flac", beginning(), RATE)
+    words = ["diarize", "--anonymous", str(tmp_path), "--jobs", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge.cli", *words], stdout=subprocess.DEVNULL
+    ) as process:
+        while not (workers := _workers(process)):
+            assert process.poll() is None
+        ignored = Path(f"/proc/{workers[0]}/status").read_text().split("SigIgn:")[1].split()[0]
+        assert int(ignored, 16) & 1 << (signal.SIGINT - 1)
+    assert process.returncode == 0
+
+
 def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
     process, out = _long_work(tmp_path)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    worker = next(c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes())
-    os.kill(int(worker), signal.SIGKILL)
+    os.kill(_workers(process)[0], signal.SIGKILL)
     _, complaint = process.communicate(timeout=HANGING)
     assert process.returncode == 1
     _, line = complaint.decode().splitlines()  # the first tells of the folder of the outputs
@@ -215,6 +227,12 @@ def _long_work(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
         time.sleep(0.05)
     assert (out / "0.rttm").exists()
     return process, out
+
+
+def _workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that it has started to hear recordings."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(c) for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
 def _gone(group: int) -> bool:
