@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -140,6 +141,10 @@ def _check_keys(cls: type, values: object, origin: str, prefix: str) -> None:
             raise EarmarkError(
                 f"{origin}: {prefix}{key} is {value!r}, expected {', '.join(choices)}",
                 "Choose one of these",
+            )
+        if isinstance(value, float) and math.isnan(value):  # below and above nothing
+            raise EarmarkError(
+                f"{origin}: {prefix}{key} is nan, expected a number", "Correct the value"
             )
         nested = _dataclass_in(hints[key])
         if nested is None or value is None:

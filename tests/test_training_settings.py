@@ -44,7 +44,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
         ("loss: {temperature: 0}", r"at `\$\.loss\.temperature`"),
         ("optimiser: {steps: -1}", r"at `\$\.optimiser\.steps`"),
         ("optimiser: {batch: 1}", r"at `\$\.optimiser\.batch`"),
-        ("optimiser: {learning_rate: .nan}", r"at `\$\.optimiser\.learning_rate`"),
+        ("optimiser: {learning_rate: .nan}", r"optimiser\.learning_rate is nan"),
         ("optimiser: {ema_decay: 2}", r"at `\$\.optimiser\.ema_decay`"),
         ("activity: {batch: 0}", r"at `\$\.activity\.batch`"),
         ("activity: {seconds: [4, 2]}", r"seconds is \[4\.0, 2\.0\].* at `\$\.activity`"),
