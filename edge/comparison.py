@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.rttm import Turn
@@ -43,15 +44,8 @@ def compare(truth: Sequence[Turn], heard: Sequence[Turn]) -> Comparison:
     speakers = sorted({turn.speaker for turn in truth})
     labels = sorted({turn.speaker for turn in heard})
     shared = {
-        (speaker, label): sum(
-            _overlap(turn, other)
-            for turn in truth
-            if turn.speaker == speaker
-            for other in heard
-            if other.speaker == label
-        )
-        for speaker in speakers
-        for label in labels
+        (speaker, label): time
+        for (speaker, label), time in sorted(shared_seconds(truth, heard).items())
         if label == speaker or label not in speakers
     }
     names = _best_mapping(shared)
@@ -61,6 +55,25 @@ def compare(truth: Sequence[Turn], heard: Sequence[Turn]) -> Comparison:
     return Comparison(
         turns, names, right / speech if speech else 0.0, speech, len(speakers), len(labels)
     )
+
+
+def shared_seconds(
+    first: Iterable[Turn], second: Iterable[Turn]
+) -> defaultdict[tuple[str, str], float]:
+    """By a speaker of the first turns and one of the second, the time in which both have a turn.
+
+    Only the turns that meet are compared, so that it costs little more than to sort them.
+    """
+    shared = defaultdict[tuple[str, str], float](float)
+    waiting = deque(sorted(second))
+    begun: list[Turn] = []
+    for turn in sorted(first):
+        while waiting and waiting[0].start < turn.end:
+            begun.append(waiting.popleft())
+        begun = [other for other in begun if other.end > turn.start]
+        for other in begun:
+            shared[turn.speaker, other.speaker] += _overlap(turn, other)
+    return shared
 
 
 def _best_mapping(shared: dict[tuple[str, str], float]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from edge.comparison import shared_seconds
 from edge.rttm import Turn
 from edge.timeline import printable
 
@@ -30,10 +31,11 @@ def draw_turns(
     labels = _speakers(found)
     colours = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}
     lanes: list[tuple[str, list[Turn], str]] = []
+    shared = shared_seconds(truth or (), found)
     for speaker in _speakers(truth or ()):
         own = [turn for turn in truth or () if turn.speaker == speaker]
-        match = max(labels, key=lambda label: _common(own, found, label), default=None)
-        colour = colours[match] if match and _common(own, found, match) else "#999999"
+        match = max(labels, key=lambda label: shared[speaker, label], default=None)
+        colour = colours[match] if match and shared[speaker, match] else "#999999"
         lanes.append((f"{speaker} (truth)", own, colour))
     for label in labels:
         lanes.append((label, [turn for turn in found if turn.speaker == label], colours[label]))
@@ -66,16 +68,6 @@ def draw_turns(
 def _speakers(turns: Sequence[Turn]) -> list[str]:
     """In order of appearance."""
     return list(dict.fromkeys(turn.speaker for turn in sorted(turns)))
-
-
-def _common(own: Sequence[Turn], found: Sequence[Turn], label: str) -> float:
-    """Seconds in which somebody's turns and a label coincide."""
-    return sum(
-        max(0.0, min(a.end, b.end) - max(a.start, b.start))
-        for a in own
-        for b in found
-        if b.speaker == label
-    )
 
 
 def _marks(seconds: float) -> range:

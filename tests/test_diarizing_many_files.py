@@ -207,6 +207,26 @@ def test_the_truth_stands_above_in_the_colour_of_its_label() -> None:
     assert len({r.get("fill") for r in below}) == 4
 
 
+def test_a_picture_of_a_long_recording_beside_its_truth_costs_as_its_length() -> None:
+    """Each turn was compared with every other: three hours took twenty seconds."""
+    looks = [_looks_at_turns(count) for count in (200, 800)]
+    assert looks[1] < 8 * looks[0]
+
+
+def _looks_at_turns(count: int) -> int:
+    looks = 0
+
+    class Watched(Turn):
+        def __getattribute__(self, name: str) -> object:
+            nonlocal looks
+            looks += 1
+            return super().__getattribute__(name)
+
+    turns = [Watched(i, i + 0.9, f"speaker{i % 20}") for i in range(count)]
+    draw_turns("meeting", count, turns, turns)
+    return looks
+
+
 def _long_work(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
     """A short recording, done, two long ones under work, and others that wait; and the outputs."""
     out = folder / "out"
