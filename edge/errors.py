@@ -1,5 +1,7 @@
 """The one exception that a user sees as a message instead of a traceback."""
 
+from edge.printable import printable
+
 # Exit statuses of all commands
 FAILED = 1  # the exception below
 INTERRUPTED = 130  # by Ctrl-C
@@ -20,4 +22,4 @@ class EarmarkError(Exception):
 
     def __str__(self) -> str:
         """The message, in which names of files and devices cannot steer a terminal."""
-        return "".join(c if c.isprintable() or c == "\n" else "?" for c in super().__str__())
+        return printable(super().__str__(), keep="\n")

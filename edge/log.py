@@ -14,6 +14,8 @@ import time
 from collections import defaultdict
 from typing import Literal
 
+from edge.printable import printable
+
 Style = Literal["auto", "plain", "json"]
 Level = Literal["info", "warning", "error"]
 
@@ -77,8 +79,7 @@ class _Plain(logging.Formatter):
         fields = getattr(record, "fields", {})
         stream = f"{fields['stream']}: " if "stream" in fields else ""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"earmark: {clock} {stream}{_what(record)}"
-        return "".join(c if c.isprintable() else "?" for c in text)  # devices choose their names
+        return printable(f"earmark: {clock} {stream}{_what(record)}")  # devices choose their names
 
 
 class _Json(logging.Formatter):

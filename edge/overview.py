@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from edge.events import Envelope, Health, SourceLost, SourceOpened, SourceRestored
 from edge.front_end import SAMPLE_RATE
-from edge.timeline import Timeline, printable
+from edge.printable import printable
+from edge.timeline import Timeline
 
 
 @dataclass

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edge.front_end import SAMPLE_RATE
 from edge.overview import Overview, StreamState, figures, heartbeat_line, usage
-from edge.timeline import printable
+from edge.printable import printable
 
 QUIETEST, CELLS = -60.0, 12  # dBFS at the left end of the level's bar, and its width
 ROOM = 1_000  # columns; more than any table takes

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from edge.comparison import shared_seconds
+from edge.printable import printable
 from edge.rttm import Turn
-from edge.timeline import printable
 
 WIDTH, NAMES, LANE, MARGIN = 1200, 160, 22, 24  # pixels
 COLOURS = (

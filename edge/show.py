@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from edge.events import Envelope
-from edge.timeline import Timeline, plain_line, printable
+from edge.printable import printable
+from edge.timeline import Timeline, plain_line
 
 FRAME_SECONDS = 1 / 8
 

@@ -27,6 +27,7 @@ from edge.events import (
     spoken,
 )
 from edge.front_end import SAMPLE_RATE
+from edge.printable import printable
 
 HORIZON = 600 * SAMPLE_RATE
 MAX_SEGMENTS = 5_000
@@ -189,11 +190,6 @@ def plain_line(event: Event) -> str | None:
         case _:
             return None
     return f"{when:>15} s  {text}"
-
-
-def printable(text: str) -> str:
-    """Text from elsewhere without the control characters that would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def spans(segments: Iterable[Segment], start: int, end: int, cells: int) -> list[Segment | None]:

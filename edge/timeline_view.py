@@ -11,7 +11,8 @@ from rich.text import Text
 
 from edge.events import Segment
 from edge.front_end import SAMPLE_RATE
-from edge.timeline import Timeline, printable, spans
+from edge.printable import printable
+from edge.timeline import Timeline, spans
 
 WINDOW = 60 * SAMPLE_RATE
 ROWS = 12

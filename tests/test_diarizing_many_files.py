@@ -22,9 +22,9 @@ from voices import RATE, TRUTH, beginning
 from edge.cli import main
 from edge.errors import EarmarkError
 from edge.picture import draw_turns
+from edge.printable import printable
 from edge.rttm import Turn, read_rttm
 from edge.srt import format_srt
-from edge.timeline import printable
 from edge.whole_file import write_whole
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)

@@ -26,7 +26,8 @@ from edge.events import (
     SpeechStopped,
     Verdict,
 )
-from edge.timeline import MAX_SEGMENTS, MAX_SPEAKERS, Timeline, plain_line, printable, spans
+from edge.printable import printable
+from edge.timeline import MAX_SEGMENTS, MAX_SPEAKERS, Timeline, plain_line, spans
 from edge.timeline_view import TimelineView
 
 SECOND = 16_000

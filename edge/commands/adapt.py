@@ -68,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from edge.enrolment import assess
     from edge.names import check_condition
+    from edge.printable import printable
     from edge.progress import stream_with_progress
     from edge.quality import measure
-    from edge.timeline import printable
 
     check_condition(args.condition)
     model = load_calibrated_model(args)

@@ -54,9 +54,9 @@ def answer_files(
     """
     from edge.audio import stream_audio
     from edge.gate import GateConfig
+    from edge.printable import printable
     from edge.progress import count_with_progress, stream_with_progress
     from edge.records import iter_records
-    from edge.timeline import printable
     from edge.verification import first_answer
 
     stream = stream_with_progress if len(args.files) == 1 else stream_audio

@@ -9,6 +9,7 @@ import msgspec
 
 from edge.commands.keys import add_keys, client_keys
 from edge.endpoints import DEFAULT_ENDPOINT
+from edge.printable import printable
 from edge.protocol import (
     MAX_NUMBER,
     Done,
@@ -21,7 +22,6 @@ from edge.protocol import (
     StopCommand,
 )
 from edge.requests import command
-from edge.timeline import printable
 
 EPILOG = """\
 examples:

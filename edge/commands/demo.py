@@ -24,11 +24,12 @@ from edge.errors import EarmarkError
 from edge.events import Envelope, Health
 from edge.front_end import SAMPLE_RATE
 from edge.outputs import totals
+from edge.printable import printable
 from edge.rttm import Turn, read_rttm
 from edge.show import show
 from edge.signals import Stop, stop_on_signals
 from edge.store import Store
-from edge.timeline import Timeline, printable
+from edge.timeline import Timeline
 from edge.voices import UNKNOWN
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from edge.errors import EarmarkError
+from edge.printable import printable
 from edge.sources.devices import list_devices
-from edge.timeline import printable
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

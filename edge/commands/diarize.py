@@ -174,7 +174,7 @@ def _found(
 
 
 def _print_table(found: Diarization) -> None:
-    from edge.timeline import printable
+    from edge.printable import printable
 
     print(f"{printable(str(found.path))}, {found.seconds:.1f} s\n")
     if not found.turns:

@@ -172,7 +172,7 @@ def _hear_microphone(model: Model, args: argparse.Namespace) -> tuple[str, Quali
 
 def _report(recordings: list[Recording]) -> None:
     """A line for each recording on standard output, and the doubts on standard error."""
-    from edge.timeline import printable
+    from edge.printable import printable
 
     for recording in recordings:
         quality, own = recording.quality, recording.alike.own
