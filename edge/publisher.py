@@ -1,4 +1,4 @@
-"""Events out: numbered, kept, dated and published over ZeroMQ, on this machine only."""
+"""Events out: numbered, kept, dated and published over ZeroMQ."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ AROUND = (1, 3, 8)  # records on both sides of a token that are summed up with i
 
 @dataclass(frozen=True)
 class Profile:
-    """An enrolled speaker: a name and the statistics (1 + 3 * features,) of their speech."""
+    """An enrolled speaker: a name and the statistics (size,) of their speech."""
 
     name: str
     statistics: Sums

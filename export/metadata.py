@@ -1,4 +1,4 @@
-"""What a model says of itself: the specification in the graphs, and the card for people."""
+"""What a model says of itself: the specification in the metadata of its graphs."""
 
 from __future__ import annotations
 

