@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 try:
-    import matplotlib
-    import scipy  # noqa: F401
+    from matplotlib.figure import Figure
+    from scipy.stats import norm
 except ModuleNotFoundError as error:
     sys.exit(
         f"earmark-trials: {error.name} is not installed. Run: pip install '.[train]' in the folder "
@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from scipy.stats import norm
 
 from edge.audio import stream_audio
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
@@ -31,9 +30,6 @@ from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
 from train.metrics import cllr, equal_error_rate, error_rates, min_cllr, min_dcf
-
-matplotlib.use("Agg")  # a file is wanted, not a window
-from matplotlib import pyplot
 
 _KINDS = {"target": True, "nontarget": False}
 _TICKS = [0.001, 0.01, 0.05, 0.1, 0.2, 0.4]
@@ -115,7 +111,8 @@ def plot_det(scores: NDArray[np.float64], targets: NDArray[np.bool_], path: Path
     """Draw the detection error trade-off on normal deviates (Martin et al., 1997)."""
     miss, false_alarm = error_rates(scores, targets)
     inside = (miss > 0) & (false_alarm > 0)  # 0 and 1 are infinitely far away
-    figure, axis = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axis = figure.subplots()
     axis.plot(norm.ppf(false_alarm[inside]), norm.ppf(miss[inside]))
     axis.axline((0, 0), slope=1, color="0.8", linewidth=0.8)
     labels = [f"{100 * rate:g}" for rate in _TICKS]
@@ -128,8 +125,6 @@ def plot_det(scores: NDArray[np.float64], targets: NDArray[np.bool_], path: Path
         figure.savefig(path, dpi=110)
     except (OSError, ValueError) as error:
         raise EarmarkError(f"cannot write {path}: {error}", "Give another file, *.png") from error
-    finally:
-        pyplot.close(figure)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import matplotlib
+from matplotlib.figure import Figure
 
 from edge.whole_file import replacing
-
-matplotlib.use("Agg")  # a file is wanted, not a window
-from matplotlib import pyplot
 
 SMOOTHING = 10  # logged steps in the running mean of a loss
 
 
 def plot_curves(run: Path) -> None:
     """Write `run/curves.png` from `run/train.csv` and `run/validation.csv`, as far as they go."""
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    axes = figure.subplots(1, 3)
     losses, errors = _columns(run / "train.csv"), _columns(run / "validation.csv")
     for axis, name in zip(axes, ("distillation", "classification"), strict=False):
         values = losses.get(name, [])  # none where the term has no weight
@@ -29,7 +27,6 @@ def plot_curves(run: Path) -> None:
     axes[2].set(title="held-out EER at 3 s, %", xlabel="step", ylim=(0, None))
     with replacing(run / "curves.png") as partial:
         figure.savefig(partial, dpi=110)
-    pyplot.close(figure)
 
 
 def _columns(path: Path) -> dict[str, list[float]]:
