@@ -109,8 +109,8 @@ def tell_left_out(folder: Path) -> None:
     Raises:
         EarmarkError: it cannot be read.
     """
+    from edge.printable import printable
     from edge.sources.file import left_out
-    from edge.timeline import printable
 
     if others := left_out(folder):
         where = printable(str(folder))
