@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 try:
-    from matplotlib.figure import Figure
-    from scipy.stats import norm
+    import matplotlib  # noqa: F401
+    import scipy  # noqa: F401
 except ModuleNotFoundError as error:
     sys.exit(
         f"earmark-trials: {error.name} is not installed. Run: pip install '.[train]' in the folder "
         "of Earmark's sources"
     )
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from scipy.stats import norm
 
 from edge.audio import stream_audio
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
