@@ -7,6 +7,7 @@ product almost whole in the student's embedding size.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
+from train.trials import centre_crop
 from train.waveforms import Waveforms
 from train.whitening import whitening
 
@@ -169,11 +171,10 @@ def check_rows(
     """
     known = np.flatnonzero(np.isfinite(rows[:, 0]))
     cosines = list[float]()
-    for row in known[:: -(-len(known) // ASKED) or 1]:
-        audio = waveforms[first + int(row)]
-        excess = max(0, len(audio) - round(MIDDLE_SECONDS * SAMPLE_RATE))
+    for row in known[:: max(1, math.ceil(len(known) / ASKED))]:
+        audio = centre_crop(waveforms[first + int(row)], MIDDLE_SECONDS)
         if len(audio) >= LEAST_SECONDS * SAMPLE_RATE:
-            said = teacher(audio[excess // 2 : len(audio) - excess // 2])
+            said = teacher(audio)
             cosines.append(float(_unit(said) @ _unit(rows[row])))
     if cosines and not np.median(cosines) >= LEAST_COSINE:
         raise EarmarkError(
