@@ -15,9 +15,16 @@ from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, conversation, model
 
 from edge.cli import main
 from edge.commands.calibrate import LEAST_MEASURED
+from edge.commands.doctor import CHECKS, diagnose
 from edge.encoder import Model
 from edge.errors import EarmarkError
-from edge.recalibration import Recalibration, fit, load_recalibration
+from edge.recalibration import (
+    Recalibration,
+    fit,
+    load_recalibration,
+    recalibration_path,
+    save_recalibration,
+)
 from edge.rttm import read_rttm
 
 SPREAD = 3.0  # of true llrs, which for normal scores have variance twice their mean
@@ -125,6 +132,22 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path: Path, content: bytes
     file.write_bytes(content)
     with pytest.raises(EarmarkError, match="is no calibration"):
         load_recalibration(file)
+
+
+def test_doctor_finds_a_calibration_with_which_nothing_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (check,) = [check for check in CHECKS if check.name == "calibration"]
+    assert diagnose(check)[0] == "ok"
+    file = recalibration_path()
+    file.parent.mkdir()
+    file.write_text("{}")
+    status, said, remedy = diagnose(check)
+    assert (status, remedy) == ("fail", "Run 'earmark calibrate' again")
+    assert f"{file} is no calibration" in said
+    save_recalibration(Recalibration(model().odds_id, 0.5, 1.0, 4, 6), file)
+    assert diagnose(check) == ("ok", f"your own, {file}", "")
 
 
 def test_too_few_speakers_are_refused(

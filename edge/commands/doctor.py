@@ -196,6 +196,19 @@ def _store() -> str:
         return error.what  # nothing is wrong with it
 
 
+def _calibration() -> str:
+    from edge.encoder import Model
+    from edge.recalibration import recalibrate, recalibration_path
+
+    recalibrate(Model.load(), None)
+    path = recalibration_path()
+    return (
+        f"your own, {path}"
+        if path.exists()
+        else "the model's own; 'earmark calibrate' learns yours"
+    )
+
+
 REINSTALL = "Reinstall with 'pip install --force-reinstall .' in the folder of Earmark's sources"
 CHECKS = (
     Check("native core", _native, True, REINSTALL),
@@ -207,4 +220,7 @@ CHECKS = (
     Check("endpoint", _port, False, "Choose another with --endpoint"),
     Check("microphones", _microphones, False, "Files and pipes work without"),
     Check("speakers", _store, True, "Move the file away; enrol the speakers again"),
+    Check(
+        "calibration", _calibration, True, "Move the file away, or run 'earmark calibrate' again"
+    ),
 )
