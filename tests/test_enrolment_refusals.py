@@ -185,6 +185,9 @@ def test_anothers_bad_profile_stops_nobody(store: Path, capsys: pytest.CaptureFi
     with Store(store, cast(Any, SimpleNamespace(id="other", statistics_size=3))) as opened:
         opened.enrol(Profile("ben", np.ones(3)))
     assert main(["enroll", "ada", str(ENROLMENT), "--store", str(store)]) == 0
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "'earmark run' does not take" in told
+    assert "'ben' was enrolled with the model other" in told
     assert main(["enroll", "ben", str(ENROLMENT), "--store", str(store)]) == 1
     assert "enrolled with the model other" in capsys.readouterr().err
 

@@ -117,21 +117,27 @@ def _check_seconds(args: argparse.Namespace) -> None:
 
 
 def _profiles(path: Path, model: Model, args: argparse.Namespace) -> list[Profile]:
-    """Who is enrolled; others than NAME only where their profiles can be used.
+    """Who is enrolled; others than NAME only where their profiles can be used, else it is told.
 
     Raises:
         EarmarkError: no store, or the profile of NAME is another model's or damaged.
     """
     from edge.store import Store
 
-    profiles = []
+    profiles, unusable = [], []
     with Store(path, model, key=args.key) as store:
         for enrolled in store.names():
             try:
                 profiles.append(store.profile(enrolled))
-            except EarmarkError:
+            except EarmarkError as error:
                 if enrolled == args.name:
                     raise
+                unusable.append(error)
+    if unusable:
+        print(
+            f"earmark: 'earmark run' does not take {path} with this model: {unusable[0]}",
+            file=sys.stderr,
+        )
     return profiles
 
 
