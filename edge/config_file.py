@@ -21,7 +21,26 @@ Values = dict[Any, Any]
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes 1e-3 for a number, as YAML 1.2 does; PyYAML itself wants a point and a sign in it."""
+    """Takes 1e-3 for a number, as YAML 1.2 does; PyYAML itself wants a point and a sign in it.
+
+    And takes no key twice, as YAML forbids; PyYAML itself drops the first one.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Values:
+        """The keys and values of a node.
+
+        Raises:
+            yaml.YAMLError: a key is there twice, or cannot be one.
+        """
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key '{key.value}' is there twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(

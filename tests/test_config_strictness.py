@@ -106,6 +106,8 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("sources: {a: {file: '-'}, b: {file: '-'}}", ["standard input", "several"]),
         ("pipeline: {operating_point: {miss: 2}}", ["miss", "0.5"]),
         ("stream: [unclosed", ["is not YAML"]),
+        ("source: {mic: USB}\nsource: {fast: true}", ["'source' is there twice, line 2, column 1"]),
+        ("source: {mic: USB, mic: Cam}", ["'mic' is there twice"]),
         ("a: b: c", ["is not YAML", "line 1, column 5"]),
         ("base: 5", ["base is 5", "path of a YAML file"]),
         ("base: my.yaml", ["is its own base"]),
