@@ -12,6 +12,7 @@ from typing import Any
 from edge.errors import EarmarkError
 from edge.ledger import DEFAULT_CONDITION, encode
 from edge.lock import locked
+from edge.private_file import make_private
 
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0  # how long another process may write before this one gives up
@@ -35,7 +36,7 @@ class Database:
         self.path = path
         self._patience = patience
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(path.parent)
             path.touch(mode=0o600)  # SQLite gives -wal and -shm the same mode
             self._connection = sqlite3.connect(path, patience, isolation_level=None)
         except (OSError, sqlite3.Error) as error:

@@ -23,6 +23,7 @@ import msgspec
 from edge import log
 from edge.errors import EarmarkError
 from edge.journal_lines import in_a_row, numbered
+from edge.private_file import make_private
 from edge.untrusted import parse
 from edge.whole_file import sync
 
@@ -85,7 +86,7 @@ class Journal:
         self._failing = False  # whether the last event could not be kept
         self.unwritten = 0
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
             self._held = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise self._unusable(error) from error

@@ -10,6 +10,17 @@ from edge.errors import EarmarkError
 from edge.whole_file import replacing, sync
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, where they are missing: their owner's alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    # Not `parents=True`, which leaves those above to the umask.
+    for each in (*reversed(folder.parents), folder):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
 def read_private(path: Path, what: str, limit: int, remedy: str) -> bytes:
     """The first `limit` bytes of a secret file.
 
@@ -71,7 +82,7 @@ def replace_private(path: Path, data: bytes) -> None:
     """
     path = path.resolve()  # a link stays one
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         with replacing(path) as partial:
             partial.unlink(missing_ok=True)
             _write_new(partial, data)

@@ -17,7 +17,7 @@ import numpy as np
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.lock import locked
-from edge.private_file import replace_private
+from edge.private_file import make_private, replace_private
 from edge.statistics import Sums
 from edge.untrusted import parse
 
@@ -65,7 +65,7 @@ def alone_with(folder: Path) -> Iterator[None]:
     lock = folder / "voices.lock"
     with ExitStack() as held:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(folder)
             lock.touch(mode=0o600)
             held.enter_context(locked(lock, PATIENCE))
         except BlockingIOError as error:

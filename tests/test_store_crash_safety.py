@@ -37,14 +37,15 @@ def path(tmp_path: Path) -> Path:
 def test_owner_alone_may_read(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        path = tmp_path / "new" / "speakers.db"
+        path = tmp_path / "above" / "new" / "speakers.db"
         with Store(path, stub()) as store:
             store.enrol(profile("ada"))
             files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
         os.umask(before)
     assert files == dict.fromkeys(["speakers.db", "speakers.db-wal", "speakers.db-shm"], 0o600)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for folder in (path.parent, path.parent.parent):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def bytes_on_disk(path: Path) -> bytes:
