@@ -103,6 +103,7 @@ class Sender:
     def __init__(self, endpoint: str, keys: Keys | None = None) -> None:
         self._connected = False
         self._reached = False  # was ever connected
+        self._dropping = False
         self._patient_until = time.monotonic() + PATIENCE
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
@@ -129,7 +130,13 @@ class Sender:
         try:
             self._socket.send_multipart(encode(packet), zmq.NOBLOCK)
         except zmq.Again:
-            log.warning("audio.dropped", "the daemon takes no audio; it was dropped")
+            if not self._dropping:  # told once, not of each packet of a night
+                log.warning(
+                    "audio.dropped", "the daemon takes no audio; it is dropped until it does"
+                )
+            self._dropping = True
+        else:
+            self._dropping = False
 
     def watch(self) -> None:
         """Tell what became of the connection since the last time."""

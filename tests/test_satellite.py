@@ -37,6 +37,7 @@ from edge.sources.satellite import SatelliteSource
 
 ONE, OTHER = "1" * 16, "2" * 16
 STEP = RATE // 10
+DROPPED = "the daemon takes no audio; it is dropped until it does"
 
 
 def packet(start: int, session: str = ONE, count: int = STEP) -> Packet:
@@ -330,9 +331,9 @@ def test_a_daemon_that_never_was_there_is_not_gone(
 
 @pytest.mark.parametrize("size", [160, 513, STEP, 2 * RATE])
 def test_a_satellite_keeps_five_seconds_for_a_daemon_that_is_away(
-    size: int, tmp_path: Path
+    size: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of a microphone's short blocks it kept less than two."""
+    """Of a microphone's short blocks it kept less than two, and each one dropped was a line."""
     outbox, endpoint = Outbox(ONE), f"ipc://{tmp_path / 'sound'}"
     with (
         Sender(endpoint) as sender,
@@ -349,6 +350,7 @@ def test_a_satellite_keeps_five_seconds_for_a_daemon_that_is_away(
         outbox.flush()
         for each in outbox.take():
             sender.send(each)
+        assert [line.getMessage() for line in caplog.records].count(DROPPED) == 1
         daemon.bind(endpoint)
         end = 0
         while end < 5 * RATE:
