@@ -8,7 +8,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge import __version__
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
@@ -60,16 +60,26 @@ def parser(command: str | None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit status."""
-    _complete_output()
     words = list(sys.argv[1:] if argv is None else argv)
     # Only that command's modules are imported: 'doctor' works where others do not, and fast.
     command = words[0] if words and words[0] in COMMANDS else None
-    try:
+
+    def work() -> int:
         args = parser(command).parse_args(words)
         status: int = args.handler(args)
+        return status
+
+    return exit_status("earmark", work)
+
+
+def exit_status(program: str, work: Callable[[], int]) -> int:
+    """That of `work`, or of what hinders it, which is told as the program's line."""
+    _complete_output()
+    try:
+        status = work()
         sys.stdout.flush()  # a reader that went away is noticed here and not at exit
     except EarmarkError as error:
-        print(f"earmark: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -79,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print(f"earmark: cannot write the output: {error.strerror}", file=sys.stderr)
+        print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
         _drop_output()
         return FAILED
     return status

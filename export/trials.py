@@ -24,10 +24,11 @@ from rich.progress import track
 from scipy.stats import norm
 
 from edge.audio import stream_audio
+from edge.cli import exit_status
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
-from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.errors import EarmarkError
 from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
@@ -46,7 +47,7 @@ a line of the scores is ENROL_WAV TEST_WAV LLR, a natural logarithm, of all the 
 Each file is heard once, however many trials it stands in.
 
 exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
-2 the command line is wrong"""
+2 the command line is wrong; 130 interrupted; 141 the reader of the output went away"""
 
 
 @dataclass(frozen=True)
@@ -143,17 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_store(parser)
     add_key(parser)
     add_model(parser)
-    try:
-        _measure(parser.parse_args(argv))
-    except EarmarkError as error:
-        print(f"earmark-trials: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+    return exit_status("earmark-trials", lambda: _measure(parser.parse_args(argv)))
 
 
-def _measure(args: argparse.Namespace) -> None:
+def _measure(args: argparse.Namespace) -> int:
     for output in (args.scores, args.det):
         if output is not None and not output.parent.is_dir():  # told before the work
             raise EarmarkError(f"cannot write {output}: no such folder", "Make it, or give another")
@@ -179,6 +173,7 @@ def _measure(args: argparse.Namespace) -> None:
     print(f"minCllr  {min_cllr(scores, targets):.3f} bit")
     if args.det is not None:
         plot_det(scores, targets, args.det)
+    return 0
 
 
 def _hear(model: Model, names: Sequence[str]) -> dict[str, Sums]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +62,28 @@ def test_scores_are_those_of_a_decision(
     assert "1 target, 1 nontarget" in shown
     for measure in ("EER", "minDCF", "Cllr", "minCllr"):
         assert measure in shown
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+def test_an_output_that_takes_nothing_is_no_crash(output: str, tmp_path: Path) -> None:
+    trials = write(
+        tmp_path, f"{ENROLMENT} {ENROLMENT} target", f"{ENROLMENT} {CONVERSATION} nontarget"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as closed, open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "export.trials", str(trials)],
+            stdout=closed if output == "closed" else full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (
+        (141, "")
+        if output == "closed"
+        else (1, "earmark-trials: cannot write the output: No space left on device\n")
+    )
 
 
 def test_the_enrolled_by_name(
