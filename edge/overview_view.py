@@ -32,7 +32,7 @@ class OverviewView:
         states = self.overview.streams
         latest = next((s for s in states.values() if s.health is not None), None)
         head = "waiting for a heartbeat" if latest is None else usage(latest)
-        yield Text(f"{len(states)} streams, {head}", style="bold")
+        yield Text(f"{len(states)} stream{'s' * (len(states) != 1)}, {head}", style="bold")
         table = Table(box=None, pad_edge=False)
         for heading in ("stream", "source", "at", "who", "", *self._headings()):
             table.add_column(heading, no_wrap=True)

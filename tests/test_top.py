@@ -72,7 +72,7 @@ def test_on_a_terminal_it_draws(tmp_path: Path) -> None:
             top.kill()
             top.wait()
             os.close(ours)
-    assert b"1 streams" in shown
+    assert b"1 stream, " in shown
     assert b"Traceback" not in shown
 
 
