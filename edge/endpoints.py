@@ -106,21 +106,33 @@ def request_endpoint(endpoint: str) -> str:
 
 
 def loopback_address(text: str) -> tuple[str, int]:
-    """The address and port of 'ADDRESS:PORT', which only this machine can reach.
+    """As `parse_address`, but in IPv4, and of those that only this machine can reach.
 
     Raises:
         EarmarkError: it is malformed, or other machines could reach it.
     """
-    host, _, port = text.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host
-    if not (port.isdecimal() and port.isascii() and int(port) <= MAX_PORT and host):
-        raise EarmarkError(f"'{text}' is no address, expected ADDRESS:PORT", "Use 127.0.0.1:9107")
+    host, port = parse_address(text)
     if ":" in host or not is_loopback(host):
         raise EarmarkError(
             f"refused to serve on '{text}', unencrypted: expected an address in 127.0.0.0/8",
             "Use 127.0.0.1, and bring it to other machines by a tunnel or a proxy with TLS",
         )
-    return host, int(port)
+    return host, port
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """The address and port of 'ADDRESS:PORT', with an IPv6 address in brackets.
+
+    Raises:
+        EarmarkError: it is malformed.
+    """
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9A-Za-z.-]+)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > MAX_PORT:
+        raise EarmarkError(
+            f"'{text}' is no address, expected ADDRESS:PORT", "Use for example 127.0.0.1:9107"
+        )
+    host = match[1] or match[2]
+    return "127.0.0.1" if host == "localhost" else host, int(match[3])
 
 
 def is_loopback(host: str) -> bool:

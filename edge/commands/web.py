@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import signal
 import socket
 import ssl
@@ -14,11 +13,11 @@ import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from edge import log
 from edge.commands.keys import add_keys, client_keys
-from edge.endpoints import DEFAULT_ENDPOINT, MAX_PORT, is_loopback
+from edge.endpoints import DEFAULT_ENDPOINT, is_loopback, parse_address
 from edge.errors import EarmarkError
 
 BACKLOG = 64
@@ -34,13 +33,6 @@ may enrol, rename and forget, if the daemon lets this command: over its ipc:// e
 key that was allowed with --commands. For other machines there must be a token and a certificate,
 or on them:
   ssh -L 7717:localhost:7717 kitchen                and then http://localhost:7717 here"""
-
-
-class Address(NamedTuple):
-    """Where the page is served."""
-
-    host: str
-    port: int
 
 
 def add_parser(subparsers: Any) -> None:
@@ -78,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     from edge.web.token import read_token
 
     log.set_up("auto", "warning", "tornado", "asyncio")  # who fails to connect is told by them
-    address = parse_address(args.bind)
-    loopback = is_loopback(address.host)
+    host, port = parse_address(args.bind)
+    loopback = is_loopback(host)
     if not loopback and None in (args.token, args.certificate):
         raise EarmarkError(
             f"refused to serve on '{args.bind}': other machines could look, or listen in",
@@ -87,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         )
     token = read_token(args.token) if args.token else None
     encryption = _encryption(args.certificate) if args.certificate else None
-    with _listen(address) as listener:
+    with _listen(host, port) as listener:
         asyncio.run(_serve(args, listener, token, encryption, loopback))
     return 0
 
@@ -127,28 +119,13 @@ async def _serve(
         await server.close()
 
 
-def parse_address(text: str) -> Address:
-    """ADDRESS:PORT, with an IPv6 address in brackets.
-
-    Raises:
-        EarmarkError: it is none.
-    """
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9A-Za-z.-]+)):([0-9]{1,5})", text)
-    if match is None or int(match[3]) > MAX_PORT:
-        raise EarmarkError(
-            f"cannot serve on '{text}', expected ADDRESS:PORT", "Use for example 127.0.0.1:7717"
-        )
-    host = match[1] or match[2]
-    return Address("127.0.0.1" if host == "localhost" else host, int(match[3]))
-
-
-def _listen(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise EarmarkError(
-            f"cannot serve on {address.host}:{address.port}: {error.strerror}",
+            f"cannot serve on {host}:{port}: {error.strerror}",
             "Choose another with --bind",
         ) from error
     listener.setblocking(False)
