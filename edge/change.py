@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.open_segment import OpenSegment
 from edge.scoring import Calibration, Floats, directions, match_pairs
-from edge.statistics import Sums
+from edge.statistics import TOKEN, Sums
 from edge.tracker_config import TrackerConfig
 from edge.voices import Score
-
-STEP = 2  # records that come from one run of the encoder: every second one is a place to cut
 
 
 class ChangeFinder:
@@ -71,8 +69,8 @@ class ChangeFinder:
             return None
         recent = self._config.recent
         half = recent // 2
-        near = np.arange(count - recent - half, count - half + 1, STEP)
-        near = near[near >= STEP]
+        near = np.arange(count - recent - half, count - half + 1, TOKEN)
+        near = near[near >= TOKEN]
         return self._worst(segment, near, within) if len(near) else None
 
     def _worst(self, segment: OpenSegment, places: NDArray[np.int64], within: Calibration) -> int:
@@ -91,8 +89,8 @@ class ChangeFinder:
 
 
 def side_lengths(least: int, most: int) -> NDArray[np.int64]:
-    """Even numbers from the least to the most, each greater than the last by a third or so."""
+    """In whole tokens, from the least to the most, each greater than the last by a third or so."""
     count = 1 + max(0, math.ceil(np.log(most / least) / np.log(1.3)))
     lengths = np.geomspace(least, max(least, most), count)
-    unique: NDArray[np.int64] = np.unique(STEP * np.ceil(lengths / STEP).astype(np.int64))
+    unique: NDArray[np.int64] = np.unique(TOKEN * np.ceil(lengths / TOKEN).astype(np.int64))
     return unique

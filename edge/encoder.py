@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
 from edge.errors import EarmarkError
-from edge.frame_stream import Frames, FrameStream, RecordStream
+from edge.frame_stream import ChunkStream, Frames, FrameStream
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.resemblance import Resemblance
 from edge.scoring import Calibration
@@ -157,7 +157,7 @@ class Model:
         (log_odds,) = self._segmenter.run(None, inputs)[0]
         return np.asarray(log_odds, dtype=np.float64)
 
-    def frame_stream(self) -> RecordStream:
+    def frame_stream(self) -> ChunkStream:
         """A stream through the frames graph that has heard nothing."""
         return FrameStream(self._frames)
 

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 _TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # that a state may be of
 
 Frames = NDArray[np.float32]
-State = list[NDArray[Any]]
 
 
-class RecordStream(Protocol):
-    """What gives the records of one stream; at first it has heard nothing."""
+class ChunkStream(Protocol):
+    """What makes records of one stream's chunks; at first it has heard nothing."""
 
     def push(self, fbank: Frames) -> Frames:
         """Records (n, size) of one chunk (frames, mels), as many frames as the graph takes."""
@@ -41,7 +40,7 @@ class FrameStream:
         self._records = _zeros(records)
         # What one chunk writes the next one reads, and the other way round.
         returned = [[_zeros(value) for value in heard] for _ in range(2)]
-        self._states: list[State] = [
+        self._states: list[list[NDArray[Any]]] = [
             [new[:, -state.shape[1] :] for state, new in zip(states, ones, strict=True)]
             for ones in returned
         ]
@@ -56,7 +55,7 @@ class FrameStream:
         self._turn = 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> list[NDArray[Any]]:
         """What the next chunk will be heard with, as the graph's inputs behind the fbank."""
         return self._states[self._turn]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec import structs
 
-from edge.change import STEP, ChangeFinder
+from edge.change import ChangeFinder
 from edge.encoder import Model
 from edge.events import Event, Segment, Verdict
 from edge.horizon import Horizon
@@ -24,7 +24,7 @@ from edge.scoring import OperatingPoint
 from edge.segmenter import changes
 from edge.speakers import SpeakerBook
 from edge.state import State
-from edge.statistics import Profile, Sums
+from edge.statistics import TOKEN, Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker_config import TrackerConfig
 from edge.voices import UNKNOWN, Score, Voices, standing
@@ -98,7 +98,7 @@ class Tracker:
             over = silence >= self.config.max_gap * self._model.record_samples
             return self._close() if over else self._pause()
         self._open.append(record)
-        events = [] if self._pushed % STEP else self._look()
+        events = [] if self._pushed % TOKEN else self._look()
         if len(self._open) >= self._longest:
             events += self._close_before(self._open.pause_near(len(self._open)))
         return events
