@@ -8,10 +8,13 @@ import argparse
 import platform
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import __version__
 from edge.commands.options import add_model, load_model
+
+if TYPE_CHECKING:
+    from edge.encoder import Model
 
 EPILOG = """\
 example: earmark bench --seconds 300
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(model: Any, seconds: float) -> Cost:
+def _measure(model: Model, seconds: float) -> Cost:
     """The cost of so many seconds of the bundled conversation, hop by hop."""
     import numpy as np
 
