@@ -70,7 +70,7 @@ def cut_sides(speakers: Sequence[str], samples: Sequence[int], chosen: Set[str])
     return cuts
 
 
-def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
+def shared_channels(corpus: Corpus) -> list[Channel]:
     """Rooms, lines and noises, each the same for every recording that is heard through it."""
     augmenter = corpus.augmenter(_CHANNEL)
 
@@ -78,7 +78,7 @@ def shared_channels(corpus: Corpus, count: int = CHANNELS) -> list[Channel]:
         # The same chance for every recording: the same room, line and noise.
         return lambda audio: augmenter.waveform(audio, np.random.default_rng([7, seed]))
 
-    return [channel(seed) for seed in range(count)]
+    return [channel(seed) for seed in range(CHANNELS)]
 
 
 def all_llrs(model: Model, first: Sides, second: Sides) -> Floats:

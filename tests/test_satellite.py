@@ -40,17 +40,17 @@ STEP = RATE // 10
 DROPPED = "the daemon takes no audio; it is dropped until it does"
 
 
-def packet(start: int, session: str = ONE, count: int = STEP) -> Packet:
+def packet(start: int, session: str = ONE) -> Packet:
     """Samples that tell where they are from, and survive 16 bits."""
-    ramp = (np.arange(start, start + count) % 30_000).astype(np.float32) / np.float32(32768)
+    ramp = (np.arange(start, start + STEP) % 30_000).astype(np.float32) / np.float32(32768)
     return Packet(Header(session=session, start=start), ramp)
 
 
 @contextmanager
-def link(keys: Path | None = None, client: Keys | None = None) -> Iterator[tuple[Source, Sender]]:
+def link(keys: Path | None = None) -> Iterator[tuple[Source, Sender]]:
     with (
         SatelliteSource("tcp://127.0.0.1:*", keys) as source,
-        Sender(source.endpoint, client) as sender,
+        Sender(source.endpoint) as sender,
     ):
         yield source, sender
 

@@ -17,7 +17,7 @@ import pytest
 from daemons import HANGING
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voice_store import SIZE, profile, stub, sums
+from voice_store import SIZE, bytes_on_disk, profile, stub, sums
 
 from edge.errors import EarmarkError
 from edge.ledger import MAX_CONDITIONS, MAX_UPDATES, encode
@@ -46,10 +46,6 @@ def test_owner_alone_may_read(tmp_path: Path) -> None:
     assert files == dict.fromkeys(["speakers.db", "speakers.db-wal", "speakers.db-shm"], 0o600)
     for folder in (path.parent, path.parent.parent):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-def bytes_on_disk(path: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 @pytest.mark.parametrize("way", ["forget", "merge"])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voice_store import profile, stub, sums
+from voice_store import bytes_on_disk, profile, stub, sums
 
 from edge.errors import EarmarkError
 from edge.sealing import Key, make_key
@@ -32,15 +32,11 @@ def key(tmp_path: Path) -> Path:
     return tmp_path / "key"
 
 
-def everything_in(path: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
-
-
 def test_nothing_of_a_voice_can_be_read(path: Path, key: Path) -> None:
     with Store(path, stub(), key=key) as store:
         store.enrol(profile("secret-name"), condition="secret-place")
         store.adapt("secret-name", sums(2))
-        found = everything_in(path)
+        found = bytes_on_disk(path)
     assert b"secret" not in found
     for seed in (1, 2):
         assert not any(value.tobytes() in found for value in sums(seed)[1:])
@@ -50,8 +46,8 @@ def test_encrypting_leaves_nothing_in_the_clear(path: Path, key: Path) -> None:
     with Store(path, stub()) as store, Store(path, stub()) as plain:
         store.enrol(profile("secret-name"))
         store.encrypt(key)
-        assert b"secret-name" not in everything_in(path)
-        assert not any(value.tobytes() in everything_in(path) for value in sums(1)[1:])
+        assert b"secret-name" not in bytes_on_disk(path)
+        assert not any(value.tobytes() in bytes_on_disk(path) for value in sums(1)[1:])
         assert np.array_equal(store.profile("secret-name").statistics, sums(1))
         with pytest.raises(EarmarkError, match="is encrypted"):  # opened before it was
             plain.enrol(profile("ben"))
@@ -70,7 +66,7 @@ def test_every_wrong_key_is_told(path: Path, key: Path, tmp_path: Path) -> None:
         store.enrol(profile("ada"))
     with Store(path, stub(), key=key) as store:
         store.enrol(profile("ada"))
-    before = everything_in(path), everything_in(plain)
+    before = bytes_on_disk(path), bytes_on_disk(plain)
     for database, given_key, said in (
         (path, None, r"is encrypted.*--key FILE"),
         (path, other, "another key"),
@@ -80,7 +76,7 @@ def test_every_wrong_key_is_told(path: Path, key: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(EarmarkError, match=said):
             Store(database, stub(), key=given_key)
-    assert (everything_in(path), everything_in(plain)) == before
+    assert (bytes_on_disk(path), bytes_on_disk(plain)) == before
 
 
 @pytest.mark.parametrize("column", ["name", "ledger"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from daemons import HANGING
+from web_server import web
 
 from edge.client import Bookmark, Subscriber
 from edge.events import Segment, SpeechStarted
@@ -122,3 +123,19 @@ def test_a_daemon_that_is_restarted_is_followed(tmp_path: Path) -> None:
 )
 def test_an_id_that_is_none_is_none(text: str) -> None:
     assert parse_bookmark(text) is None
+
+
+def test_a_page_that_was_cut_off_is_sent_what_it_missed_and_no_more(tmp_path: Path) -> None:
+    with Publisher(f"ipc://{tmp_path / 'e'}", tmp_path / "journal") as publisher:
+        say(publisher, 3)
+        with web(publisher.endpoint) as server:
+            with server.watch() as messages:
+                first = next(messages)
+            say(publisher, 2)
+            missed: list[int] = []
+            with server.watch(first.id) as messages:
+                while len(missed) < 2:
+                    message = next(messages)
+                    assert message.kind == "events"
+                    missed += [envelope.seq for envelope in message.envelopes]
+    assert (first.kind, missed) == ("state", [3, 4])

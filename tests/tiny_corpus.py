@@ -147,10 +147,10 @@ def batches_of(config: TrainConfig, corpus: Corpus, online: OnlineTarget | None 
     )
 
 
-def settled_encoder(seed: int, config: EncoderConfig = SHAPE) -> Encoder:
+def settled_encoder(seed: int) -> Encoder:
     """Random weights, with the normalisations as training would leave them on real speech."""
     torch.manual_seed(seed)
-    encoder = Encoder(config)
+    encoder = Encoder(SHAPE)
     frames = torch.from_numpy(Fbank(FbankOptions()).push(conversation()))
     inputs = split_level(frames)
     encoder.input_mean.copy_(inputs.mean(dim=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,14 +12,14 @@ from edge.encoder import Model
 from edge.statistics import Profile, Sums
 from edge.store import Store
 
-__all__ = ["SIZE", "Profile", "Store", "profile", "stub", "sums"]
+__all__ = ["SIZE", "Profile", "Store", "bytes_on_disk", "profile", "stub", "sums"]
 
 SIZE = 50
 
 
-def stub(identity: str = "one", size: int = SIZE) -> Model:
+def stub(identity: str = "one") -> Model:
     """All that a store wants of a model."""
-    return cast(Model, SimpleNamespace(id=identity, statistics_size=size))
+    return cast(Model, SimpleNamespace(id=identity, statistics_size=SIZE))
 
 
 def sums(seed: int) -> Sums:
@@ -31,3 +32,8 @@ def sums(seed: int) -> Sums:
 def profile(name: str, seed: int = 1) -> Profile:
     """A speaker with those statistics."""
     return Profile(name, sums(seed))
+
+
+def bytes_on_disk(path: Path) -> bytes:
+    """All that is in a store's file, and in those that SQLite keeps beside it."""
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))

@@ -80,12 +80,11 @@ class Web(NamedTuple):
         return (response.getheader("Set-Cookie") or "").partition(";")[0]
 
     @contextmanager
-    def watch(self, last: str | None = None, cookie: str = "") -> Iterator[Iterator[Message]]:
+    def watch(self, last: str = "") -> Iterator[Iterator[Message]]:
         """The messages of a browser that watches, from the id of its last one on."""
         with socket.create_connection(("127.0.0.1", self.port), HANGING) as line:
-            extra = f"Last-Event-ID: {last}\r\n" if last else ""
-            extra += f"Cookie: {cookie}\r\n" if cookie else ""
-            line.sendall(f"GET /events HTTP/1.1\r\nHost: {self.host}\r\n{extra}\r\n".encode())
+            headers = f"Host: {self.host}\r\nLast-Event-ID: {last}\r\n"
+            line.sendall(f"GET /events HTTP/1.1\r\n{headers}\r\n".encode())
             response = http.client.HTTPResponse(line)
             response.begin()
             assert response.status == 200, response.read()
