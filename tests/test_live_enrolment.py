@@ -24,6 +24,7 @@ from edge.meter_view import MeterView
 from edge.recorder import Reading, record
 from edge.scoring import directions, match_pairs
 from edge.sources import Block, Source
+from edge.sources.devices import Device
 from edge.sources.file import FileSource
 from edge.store import Store
 
@@ -78,6 +79,20 @@ def test_all_that_was_heard_is_in_the_last_reading() -> None:
 def test_lost_audio_is_refused() -> None:
     with pytest.raises(EarmarkError, match="7 samples were lost; nothing was changed"):
         list(record(Lossy(), model(), 4.0))
+
+
+def test_a_microphone_cannot_steer_the_terminal_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Lossy, "name", "USB\x1b[2J")
+    monkeypatch.setattr("edge.sources.microphone.MicrophoneSource", lambda device: Lossy())
+    assert main(["enroll", "ada", "--mic", "--store", str(tmp_path / "s.db")]) == 1
+    told = capsys.readouterr().err
+    assert "hearing 'USB?[2J'" in told and "\x1b[2J" not in told
+    device = Device(0, Lossy.name, RATE, 1, default=True)
+    monkeypatch.setattr("edge.sources.devices.list_devices", lambda: [device])
+    main(["doctor"])
+    assert "microphones   USB?[2J" in capsys.readouterr().out
 
 
 def test_the_meter_shows_level_speech_and_hints() -> None:

@@ -166,6 +166,17 @@ def test_too_few_speakers_are_refused(
     assert not (tmp_path / "own.json").exists()
 
 
+def test_a_clip_that_is_left_out_cannot_steer_the_terminal_by_its_name(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for own in sorted(clips.iterdir()):
+        (tmp_path / own.name).symlink_to(own)
+    (tmp_path / "eve").mkdir()
+    soundfile.write(tmp_path / "eve" / "\x1b[2J.wav", np.zeros(RATE), RATE)
+    assert main(["calibrate", str(tmp_path), "--output", str(tmp_path / "own.json")]) == 0
+    assert "?[2J.wav holds less than 1 s of speech; left out" in capsys.readouterr().err
+
+
 def test_what_cannot_be_written_is_told_before_the_clips_are_heard(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

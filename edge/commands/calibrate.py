@@ -100,6 +100,7 @@ def _hear(model: Model, folder: Path) -> list[Clip]:
     from edge.clips import LENGTHS, check_pairs, clip_files, hear_clip, speaker_folders
     from edge.commands.options import tell_left_out
     from edge.gate import GateConfig
+    from edge.printable import printable
     from edge.progress import count_with_progress
     from edge.records import iter_records
 
@@ -115,7 +116,8 @@ def _hear(model: Model, folder: Path) -> list[Clip]:
             continue
         if clip is None:
             print(
-                f"earmark: {path} holds less than {LENGTHS[0]:g} s of speech; left out",
+                f"earmark: {printable(str(path))} holds less than {LENGTHS[0]:g} s of speech; "
+                "left out",
                 file=sys.stderr,
             )
             continue

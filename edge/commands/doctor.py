@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import __version__
 from edge.errors import FAILED, EarmarkError
+from edge.printable import printable
 
 if TYPE_CHECKING:
     from edge.publisher import Publisher
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     for check in CHECKS:
         status, detail, remedy = diagnose(check)
         failed += status == "fail"
-        print(f"{status:4}  {check.name:12}  {detail}")
+        print(f"{status:4}  {check.name:12}  {printable(detail)}")
         if remedy:
             print(f"{'':20}{remedy}")
     if failed:

@@ -157,13 +157,15 @@ def _hear_microphone(model: Model, args: argparse.Namespace) -> tuple[str, Quali
     from rich.live import Live
 
     from edge.meter_view import MeterView
+    from edge.printable import printable
     from edge.recorder import record
     from edge.sources.microphone import MicrophoneSource
 
     seconds = SECONDS if args.seconds is None else args.seconds
     with MicrophoneSource(args.mic or None) as source:
         print(
-            f"earmark: hearing '{source.name}' until {args.name} has spoken for {seconds:g} s",
+            f"earmark: hearing '{printable(source.name)}' until {args.name} has spoken for "
+            f"{seconds:g} s",
             file=sys.stderr,
         )
         view = MeterView(args.name, seconds)
