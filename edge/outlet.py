@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import zmq
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 HIGH_WATER_MARK = 10_000  # events kept for a slow subscriber; it asks for what drops beyond
 LINGER_MS = 300  # for the last events to leave; who does not read finds them in the journal
 MAX_SUBSCRIPTION = 1_100  # bytes: a topic of 1000, as CURVE and ZeroMQ wrap it
-REBIND_TRIES = 500
-REBIND_SECONDS = 0.01  # from one to the next
 
 
 class Outlet:
@@ -71,17 +68,16 @@ class Outlet:
         """Let those who still may come back; they ask for what they missed.
 
         Raises:
-            zmq.ZMQError: somebody else has bound the endpoint, or the machine has no files left.
+            zmq.ZMQError: libzmq, which takes its time, has not freed the endpoint yet, or somebody
+                else has bound it, or the machine has no files left.
         """
-        self._socket = self._make(self.endpoint)
-        for tries_left in reversed(range(REBIND_TRIES)):
-            try:
-                self._socket.bind(self.endpoint)
-                return
-            except zmq.ZMQError:  # libzmq frees the port in its own time
-                if not tries_left:
-                    raise
-                time.sleep(REBIND_SECONDS)
+        socket = self._make(self.endpoint)
+        try:
+            socket.bind(self.endpoint)
+        except zmq.ZMQError:
+            socket.close(0)
+            raise
+        self._socket = socket
 
     def close(self, linger: int = LINGER_MS) -> None:
         """Free the endpoint; what is on its way has `linger` milliseconds to leave."""

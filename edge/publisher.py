@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SUBSCRIPTION_TICK = 0.01  # seconds
 PORT_TRIES = 20  # for two ports in a row where any will do
+REBIND_TRIES = 500  # at a port that was just closed
+REBIND_SECONDS = 0.01  # from one to the next
 
 
 class Traffic(NamedTuple):
@@ -215,8 +217,20 @@ class Publisher:
         with self._lock:
             for outlet in self._outlets():
                 outlet.cut()
-            for outlet in self._outlets():
-                outlet.reopen()
+        for outlet in self._outlets():
+            self._reopen(outlet)
+
+    def _reopen(self, outlet: Outlet) -> None:
+        """Try until its port is free; between the tries events may be published."""
+        for tries_left in reversed(range(REBIND_TRIES)):
+            try:
+                with self._lock:
+                    outlet.reopen()
+                return
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE or not tries_left:
+                    raise
+            time.sleep(REBIND_SECONDS)
 
     def _answer(self, request: Request, may_command: bool) -> Reply:
         """What the service replies; called in its thread."""

@@ -204,6 +204,7 @@ def test_a_socket_that_cannot_be_had_again_lets_no_revoked_key_listen_on(
 
     original = getattr(Outlet, step)
     monkeypatch.setattr(Outlet, step, take)
+    monkeypatch.setattr("edge.publisher.REBIND_TRIES", 2)
     former = site.client("former")
     site.allow("former", former)
     with (
@@ -218,6 +219,36 @@ def test_a_socket_that_cannot_be_had_again_lets_no_revoked_key_listen_on(
         assert "cannot come back yet" in caplog.text
         taken[0] = False
         assert [e.seq for e in (stays.receive(HANGING) for _ in range(10)) if e] == list(range(10))
+
+
+def test_events_do_not_wait_for_a_port_that_somebody_took_at_a_revocation(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five seconds of sound were lost."""
+    refused, free = threading.Event(), threading.Event()
+
+    def reopen(outlet: Outlet) -> None:
+        if not free.is_set():
+            refused.set()
+            raise zmq.ZMQError(zmq.EADDRINUSE)
+        original(outlet)
+
+    original = Outlet.reopen
+    monkeypatch.setattr(Outlet, "reopen", reopen)
+    monkeypatch.setattr("edge.publisher.REBIND_TRIES", 1 << 60)
+    site.allow("former", site.client("former"))
+    with Subscriber(site.publisher.endpoint, keys=site.friend) as stays:
+        assert stays.join(HANGING)
+        site.revoke("former")
+        assert refused.wait(HANGING)
+        publishing = threading.Thread(target=site.publish)
+        publishing.start()
+        publishing.join(HANGING)
+        waits = publishing.is_alive()
+        free.set()
+        assert not waits
+        envelope = stays.receive(HANGING)
+        assert envelope is not None and envelope.seq == 0
 
 
 def test_a_key_revoked_while_connected_hears_no_more_and_others_lose_nothing(site: Site) -> None:
