@@ -138,7 +138,8 @@ class Horizon:
         self._odds = grouping.odds
         clusters = self._with_room(grouping)
         names = self._names(clusters)
-        created = [n for n in names if n not in {*before.values(), *self._book.names}]
+        known = {*before.values(), *self._book.names}
+        created = [name for name in names if name not in known]
         owners = {s.id: n for n, own in zip(names, clusters, strict=True) for s in own}
         for stretch in self._stretches:
             stretch.speaker = owners.get(stretch.id, UNKNOWN)

@@ -27,7 +27,7 @@ from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker import Tracker
 from edge.tracker_config import MAX_STRETCHES, HorizonConfig, TrackerConfig
-from edge.voices import usual_odds
+from edge.voices import UNKNOWN, usual_odds
 
 STEP = 1600  # samples of a record
 
@@ -152,6 +152,28 @@ def test_the_enrolled_are_never_compared_with_each_other(
 def stretch(number: int, end: int, statistics: Sums, speaker: str) -> Stretch:
     embedding = model().embed(statistics[None])[0]
     return Stretch(number, 0, end - RATE, end, statistics, embedding, speaker)
+
+
+def test_looking_back_lists_all_voices_as_often_however_many_are_enrolled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were listed for each of them: of five thousand, two seconds at every segment."""
+    calls = [0]
+
+    def names(book: SpeakerBook) -> list[str]:
+        calls[0] += 1
+        return [voice.name for voice in book.voices]
+
+    monkeypatch.setattr(SpeakerBook, "names", property(names))
+    listings = []
+    for count in (4, 40):
+        profiles = [Profile(f"p{k}", spoken()["callum"][0]) for k in range(count)]
+        book = SpeakerBook(model(), profiles)
+        horizon = Horizon(model(), book, HorizonConfig(), OperatingPoint())
+        calls[0] = 0
+        horizon.add(stretch(0, 3 * RATE, spoken()["ada"][0], UNKNOWN))
+        listings.append(calls[0])
+    assert listings[0] == listings[1]
 
 
 def test_one_voice_under_two_numbers_becomes_one() -> None:
