@@ -106,8 +106,7 @@ class Tracker:
     @property
     def _longest(self) -> int:
         """Records that the open segment may have, by whether its voice is known."""
-        known = {voice.name for voice in self.voices}
-        unknown = self._shown is not None and self._shown.speaker not in known
+        unknown = self._shown is not None and self._shown.speaker not in self.voices.names
         return self.config.max_unknown if unknown else self.config.max_segment
 
     def _look(self) -> list[Event]:
@@ -247,8 +246,7 @@ class Tracker:
 
     def _verdict(self, ranked: list[Score]) -> list[Event]:
         """The answer for the likeliest enrolled speaker, when it is new for this segment."""
-        enrolled = {voice.name for voice in self.voices if voice.enrolled}
-        score = next((s for s in ranked if s.speaker in enrolled), None)
+        score = next((s for s in ranked if s.speaker in self.voices.enrolled), None)
         if score is None:
             return []
         answer = self._operating_point.answer(score.llr)

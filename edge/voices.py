@@ -33,8 +33,7 @@ class Voice:
     present: bool
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """How a stretch of speech compares with one speaker."""
 
     speaker: str
@@ -89,12 +88,22 @@ def usual_odds(model: Model) -> Odds:
 
 
 class Voices(Sequence[Voice]):
-    """Voices as they are when this is made; what changes of them later does not count."""
+    """Voices as they are when this is made; what changes of them later does not count.
+
+    Attributes:
+        odds: by which they are compared.
+        names: of all.
+        enrolled: names of those that are.
+    """
 
     def __init__(self, model: Model, voices: Iterable[Voice], odds: Odds) -> None:
         self.odds = odds
         self._model = model
         self._voices = list(voices)
+        self.names = {voice.name for voice in self._voices}
+        self.enrolled = {voice.name for voice in self._voices if voice.enrolled}
+        # To be given speech, they need evidence.
+        self._strange = self.enrolled | {v.name for v in self._voices if not v.present}
         if not self._voices:
             return
         self._directions = directions(np.stack([voice.embedding for voice in self._voices]))
@@ -140,8 +149,7 @@ class Voices(Sequence[Voice]):
         """The first of `ranked`, or `unknown`; somebody enrolled, or not heard in this recording so
         far, only from `known_llr` on, others from `guess_llr` on.
         """
-        strange = {voice.name for voice in self._voices if voice.enrolled or not voice.present}
         for score in ranked:
-            if score.llr >= (known_llr if score.speaker in strange else guess_llr):
+            if score.llr >= (known_llr if score.speaker in self._strange else guess_llr):
                 return score.speaker
         return UNKNOWN
