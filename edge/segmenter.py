@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,17 @@ from edge.statistics import AROUND, TOKEN, Sums, surroundings
 
 LEAST = 3  # tokens of a voice
 CHANGE_LOG_ODDS = -0.5  # a stretch stands out whose mean log-odds with the rest are less
+
+
+def tokens_of(totals: Sums, embed: Callable[[Sums], Floats]) -> Floats:
+    """What the network reads of a stretch, as `as_tokens` gives it.
+
+    Args:
+        totals: statistics from its beginning to each of its records (records, size).
+        embed: statistics (rows, size) to embeddings.
+    """
+    around = surroundings(totals)
+    return as_tokens(embed(around.reshape(-1, around.shape[-1])), len(totals) // TOKEN)
 
 
 def as_tokens(embeddings: NDArray[np.float64], tokens: int) -> Floats:
@@ -30,12 +41,10 @@ def changes(model: Model, totals: Sequence[Sums]) -> list[int]:
 
     `totals`: statistics from the beginning of the segment to each of its records.
     """
-    tokens = len(totals) // TOKEN
-    if tokens < 2 * LEAST:
+    if len(totals) < 2 * LEAST * TOKEN:
         return []
-    around = surroundings(np.stack(totals))
-    embeddings = model.embed(around.reshape(-1, around.shape[-1]))
-    return [TOKEN * place for place in cuts(model.one_voice(as_tokens(embeddings, tokens)))]
+    tokens = tokens_of(np.stack(totals), model.embed)
+    return [TOKEN * place for place in cuts(model.one_voice(tokens))]
 
 
 def cuts(log_odds: Floats) -> list[int]:

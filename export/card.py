@@ -14,6 +14,7 @@ from edge.scoring import Calibration
 from export.gate import GateFigures, Window
 from export.windowed import WINDOW
 
+FORMS = ("torch", "fp32", "int8")
 _TEMPLATE = """# Earmark encoder `{name}`
 
 A causal convolutional speaker encoder with additive statistics, for streams at 16 kHz.
@@ -39,6 +40,8 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 {windows}
 
 - fp32 ONNX, streamed, against torch in one shot: statistics {statistics_error:.1e} apart at most
+- segmenter, in recordings of two who take turns: ROC-AUC of pairs of fifths of a second {one_voice}
+  (torch, fp32, int8); its log-odds in int8 have a correlation of {correlation:.4f} with torch's
 - a chunk on one thread takes {int8_ms:.2f} ms in int8, {fp32_ms:.2f} ms in fp32
 - blocks of the trunk left in float32: {float_blocks}
 - score calibration (offset, log seconds, likeness, likeness x log seconds, likeness x excess of the
@@ -114,6 +117,8 @@ def write_card(
         training_data=spec.training_data,
         windows="\n".join(_row(window) for window in gate.windows),
         statistics_error=gate.statistics_error,
+        one_voice=", ".join(f"{gate.one_voice.auc[form]:.4f}" for form in FORMS),
+        correlation=gate.one_voice.correlation,
         int8_ms=gate.chunk_ms["int8"],
         fp32_ms=gate.chunk_ms["fp32"],
         least_bits=least_bits,
@@ -151,7 +156,7 @@ def _values(values: Sequence[float]) -> str:
 
 
 def _row(window: Window) -> str:
-    rates = " | ".join(f"{window.eer[form]:.2f}" for form in ("torch", "fp32", "int8"))
+    rates = " | ".join(f"{window.eer[form]:.2f}" for form in FORMS)
     return (
         f"| {window.seconds:g} s | {rates} | {window.cosine_mean:.4f} ({window.cosine_min:.4f}) |"
     )

@@ -12,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from edge.encoder import Model
+from export.one_voice import OneVoice, measure_one_voice
 from export.parity import statistics_error, stream_embedder, torch_embedder
 from train.encoder import Encoder
 from train.metrics import all_pairs, equal_error_rate, min_dcf
@@ -23,6 +24,7 @@ WINDOWS = (8.0, 3.0, 1.5)  # seconds, at most
 STATISTICS_RECORDINGS = 40
 MAX_STATISTICS_ERROR = 1e-4  # of float ONNX from torch, relative to the largest of a record
 MIN_INT8_COSINE = 0.99  # of int8 embeddings with torch's, mean over the recordings
+MIN_INT8_CORRELATION = 0.99  # of the int8 segmenter's log-odds with torch's
 MAX_EER_LOSS = 0.1  # of int8 from torch, % absolute; or one pair of a speaker, if that is more
 ROUNDING = 1e-9  # %; a difference of two EERs may be so far from one pair
 
@@ -50,6 +52,7 @@ class GateFigures:
 
     statistics_error: float  # of float ONNX from torch
     windows: list[Window]
+    one_voice: OneVoice  # by the segmenter
     chunk_ms: dict[str, float]  # one chunk of audio through the frames graph, by form
 
     def failures(self) -> list[str]:
@@ -82,6 +85,11 @@ class GateFigures:
                     f"int8 loses {loss:.2f} % EER at {window.seconds:g} s, "
                     f"at most {window.max_eer_loss:.2g} expected"
                 )
+        if not self.one_voice.correlation >= MIN_INT8_CORRELATION:
+            reasons.append(
+                "int8 log-odds of the segmenter agree with torch's at correlation "
+                f"{self.one_voice.correlation:.3f}, at least {MIN_INT8_CORRELATION} expected"
+            )
         return reasons
 
     def table(self) -> Table:
@@ -94,6 +102,10 @@ class GateFigures:
             cells = [f"{w.eer[f]:.2f} ({w.min_dcf[f]:.3f})" for f in ("torch", *forms)]
             cosines = f"{w.cosine_mean:.4f} ({w.cosine_min:.4f})"
             table.add_row(f"{w.seconds:g} s at most", cosines, *cells)
+        pairs = self.one_voice
+        areas = [f"{pairs.auc[form]:.4f}" for form in ("torch", *forms)]
+        agreement = f"{pairs.correlation:.4f} (correlation)"
+        table.add_row("segmenter, ROC-AUC of pairs", agreement, *areas)
         times = [f"{self.chunk_ms[form]:.2f} ms" for form in forms]
         table.add_row("time a chunk", "", "", *times)
         return table
@@ -127,6 +139,7 @@ def measure(
     return GateFigures(
         statistics_error(encoder, fp32, audios[:STATISTICS_RECORDINGS]),
         windows,
+        measure_one_voice(encoder, fp32, int8, audios, speakers),
         chunk_milliseconds({"fp32": fp32, "int8": int8}),
     )
 

@@ -39,13 +39,24 @@ def _in_records(model: Model, audio: Audio) -> tuple[Audio, int]:
     return np.concatenate([audio, np.zeros(2 * chunk, dtype=np.float32)]), count
 
 
+def whole_by_torch(encoder: Encoder, model: Model, audio: Audio) -> Audio:
+    """Records of a recording to its end, by torch in one shot: those that `model` makes of it."""
+    padded, count = _in_records(model, audio)
+    frames = Fbank(model.fbank_options).push(padded)[: count * model.spec.frames_per_record]
+    return torch_records(encoder, frames)
+
+
+def whole_streamed(model: Model, audio: Audio) -> Audio:
+    """Records of a recording to its end, by the runtime, streamed in 200 ms blocks."""
+    padded, count = _in_records(model, audio)
+    return streamed_records(model, padded, 3200)[:count]
+
+
 def torch_embedder(encoder: Encoder, model: Model) -> Embed:
     """Whole-recording embeddings by torch in one shot, of the records that `model` makes."""
 
     def embed(audio: Audio) -> NDArray[np.float64]:
-        padded, count = _in_records(model, audio)
-        frames = Fbank(model.fbank_options).push(padded)[: count * model.spec.frames_per_record]
-        total = torch_records(encoder, frames).sum(axis=0)
+        total = whole_by_torch(encoder, model, audio).sum(axis=0)
         with torch.inference_mode():
             row = encoder.head(torch.from_numpy(total)[None])
             unit: NDArray[np.float64] = torch.nn.functional.normalize(row)[0].double().numpy()
@@ -55,11 +66,10 @@ def torch_embedder(encoder: Encoder, model: Model) -> Embed:
 
 
 def stream_embedder(model: Model) -> Embed:
-    """Whole-recording embeddings by the runtime, streamed in 200 ms blocks."""
+    """Whole-recording embeddings by the runtime, streamed."""
 
     def embed(audio: Audio) -> NDArray[np.float64]:
-        padded, count = _in_records(model, audio)
-        total = streamed_records(model, padded, 3200)[:count].astype(np.float64).sum(axis=0)
+        total = whole_streamed(model, audio).astype(np.float64).sum(axis=0)
         unit, _ = directions(model.embed(total[None]))
         row: NDArray[np.float64] = unit[0]
         return row

@@ -35,6 +35,7 @@ from export.cli import _data, main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
+from export.one_voice import OneVoice
 from export.parity import streamed_records
 from export.quantise import next_float_block, quantise_frames
 from export.saturation import fitting_scales
@@ -101,7 +102,10 @@ def unquantisable(encoder: Encoder, block: int) -> Encoder:
 
 @pytest.fixture(autouse=True)
 def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks this small are no faster in int8, and one pair of clips is a percent of EER."""
+    """Networks this small are no faster in int8, which changes them more; one pair of clips is a
+    percent of EER.
+    """
+    monkeypatch.setattr("export.gate.MIN_INT8_CORRELATION", 0.97)
     monkeypatch.setattr("export.gate.MAX_EER_LOSS", 10.0)
     monkeypatch.setattr("export.gate.chunk_milliseconds", lambda models: dict.fromkeys(models, 1.0))
 
@@ -114,10 +118,11 @@ def gate(encoder: Encoder, fp32: Path, int8: Path, clips: list[Audio]) -> GateFi
 
 def test_a_faithful_export_passes(good: tuple[Encoder, Path], clips: list[Audio]) -> None:
     encoder, folder = good
-    figures = gate(encoder, folder / "fp32", folder / "int8", clips[8:])
-    assert [reason for reason in figures.failures() if "EER" not in reason] == []
-    assert [window.seconds for window in figures.windows] == [8.0, 3.0, 1.5]
-    for window in figures.windows:
+    measured = gate(encoder, folder / "fp32", folder / "int8", clips[8:])
+    assert [reason for reason in measured.failures() if "EER" not in reason] == []
+    assert [window.seconds for window in measured.windows] == [8.0, 3.0, 1.5]
+    assert measured.one_voice.auc["fp32"] == pytest.approx(measured.one_voice.auc["torch"])
+    for window in measured.windows:
         assert 0.97 < window.cosine_mean < 1.0
         assert window.cosine_min <= window.cosine_mean
         assert window.eer["fp32"] == pytest.approx(window.eer["torch"])
@@ -154,32 +159,54 @@ def test_one_damaged_matrix_of_the_int8_graph_is_refused(
     assert gate(encoder, folder / "fp32", damaged, clips[8:]).int8_hurts()
 
 
+def test_a_segmenter_in_too_few_bits_is_refused(
+    tmp_path: Path, good: tuple[Encoder, Path], clips: list[Audio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, folder = good
+    int8 = shutil.copytree(folder / "int8", tmp_path / "int8")
+    monkeypatch.setattr("export.shrinking.BITS", 2)
+    shrink_matrices(folder / "fp32" / "segmenter.onnx", int8 / "segmenter.onnx", 2)
+    write_spec(int8, Model.load(folder / "int8").spec)
+    (reason,) = gate(encoder, folder / "fp32", int8, clips[8:]).int8_hurts()
+    assert "int8 log-odds of the segmenter agree with torch's at correlation" in reason
+
+
 PASSING = Window(3.0, 0.999, 0.99, {"torch": 2.0, "int8": 2.05}, {}, 5000)
+FASTER = {"fp32": 2.0, "int8": 1.0}
+
+
+def figures(
+    error: float = 1e-6,
+    window: Window = PASSING,
+    correlation: float = 0.999,
+    speed: dict[str, float] = FASTER,
+) -> GateFigures:
+    return GateFigures(error, [window], OneVoice(correlation, {}), speed)
 
 
 def test_of_a_few_speakers_one_pair_is_no_loss_of_int8(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five with four recordings each it is 3 %: whose model was refused was left to chance."""
     monkeypatch.setattr("export.gate.MAX_EER_LOSS", 0.1)
     window = replace(PASSING, eer={"torch": 10.0, "int8": 13.3})
-    speed = {"fp32": 2.0, "int8": 1.0}
-    assert GateFigures(1e-6, [replace(window, pairs=30)], speed).failures() == []
+    assert figures(window=replace(window, pairs=30)).failures() == []
     for missed in range(1, 10):  # the difference is more than one pair as floats are rounded
         eer = {"torch": 100.0 * (missed / 30), "int8": 100.0 * ((missed + 1) / 30)}
-        one = replace(window, eer=eer, pairs=30)
-        assert GateFigures(1e-6, [one], speed).failures() == []
+        assert figures(window=replace(window, eer=eer, pairs=30)).failures() == []
     for pairs in (31, 5000):
-        (reason,) = GateFigures(1e-6, [replace(window, pairs=pairs)], speed).failures()
+        (reason,) = figures(window=replace(window, pairs=pairs)).failures()
         assert "loses 3.30 % EER at 3 s" in reason
 
 
 @pytest.mark.parametrize(
-    ("figures", "reason"),
+    ("refused", "reason"),
     [
-        (GateFigures(np.nan, [PASSING], {"fp32": 2.0, "int8": 1.0}), "fp32 statistics"),
-        (GateFigures(2e-4, [PASSING], {"fp32": 2.0, "int8": 1.0}), "fp32 statistics"),
-        (GateFigures(1e-6, [PASSING], {"fp32": 1.0, "int8": 1.1}), "1.10 ms a chunk"),
+        (figures(error=np.nan), "fp32 statistics"),
+        (figures(error=2e-4), "fp32 statistics"),
+        (figures(speed={"fp32": 1.0, "int8": 1.1}), "1.10 ms a chunk"),
+        (figures(correlation=0.95), "torch's at correlation 0.950"),
+        (figures(correlation=np.nan), "torch's at correlation nan"),
         *(
-            (GateFigures(1e-6, [window], {"fp32": 2.0, "int8": 1.0}), reason)
+            (figures(window=window), reason)
             for window, reason in (
                 (replace(PASSING, cosine_mean=0.98), "cosine 0.980"),
                 (replace(PASSING, cosine_mean=np.nan), "cosine nan"),
@@ -189,8 +216,8 @@ def test_of_a_few_speakers_one_pair_is_no_loss_of_int8(monkeypatch: pytest.Monke
         ),
     ],
 )
-def test_figures_that_are_bad_or_not_numbers_are_refused(figures: GateFigures, reason: str) -> None:
-    (said,) = figures.failures()
+def test_figures_that_are_bad_or_not_numbers_are_refused(refused: GateFigures, reason: str) -> None:
+    (said,) = refused.failures()
     assert reason in said
 
 
