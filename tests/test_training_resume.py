@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import threading
@@ -188,11 +189,13 @@ class Presser:
     def __init__(self) -> None:
         self.steps = 0
 
-    def __call__(self, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> float:
+    def __call__(
+        self, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float, step: int
+    ) -> float:
         self.steps += 1
         if self.steps == 3:
             signal.raise_signal(signal.SIGINT)
-        return descend(optimiser, loss, rate)
+        return descend(optimiser, loss, rate, step)
 
 
 def test_activity_outputs_stopped_in_the_middle_of_a_step_end_like_those_never_stopped(
@@ -226,7 +229,7 @@ def test_a_stage_whose_loss_is_no_number_does_not_come_to_its_end(
     words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
     words += ["--run", str(tmp_path / "run"), "--init", str(tmp_path / "given.pt")]
     assert main(words) == 1
-    assert "the loss is nan, expected a finite number" in capfd.readouterr().err
+    assert re.search(r"the loss is nan at step [123], expected", capfd.readouterr().err)
     assert not (tmp_path / "run" / "encoder.pt").exists()
 
 
@@ -288,7 +291,7 @@ def test_a_gradient_that_is_no_number_is_not_followed(
     monkeypatch.setattr(
         "train.objective.distillation_loss", lambda e, _: (e.sum() * 0.0).sqrt() + e.mean()
     )
-    with pytest.raises(EarmarkError, match="norm of the gradient is nan, expected a finite"):
+    with pytest.raises(EarmarkError, match="norm of the gradient is nan at step 0, expected"):
         trainer.train()
     assert all(bool(values.isfinite().all()) for values in trainer.encoder.state_dict().values())
 
@@ -302,9 +305,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
     before = (tmp_path / "checkpoint.pt").read_bytes()
     broken = Trainer(config, corpus, tmp_path, workers=0)
     monkeypatch.setattr("train.objective.distillation_loss", lambda e, _: e.sum() * float("nan"))
-    with pytest.raises(EarmarkError, match="the loss is nan, expected a finite") as stopped:
+    with pytest.raises(EarmarkError, match="the loss is nan at step 3, expected") as stopped:
         broken.train()
-    assert "What was saved before is whole" in stopped.value.remedy
+    assert "What was saved before, if anything, is whole" in stopped.value.remedy
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 

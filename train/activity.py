@@ -65,7 +65,8 @@ def train_activity(
             with interrupts_held():
                 step = begun + len(losses)
                 rate = settings.learning_rate * half_cosine(step / settings.steps)
-                losses.append(descend(optimiser, _loss(encoder, mixture, config), rate))
+                loss = _loss(encoder, mixture, config)
+                losses.append(descend(optimiser, loss, rate, step))
             save_when_due()
     encoder.eval()
     return losses

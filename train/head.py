@@ -55,12 +55,13 @@ def train_head(
     encoder.hidden_dropout.train()
     losses = []
     for step in track(range(settings.steps), "head"):
-        rate = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+        warming = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+        rate = warming * half_cosine(step / settings.steps)
         sums, labels = (
             torch.from_numpy(part).to(device) for part in hearings.crops(settings.batch, random)
         )
         loss = classifier(encoder.head(sums), labels, config.loss.margin)
-        losses.append(descend(optimiser, loss, rate * half_cosine(step / settings.steps)))
+        losses.append(descend(optimiser, loss, rate, step))
     with torch.no_grad():
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(torch.lerp(old, weight, settings.kept))

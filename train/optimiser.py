@@ -27,27 +27,27 @@ def half_cosine(done: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def check_finite(what: str, value: Tensor) -> None:
-    """See that a step does not leave weights which are no numbers.
+def check_finite(what: str, value: Tensor, step: int) -> None:
+    """See that a step, counted from 0, does not leave weights which are no numbers.
 
     Raises:
         EarmarkError: `value` is none.
     """
     if not torch.isfinite(value):
         raise EarmarkError(
-            f"the {what} is {value.item()}, expected a finite number",
-            "What was saved before is whole. Look for recordings that are not speech, or lower the "
-            "learning_rate of this stage, in another folder with --run",
+            f"the {what} is {value.item()} at step {step}, expected a finite number",
+            "What was saved before, if anything, is whole. Look for recordings that are not "
+            "speech, or lower the learning_rate of this stage, in another folder with --run",
         )
 
 
-def descend(optimiser: Optimizer, loss: Tensor, rate: float) -> float:
+def descend(optimiser: Optimizer, loss: Tensor, rate: float, step: int) -> float:
     """One step down the loss at a learning rate; returns what the loss was.
 
     Raises:
         EarmarkError: it is no number; nothing is changed.
     """
-    check_finite("loss", loss)
+    check_finite("loss", loss, step)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()

@@ -75,8 +75,9 @@ def train_segmenter(
         parts = [_part(long, settings.tokens, random) for _ in range(settings.batch)]
         tokens, speakers = (torch.from_numpy(np.stack(rows)) for rows in zip(*parts, strict=True))
         loss = pair_loss(segmenter(tokens.float().to(device)), speakers.to(device))
-        rate = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
-        losses.append(descend(optimiser, loss, rate * half_cosine(step / settings.steps)))
+        warming = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
+        rate = warming * half_cosine(step / settings.steps)
+        losses.append(descend(optimiser, loss, rate, step))
     encoder.eval()
     return losses
 

@@ -241,10 +241,10 @@ class Trainer:
             # Between devices, gradients are exchanged once a step.
             with nullcontext() if last else accelerator.no_sync(self.objective):
                 terms = self.objective(batch.to(accelerator.device), margin)
-                check_finite("loss", terms["loss"])
+                check_finite("loss", terms["loss"], self.step)
                 accelerator.backward(terms["loss"] / len(batches))
         norm = accelerator.clip_grad_norm_(self.encoder.parameters(), settings.clip_norm)
-        check_finite("norm of the gradient", norm)
+        check_finite("norm of the gradient", norm, self.step)
         self.optimiser.step()
         self.average.update_parameters(self.encoder)
         return {name: term.item() for name, term in terms.items()}
