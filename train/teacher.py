@@ -31,6 +31,7 @@ MIDDLE_SECONDS = 5.0  # of it that are heard
 # Median of the cosines of what CAM++ says with what its array does: 0.99, whatever part of the
 # recordings was heard for that; with the rows of their neighbours, often of one speaker, 0.67.
 LEAST_COSINE = 0.85
+WINDOW_KEY = "window"  # in a graph's metadata: of the frames that it hears
 Matrix = NDArray[np.float32]
 Audio = NDArray[np.float32]
 
@@ -38,6 +39,8 @@ Audio = NDArray[np.float32]
 class OnnxTeacher:
     """A speaker encoder as one ONNX graph: log-mel frames (1, time, mels), each mel with mean zero
     over the utterance, to an embedding (1, size). Most public encoders have this form.
+
+    The frames are the runtime's, but for the window where the graph's metadata name one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +68,9 @@ class OnnxTeacher:
             self._session = onnxruntime.InferenceSession(
                 self._path, options, providers=["CPUExecutionProvider"]
             )
-            self._fbank = Fbank(FbankOptions())
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            window = metadata.get(WINDOW_KEY, FbankOptions().window)
+            self._fbank = Fbank(FbankOptions(window=window))
             self._owner = os.getpid()
         self._fbank.reset()
         frames = self._fbank.push(audio)
