@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from train.augment import Augmenter
 from train.config import TrainConfig
+from train.kept_voices import KeptVoice, KeptVoices
 from train.manifest import Utterance
 from train.teacher import OnlineTarget
 from train.voices import Voice, draw_voice
@@ -66,15 +67,18 @@ class Batches(Dataset[Batch]):
         targets: NDArray[np.float32],
         augmenter: Augmenter,
         online: OnlineTarget | None = None,
+        kept: KeptVoices | None = None,
         per_step: int = 1,
     ) -> None:
         """`indices[i]` is the place of utterance i in `waveforms` and `targets`.
 
-        `online` gives the targets of changed voices; without it they have none.
+        `online` gives the targets of changed voices; without it they have none. With `kept` all
+        changed voices are of those.
         """
         self.config = config
         self.per_step = per_step
         self._online = online
+        self._kept = kept
         self._indices = indices
         self._waveforms = waveforms
         self._targets = targets
@@ -96,7 +100,7 @@ class Batches(Dataset[Batch]):
         chosen = np.repeat(chosen, data.views)
         strength = self._augmenter.strength(index // self.per_step)
         # Views agree on a voice; at another speed it would be another speaker's.
-        voices = {i: draw_voice(config.augment.voices, random, strength) for i in np.unique(chosen)}
+        voices = {i: self._voice(int(i), random, strength) for i in np.unique(chosen)}
         crops = [self._crop(int(i), voices[i], frames, random, strength) for i in chosen]
         fbank = np.stack([crop.fbank for crop in crops])
         mask = np.ones((len(crops), frames // stride), dtype=np.float32)
@@ -116,6 +120,7 @@ class Batches(Dataset[Batch]):
         """The same batches, but for the targets of changed voices: they take longest to make."""
         batches = copy(self)
         batches._online = None
+        batches._kept = self._kept and self._kept.untaught()
         return batches
 
     def class_centres(self) -> Tensor:
@@ -130,14 +135,29 @@ class Batches(Dataset[Batch]):
         np.add.at(centres, self._labels[known], self._targets[self._indices[known]])
         return torch.from_numpy(centres)
 
+    def _voice(self, i: int, random: Generator, strength: float) -> Voice | KeptVoice | None:
+        """In which utterance i is heard; None: in its own."""
+        voice = draw_voice(self.config.augment.voices, random, strength)
+        if voice is None or self._kept is None:
+            return voice
+        return self._kept.draw(int(self._indices[i]), random)
+
     def _crop(
-        self, i: int, voice: Voice | None, frames: int, random: Generator, strength: float
+        self,
+        i: int,
+        voice: Voice | KeptVoice | None,
+        frames: int,
+        random: Generator,
+        strength: float,
     ) -> Crop:
         index = int(self._indices[i])
         label, target = int(self._labels[i]), self._targets[index]
         count = samples_of(frames)
         if voice is None:
             audio = self._waveforms.random_crop(index, count, random)
+        elif isinstance(voice, KeptVoice):
+            label, target = voice.voice.label(label, self._speakers), voice.target
+            audio = voice.random_crop(count, random)
         else:
             label = voice.label(label, self._speakers)
             audio = voice.random_crop(self._waveforms, index, count, random)

@@ -25,6 +25,7 @@ class DataConfig:
     teachers: tuple[str, ...] = ("campplus", "resnet34")
     whitened_targets: bool = False
     online_teachers: tuple[str, ...] = ()  # NAME.onnx of teachers that hear the changed voices
+    kept_voices: Number = 0  # of each utterance: they hear these once; 0: each crop is a new one
     views: Count = 1  # crops of each utterance in a batch
     crop_seconds: tuple[Seconds, Seconds] = (1.0, 2.2)
     splice_probability: Probability = 0.2  # crops that begin in another voice, which is not pooled

@@ -18,6 +18,7 @@ from edge.rttm import Turn
 from edge.sources.file import recordings_in
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
+from train.kept_voices import KeptVoices
 from train.lists import read_list
 from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
 from train.rooms import simulate_rooms
@@ -41,6 +42,7 @@ class Corpus:
     waveforms: Waveforms
     targets: NDArray[np.float32]
     online: OnlineTarget | None
+    kept: KeptVoices | None
     noises: Waveforms
     measured_rooms: Waveforms
     simulated_rooms: Callable[[], Waveforms]
@@ -106,6 +108,7 @@ class Corpus:
                 "augment.voices.shift_probability needs teachers that are run on shifted voices",
                 "Name their ONNX graphs in data.online_teachers",
             )
+        kept = _kept_voices(folder / "teachers", cache, config, waveforms, online)
         if not train:
             raise EarmarkError(
                 f"nothing to train on in {folder}: of {len(utterances)} utterances none can be "
@@ -116,6 +119,7 @@ class Corpus:
             waveforms=waveforms,
             targets=targets,
             online=online,
+            kept=kept,
             noises=_recordings(folder / "noise", cache, _noise_settings(config)),
             measured_rooms=_recordings(folder / "rir", cache, _room_settings(config)),
             simulated_rooms=partial(simulate_rooms, config.augment.rooms, cache),
@@ -216,6 +220,26 @@ def _online_target(
             check_rows(teacher, path, rows[begin : begin + count], waveforms, begin)
             begin += count
     return target
+
+
+def _kept_voices(
+    folder: Path,
+    cache: Path,
+    config: TrainConfig,
+    waveforms: Waveforms,
+    online: OnlineTarget | None,
+) -> KeptVoices | None:
+    """Changed voices of which targets are kept, where settings ask for it."""
+    data, voices = config.data, config.augment.voices
+    if not data.kept_voices:
+        return None
+    if online is None or not voices.speed_probability + voices.shift_probability:
+        raise EarmarkError(
+            "data.kept_voices needs voices that are changed, and teachers that hear them",
+            "Set augment.voices and data.online_teachers, or data.kept_voices to 0",
+        )
+    arrays = [folder / f"{name}.{teacher}.npy" for name in data.lists for teacher in data.teachers]
+    return KeptVoices(cache, config, waveforms, online, [*map(Path, data.online_teachers), *arrays])
 
 
 def _timings(folder: Path, config: TrainConfig) -> list[list[Turn]]:

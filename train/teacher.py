@@ -112,6 +112,11 @@ class OnlineTarget:
         usable = np.isfinite(features).all(axis=1) & np.isfinite(targets).all(axis=1)
         self._map = np.linalg.lstsq(features[usable], targets[usable], rcond=1e-6)[0]
 
+    @property
+    def size(self) -> int:
+        """Values of a target."""
+        return len(self._map.T)
+
     def __call__(self, audio: Audio) -> NDArray[np.float32]:
         """The unit-length target (size,) of samples at 16 kHz."""
         said = [teacher(audio) for teacher in self._teachers]

@@ -77,6 +77,7 @@ class Trainer:
             targets=corpus.targets,
             augmenter=corpus.augmenter(config.augment),
             online=corpus.online,
+            kept=corpus.kept,
             per_step=optimiser.accumulate * self.accelerator.num_processes,
         )
         self.initial = initial
