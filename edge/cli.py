@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from edge import __version__
-from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.errors import FAILED, INTERRUPTED, EarmarkError, from_interrupt
 
 COMMANDS = (
     "demo",
@@ -92,6 +92,10 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
         print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
         _drop_output()
         return FAILED
+    except Exception as error:
+        if not from_interrupt(error):
+            raise
+        return INTERRUPTED
     return status
 
 

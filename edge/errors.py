@@ -23,3 +23,10 @@ class EarmarkError(Exception):
     def __str__(self) -> str:
         """The message, in which names of files and devices cannot steer a terminal."""
         return printable(super().__str__(), keep="\n")
+
+
+def from_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C led to the error: packages that load make others of it, even a NameError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

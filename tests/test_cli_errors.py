@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,47 @@ def test_exit_statuses(
     monkeypatch.setattr("edge.client.Subscriber.__init__", fail)
     assert main(["listen"]) == status
     assert capsys.readouterr().err == ("earmark: what. it is. Do this\n" if status == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "package", "content"),
+    [
+        ("earmark", ["identify", "x.wav"], "numpy", "raise KeyboardInterrupt"),
+        (
+            "earmark",  # as webrtcvad does
+            ["identify", "x.wav"],
+            "webrtcvad",
+            "try: raise KeyboardInterrupt\nexcept NotYetImported: pass",
+        ),
+        (
+            "earmark",  # as packages in C do
+            ["doctor"],
+            "numpy",
+            "try: raise KeyboardInterrupt\n"
+            "except KeyboardInterrupt as error: raise ImportError('initialization') from error",
+        ),
+        ("earmark-train", [], "torch", "raise KeyboardInterrupt"),
+        ("earmark-export", [], "torch", "raise KeyboardInterrupt"),
+        ("earmark-trials", [], "scipy", "raise KeyboardInterrupt"),
+    ],
+)
+def test_ctrl_c_while_packages_load_is_no_traceback(
+    tmp_path: Path, program: str, words: list[str], package: str, content: str
+) -> None:
+    (tmp_path / f"{package}.py").write_text(content)
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    module, function = tomllib.loads(project.read_text())["project"]["scripts"][program].split(":")
+    code = f"import sys; from {module} import {function}; sys.exit({function}())"
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=HANGING,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (130, "")
 
 
 def test_a_command_imports_only_what_it_needs() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import __version__
-from edge.errors import FAILED, EarmarkError
+from edge.errors import FAILED, EarmarkError, from_interrupt
 from edge.printable import printable
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def diagnose(check: Check) -> tuple[str, str, str]:
     except EarmarkError as error:
         return bad, error.what, error.remedy or check.remedy
     except Exception as error:  # a broken installation may raise anything, and that is the finding
+        if from_interrupt(error):
+            raise
         return bad, f"{type(error).__name__}: {error}", check.remedy
 
 
