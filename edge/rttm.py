@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.errors import EarmarkError
+from edge.printable import printable
 
 
 @dataclass(frozen=True, order=True)
@@ -22,7 +23,7 @@ class Turn:
 def format_rttm(turns: Iterable[Turn], recording: str) -> str:
     """RTTM text of the turns, in order of their start. Blanks in names become underscores.
 
-    What is not UTF-8 in them, as file names may be, is escaped.
+    What is not UTF-8 in them, as file names may be, is escaped; what else cannot be printed is '?'.
     """
     lines = [
         f"SPEAKER {_token(recording)} 1 {turn.start:.3f} {turn.end - turn.start:.3f} "
@@ -64,4 +65,4 @@ def read_rttm(path: Path) -> list[Turn]:
 
 def _token(text: str) -> str:
     whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "_".join(whole.split()) or "_"
+    return printable("_".join(whole.split())) or "_"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from voices import TRUTH
 
 from edge.errors import EarmarkError
+from edge.printable import printable
 from edge.rttm import Turn, format_rttm, read_rttm
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -38,14 +39,20 @@ def test_what_is_written_is_read_again(
 ) -> None:
     text = format_rttm(turns, recording)
     assert text.count("\n") == len(turns)
+    assert text.replace("\n", "").isprintable()
     assert all(len(line.split()) == 10 for line in text.splitlines())
     read = read_rttm(written(tmp_path_factory.getbasetemp(), text))
     expected = sorted(
-        (Turn(t.start, t.end, "_".join(t.speaker.split()) or "_") for t in turns),
+        (Turn(t.start, t.end, printable("_".join(t.speaker.split())) or "_") for t in turns),
     )
     assert len(read) == len(expected)
     key = lambda t: (round(t.start, 3), round(t.end, 3), t.speaker)  # noqa: E731
     assert sorted(map(key, read)) == sorted(map(key, expected))
+
+
+def test_a_name_in_it_cannot_steer_the_terminal() -> None:
+    text = format_rttm([Turn(0, 1, "ada")], "\x1b]0;mine\x07\u202e one")
+    assert text == "SPEAKER ?]0;mine??_one 1 0.000 1.000 <NA> <NA> ada <NA> <NA>\n"
 
 
 @pytest.mark.parametrize(
