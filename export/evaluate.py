@@ -30,6 +30,7 @@ from export.graphs import export_graphs
 from export.hearing import AT_ONCE
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
+from export.pictures import check_picture
 from export.refusals import evaluate_refusals
 from export.reliability import evaluate_reliability, plot_reliability
 from export.rivals import cost_of_model, cost_of_rival, load_rivals
@@ -104,6 +105,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     """
     if args.json and not args.json.parent.is_dir():  # told before the work
         raise EarmarkError(f"cannot write {args.json}: no such folder", "Make it, or give another")
+    if args.plot:
+        check_picture(args.plot)
     console = page()
     int8 = Model.load(args.model)
     encoder = load_encoder(args.encoder or WEIGHTS / f"{int8.spec.name}.pt")

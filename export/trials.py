@@ -32,6 +32,8 @@ from edge.errors import EarmarkError
 from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
+from edge.whole_file import check_writable, write_whole
+from export.pictures import check_picture
 from train.metrics import cllr, equal_error_rate, error_rates, min_cllr, min_dcf
 
 _KINDS = {"target": True, "nontarget": False}
@@ -148,9 +150,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace) -> int:
-    for output in (args.scores, args.det):
-        if output is not None and not output.parent.is_dir():  # told before the work
-            raise EarmarkError(f"cannot write {output}: no such folder", "Make it, or give another")
+    for output in filter(None, (args.scores, args.det)):  # told before the work
+        if output.is_dir():
+            raise EarmarkError(f"{output} is a folder, expected a file", "Give another")
+        check_writable(output)
+    if args.det is not None:
+        check_picture(args.det)
     trials = read_trials(args.trials)
     model = load_model(args)
     enrolled = {}
@@ -165,7 +170,7 @@ def _measure(args: argparse.Namespace) -> int:
     scores = score_trials(model, trials, enrolled or heard, heard)
     targets = np.array([trial.target for trial in trials])
     if args.scores is not None:
-        _write_scores(trials, scores, args.scores)
+        write_whole(args.scores, _score_lines(trials, scores))
     print(f"trials   {targets.sum()} target, {(~targets).sum()} nontarget")
     print(f"EER      {100 * equal_error_rate(scores, targets):.2f} %")
     print(f"minDCF   {min_dcf(scores, targets):.3f} at a prior of 0.01")
@@ -190,15 +195,11 @@ def _hear(model: Model, names: Sequence[str]) -> dict[str, Sums]:
     return {name: stream_statistics(model, stream_audio(Path(name))) for name in bar}
 
 
-def _write_scores(trials: Sequence[Trial], scores: NDArray[np.float64], path: Path) -> None:
-    lines = [
+def _score_lines(trials: Sequence[Trial], scores: NDArray[np.float64]) -> str:
+    return "".join(
         f"{trial.enrolled} {trial.test} {score:.6f}\n"
         for trial, score in zip(trials, scores, strict=True)
-    ]
-    try:
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise EarmarkError(f"cannot write {path}: {error.strerror}", "Give another file") from error
+    )
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def test_figures_that_could_not_be_written_are_told_before_the_work(
     assert main(["--corpus", str(tmp_path), "--json", str(output)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"eval: cannot write {output}: no such folder. Make it, or give another"
+    assert main(["--corpus", str(tmp_path), "--plot", str(tmp_path / "x.xyz")]) == 1
+    assert "ends in one of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["small", "tiny"])

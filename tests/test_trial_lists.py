@@ -121,8 +121,24 @@ def test_a_list_that_cannot_be_scored(
     assert complaint.startswith("earmark-trials: ")
     assert said in complaint
     assert not scores.exists()
-    assert main([str(trials), "--scores", str(tmp_path / "nowhere" / "x")]) == 1
-    assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--scores", "nowhere/x", "is missing"),
+        ("--scores", "", "is a folder"),
+        ("--det", "nowhere/x.png", "is missing"),
+        ("--det", "x.xyz", "ends in one of"),
+        ("--det", "x", "ends in one of"),
+    ],
+)
+def test_an_output_that_could_not_be_written_is_told_before_the_work(
+    option: str, name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "no list"), option, str(tmp_path / name)]) == 1
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert said in complaint
 
 
 @given(data=st.binary(max_size=200))
