@@ -86,10 +86,10 @@ class Controller:
         self._publisher.commands.carry_out(self._handle)
 
     def _handle(self, command: Command) -> Outcome:
-        if isinstance(command, EnrolledCommand):
-            return self._enrolled(command)
         name = str(type(command).__struct_config__.tag)
         try:
+            if isinstance(command, EnrolledCommand):
+                return self._enrolled(command)
             done = self._do(command)
         except EarmarkError as error:
             # Of the others' errors and outcomes, some name speakers.

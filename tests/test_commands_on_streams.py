@@ -19,7 +19,13 @@ from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged
 from edge.keeper import Keeper
 from edge.pipeline import Pipeline, PipelineConfig
-from edge.protocol import ChangingCommand, EnrolCommand, ForgetCommand, RenameCommand
+from edge.protocol import (
+    ChangingCommand,
+    EnrolCommand,
+    EnrolledCommand,
+    ForgetCommand,
+    RenameCommand,
+)
 from edge.signals import Reload
 from edge.state import read_state
 from edge.statistics import Profile
@@ -207,3 +213,6 @@ def test_a_mistake_in_a_command_is_told_and_ends_nothing(
     monkeypatch.setattr(Store, "rename", lambda *_: 1 / 0)
     with pytest.raises(EarmarkError, match="rename failed: ZeroDivisionError"):
         daemon.controller()._handle(RenameCommand(id=1, name="ada", new="eve"))
+    monkeypatch.setattr(Store, "profiles", lambda *_: 1 / 0)
+    with pytest.raises(EarmarkError, match="enrolled failed: ZeroDivisionError"):
+        daemon.controller()._handle(EnrolledCommand(id=2))
