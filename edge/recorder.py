@@ -29,10 +29,10 @@ def record(source: Source, model: Model, seconds: float) -> Iterator[Reading]:
     meter = QualityMeter(model)
     resampler = Resampler(source.rate)
     for block in source.blocks():
-        if block.lost:
+        if lost := block.gap + block.lost:
             raise EarmarkError(
-                f"{source.name}: {block.lost} samples were lost; nothing was changed",
-                "The machine was too busy to hear them: try again",
+                f"{source.name}: {lost} samples were lost; nothing was changed",
+                "The machine, or the microphone, was too busy to hear them: try again",
             )
         meter.push(resampler.push(block.samples))
         reading = Reading(decibels(block.samples), meter.quality())

@@ -37,13 +37,16 @@ sys.exit(main({words!r}))
 
 
 class Lossy(Source):
-    """A microphone that was read too late."""
+    """A microphone of whose audio some is missing."""
 
     name, rate, channels = "lossy", RATE, 1
 
+    def __init__(self, lost: int = 7, gap: int = 0) -> None:
+        self._missing = lost, gap
+
     def blocks(self) -> Iterator[Block]:
         yield Block(np.zeros(1600, dtype=np.float32))
-        yield Block(np.zeros(1600, dtype=np.float32), lost=7)
+        yield Block(np.zeros(1600, dtype=np.float32), *self._missing)
 
     def close(self) -> None:
         pass
@@ -76,9 +79,10 @@ def test_all_that_was_heard_is_in_the_last_reading() -> None:
     assert whole - 0.5 <= last.quality.seconds <= whole
 
 
-def test_lost_audio_is_refused() -> None:
+@pytest.mark.parametrize("source", [Lossy(lost=7), Lossy(lost=0, gap=7)])
+def test_lost_audio_is_refused(source: Source) -> None:
     with pytest.raises(EarmarkError, match="7 samples were lost; nothing was changed"):
-        list(record(Lossy(), model(), 4.0))
+        list(record(source, model(), 4.0))
 
 
 def test_a_microphone_cannot_steer_the_terminal_by_its_name(
