@@ -30,9 +30,9 @@ class Guard:
         """
         self.refused = 0  # connections
         self._path = path
-        self._stamp: tuple[int, ...] | None = _stamp(path)  # None: it cannot be read
-        self._keyring = read_keyring(path)
-        self._secret = bytes.fromhex(self._keyring.secret)
+        # Set at once, as several threads read it; a stamp of None: the file cannot be used.
+        self._read: tuple[tuple[int, ...] | None, Keyring] = _stamp(path), read_keyring(path)
+        self._secret = bytes.fromhex(self._read[1].secret)
         self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self._authenticator.configure_curve_callback(DOMAIN, self)
@@ -40,17 +40,18 @@ class Guard:
     @property
     def keyring(self) -> Keyring:
         """Who may connect, as the file says now."""
-        stamp = _stamp(self._path)
-        if stamp != self._stamp:
+        stamp: tuple[int, ...] | None = _stamp(self._path)
+        before, keyring = self._read
+        if stamp != before:
             try:
-                self._keyring = read_keyring(self._path)
-                self._stamp = stamp
+                keyring = read_keyring(self._path)
             except EarmarkError as error:
-                if self._stamp is not None:  # it is told once
+                if before is not None:  # it is told once
                     log.error("keys.unusable", f"nobody is let in any more: {error}")
-                self._stamp = None  # the machine may have lacked files: it is read again
-                self._keyring = Keyring(self._keyring.public, self._keyring.secret)
-        return self._keyring
+                stamp = None  # the machine may have lacked files: it is read again
+                keyring = Keyring(keyring.public, keyring.secret)
+            self._read = stamp, keyring
+        return keyring
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether a client of this key, in Z85, may connect; asked by the authenticator."""

@@ -314,6 +314,30 @@ def test_keys_that_cannot_be_read_just_as_they_change_let_friends_in_later(
         assert friend.receive(HANGING) is not None
 
 
+def test_keys_that_another_thread_reads_meanwhile_let_friends_in_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authenticator, which has read them, comes between two lines of the one that could not."""
+    guard = site.publisher._guard
+    assert guard is not None
+    failures = [EarmarkError("cannot read the keys: Too many open files")]
+
+    def read(path: Path) -> Keyring:
+        if failures:
+            raise failures.pop()
+        return read_keyring(path)
+
+    def nobody(public: str, secret: str) -> Keyring:
+        assert guard.keyring.clients
+        return Keyring(public, secret)
+
+    monkeypatch.setattr("edge.curve.read_keyring", read)
+    monkeypatch.setattr("edge.curve.Keyring", nobody)
+    site.file.touch()
+    assert not guard.keyring.clients
+    assert guard.keyring.clients
+
+
 def test_without_an_authenticator_nobody_comes_in(site: Site) -> None:
     """Should its thread ever die, libzmq by itself would let everybody in."""
     assert site.publisher._guard is not None
