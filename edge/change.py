@@ -60,8 +60,8 @@ class ChangeFinder:
 
         `halves`: how the `halves` compare with all voices, likeliest first.
         """
-        (before, *_), ranked = halves
-        now, count = ranked[0], len(segment)
+        older, ranked = halves
+        before, now, count = older[0], ranked[0], len(segment)
         if min(before.llr, now.llr) < 0.0 or now.speaker == before.speaker:
             return None
         left = next(score.llr for score in ranked if score.speaker == before.speaker)

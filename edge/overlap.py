@@ -72,7 +72,7 @@ def second_voices(voices: Voices, both: Sequence[Both], speaker: str) -> tuple[O
         return ()
     embeddings = np.stack([part.embedding for part in both])
     ranked = voices.rank_all(embeddings, np.stack([part.statistics for part in both]))
-    others = [[score for score in scores if score.speaker != speaker] for scores in ranked]
+    others = [(score for score in scores if score.speaker != speaker) for scores in ranked]
     return tuple(
         Overlap(part.start, part.end, voices.likeliest(scores, 0.0))
         for part, scores in zip(both, others, strict=True)

@@ -159,7 +159,7 @@ class Tracker:
             return []
         return self._show(self.voices.rank(self._open.totals[-1]), due=True)
 
-    def _show(self, ranked: list[Score], due: bool = False) -> list[Event]:
+    def _show(self, ranked: Sequence[Score], due: bool = False) -> list[Event]:
         """A provisional revision, where there is enough speech and something new to say.
 
         `ranked`: how the open segment compares with all voices.
@@ -190,7 +190,7 @@ class Tracker:
         )
         return [self._shown, *verdict]
 
-    def _likeliest(self, ranked: list[Score]) -> str:
+    def _likeliest(self, ranked: Sequence[Score]) -> str:
         """Who is shown while a segment is open: a name only with the odds for it.
 
         What is like nobody known is shown as the voice that it will be, if it turns out to be one.
@@ -244,7 +244,7 @@ class Tracker:
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1
 
-    def _verdict(self, ranked: list[Score]) -> list[Event]:
+    def _verdict(self, ranked: Sequence[Score]) -> list[Event]:
         """The answer for the likeliest enrolled speaker, when it is new for this segment."""
         score = next((s for s in ranked if s.speaker in self.voices.enrolled), None)
         if score is None:

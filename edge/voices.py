@@ -87,6 +87,28 @@ def usual_odds(model: Model) -> Odds:
     return Odds(model.across, model.within)
 
 
+class Ranking(Sequence[Score]):
+    """Voices by their llrs (voices,), likeliest first; of many, few are ever looked at."""
+
+    def __init__(self, voices: Sequence[Voice], llrs: Floats) -> None:
+        self._voices = voices
+        self._llrs = llrs
+        self._order = np.argsort(-llrs, kind="stable")
+
+    @overload
+    def __getitem__(self, index: int) -> Score: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Score]: ...
+    def __getitem__(self, index: int | slice) -> Score | Sequence[Score]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        voice = self._order[index]
+        return Score(self._voices[voice].name, float(self._llrs[voice]))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+
 class Voices(Sequence[Voice]):
     """Voices as they are when this is made; what changes of them later does not count.
 
@@ -128,28 +150,28 @@ class Voices(Sequence[Voice]):
         match = match_all(directions(embeddings), self._directions)
         return weighted_llr(self._weights, match, seconds[:, None], self._seconds)
 
-    def rank(self, statistics: Sums) -> list[Score]:
+    def rank(self, statistics: Sums) -> Ranking:
         """Speech (size,) against every voice, likeliest first."""
         return self.rank_all(self._model.embed(statistics[None]), statistics[None])[0]
 
-    def rank_all(self, embeddings: Floats, statistics: Sums) -> list[list[Score]]:
+    def rank_all(self, embeddings: Floats, statistics: Sums) -> list[Ranking]:
         """Rows of speech (rows, size), embedded, each against every voice, likeliest first."""
         llrs = self.llrs(embeddings, self._model.seconds(statistics))
         return [self.in_order(row) for row in llrs]
 
-    def in_order(self, llrs: Floats) -> list[Score]:
+    def in_order(self, llrs: Floats) -> Ranking:
         """The llr of each voice (voices,) as scores, likeliest first."""
-        order = np.argsort(-llrs, kind="stable").tolist()
-        values = llrs.tolist()
-        return [Score(self._voices[i].name, values[i]) for i in order]
+        return Ranking(self._voices, llrs)
 
     def likeliest(
-        self, ranked: Sequence[Score], known_llr: float, guess_llr: float = -np.inf
+        self, ranked: Iterable[Score], known_llr: float, guess_llr: float = -np.inf
     ) -> str:
         """The first of `ranked`, or `unknown`; somebody enrolled, or not heard in this recording so
         far, only from `known_llr` on, others from `guess_llr` on.
         """
         for score in ranked:
+            if score.llr < min(known_llr, guess_llr):
+                break
             if score.llr >= (known_llr if score.speaker in self._strange else guess_llr):
                 return score.speaker
         return UNKNOWN

@@ -27,7 +27,7 @@ from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker import Tracker
 from edge.tracker_config import MAX_STRETCHES, HorizonConfig, TrackerConfig
-from edge.voices import UNKNOWN, usual_odds
+from edge.voices import UNKNOWN, Score, Voices, standing, usual_odds
 
 STEP = 1600  # samples of a record
 
@@ -174,6 +174,28 @@ def test_looking_back_lists_all_voices_as_often_however_many_are_enrolled(
         horizon.add(stretch(0, 3 * RATE, spoken()["ada"][0], UNKNOWN))
         listings.append(calls[0])
     assert listings[0] == listings[1]
+
+
+def test_as_many_voices_are_looked_at_however_many_are_enrolled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A score was made of each at every look: of ten thousand, half of the time of the audio."""
+    looked_at: list[str] = []
+
+    def score(speaker: str, llr: float) -> Score:
+        looked_at.append(speaker)
+        return Score(speaker, llr)
+
+    monkeypatch.setattr("edge.voices.Score", score)
+    for count in (4, 40):
+        others = [Profile(f"p{k}", spoken()["callum"][0]) for k in range(count)]
+        book = SpeakerBook(model(), [*others, Profile("ada", spoken()["ada"][0])])
+        voices = Voices(model(), book.voices, usual_odds(model()))
+        ranked = voices.rank(spoken()["ada"][0])
+        assert voices.likeliest(ranked, 0.0) == "ada"
+        assert standing("ada", ranked).runner_up == "p0"
+        assert voices.likeliest(voices.rank(spoken()["ada"][0]), 1e3, 1e3) == UNKNOWN
+    assert len(looked_at) < 20
 
 
 def test_one_voice_under_two_numbers_becomes_one() -> None:
