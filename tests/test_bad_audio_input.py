@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import EarmarkError
+from edge.sources.container import find_wav_data
 from edge.sources.file import FileSource
 
 RATE = 16_000
@@ -84,6 +86,14 @@ def test_garbage_is_an_error(tmp_path_factory, magic: bytes, rest: bytes) -> Non
     path.write_bytes(magic + rest)
     with pytest.raises(EarmarkError):
         FileSource(path)
+
+
+def test_zeros_behind_a_header_are_not_read_to_their_end() -> None:
+    """What a power cut leaves of a recording; each eight of them were taken for a chunk."""
+    header = b"RIFF" + struct.pack("<I", 100_000) + b"WAVE"
+    file = io.BytesIO(header + bytes(100_000))
+    assert find_wav_data(file) is None
+    assert file.tell() < 100
 
 
 @pytest.mark.parametrize("name", ["a.raw", "a.wav", "a.au", "a.txt"])

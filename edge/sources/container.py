@@ -74,7 +74,10 @@ def check_whole(file: bytes, name: str) -> WavData | None:
 
 
 def find_wav_data(handle: BinaryIO) -> WavData | None:
-    """The audio of a RIFF, RIFX or RF64 file; None if it is none of them or has no data chunk."""
+    """The audio of a RIFF, RIFX or RF64 file; None if it is none of them or has no data chunk.
+
+    What follows a name that is none is no chunk, as libsndfile takes it, too.
+    """
     handle.seek(0)
     header = handle.read(12)
     if len(header) < 12 or header[:4] not in (b"RIFF", b"RIFX", b"RF64") or header[8:] != b"WAVE":
@@ -84,6 +87,8 @@ def find_wav_data(handle: BinaryIO) -> WavData | None:
     long_size: int | None = None
     while len(chunk := handle.read(8)) == 8:
         name, size = struct.unpack(f"{order}4sI", chunk)
+        if not (name.isascii() and name.decode().isprintable()):
+            return None
         if name == b"data":
             start = handle.tell()
             # 0 bytes are the truth only in a file whose other size agrees.
