@@ -25,6 +25,7 @@ from edge.errors import EarmarkError
 from edge.journal_lines import in_a_row, numbered
 from edge.private_file import make_private
 from edge.untrusted import parse
+from edge.user_folder import user_folder
 from edge.whole_file import sync
 
 LIMIT = 64 << 20  # bytes; at five events a second some fifteen hours
@@ -37,9 +38,13 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def default_journal(endpoint: str) -> Path:
-    """`$XDG_STATE_HOME/earmark/journals/ENDPOINT`, by default below ~/.local/state."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "earmark" / "journals" / quote(endpoint, safe=":*")
+    """`$XDG_STATE_HOME/earmark/journals/ENDPOINT`, by default below ~/.local/state.
+
+    Raises:
+        EarmarkError: the user has no home.
+    """
+    folder = user_folder("XDG_STATE_HOME", ".local/state") / "journals"
+    return folder / quote(endpoint, safe=":*")
 
 
 class _Identity(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -17,12 +16,16 @@ from edge.names import check_name
 from edge.speaker_export import decode_export, encode_export
 from edge.speaker_table import Row, SpeakerTable
 from edge.statistics import Profile, Sums
+from edge.user_folder import user_folder
 
 
 def default_path() -> Path:
-    """`$XDG_DATA_HOME/earmark/speakers.db`, by default below ~/.local/share."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "earmark" / "speakers.db"
+    """`$XDG_DATA_HOME/earmark/speakers.db`, by default below ~/.local/share.
+
+    Raises:
+        EarmarkError: the user has no home.
+    """
+    return user_folder("XDG_DATA_HOME", ".local/share") / "speakers.db"
 
 
 class Store:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import numpy as np
@@ -19,7 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from voice_store import SIZE, bytes_on_disk, profile, stub, sums
 
+from edge.cli import main
 from edge.errors import EarmarkError
+from edge.journal import default_journal
 from edge.ledger import MAX_CONDITIONS, MAX_UPDATES, encode
 from edge.names import MAX_NAME, check_name
 from edge.sealing import make_key
@@ -355,3 +358,20 @@ def test_the_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("XDG_DATA_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_path() == tmp_path / ".local" / "share" / "earmark" / "speakers.db"
+
+
+def test_a_user_without_a_home_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a container that does not know its user."""
+
+    def unknown(user: int) -> NoReturn:
+        raise KeyError(user)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["speakers", "list"]) == 1
+    assert "Set HOME, or XDG_DATA_HOME" in capsys.readouterr().err
+    with pytest.raises(EarmarkError, match="Set HOME, or XDG_STATE_HOME"):
+        default_journal("tcp://127.0.0.1:7707")
