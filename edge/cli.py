@@ -87,10 +87,15 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
         _drop_output()
         return OUTPUT_CLOSED
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.filename is not None:  # such as one in a folder that others may not look into
+            what = f"cannot use {error.filename!r}: {error.strerror}"
+            what += ". Check the path, and who may use it"
+        elif error.errno == errno.ENOSPC:
+            what = f"cannot write the output: {error.strerror}"
+            _drop_output()
+        else:
             raise
-        print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
-        _drop_output()
+        print(f"{program}: {what}", file=sys.stderr)
         return FAILED
     except Exception as error:
         if not from_interrupt(error):

@@ -292,6 +292,27 @@ def test_names_in_errors_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["diarize"],
+        ["diarize", "x.wav", "--rttm"],
+        ["speakers", "list", "--store"],
+        ["web", "--token"],
+    ],
+)
+def test_a_path_that_cannot_be_looked_at_is_told(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a name that is too long, or in a folder of another user: no such file is one thing."""
+    name = "x" * 1000
+    assert main([*words, name]) == 1
+    complaint = (
+        f"earmark: cannot use '{name}': File name too long. Check the path, and who may use it"
+    )
+    assert capsys.readouterr().err.splitlines() == [complaint]
+
+
 def test_a_full_disk_behind_the_output_is_told() -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
