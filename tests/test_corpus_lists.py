@@ -146,17 +146,19 @@ def test_audio_that_cannot_be_read_is_named_counted_and_left_out(
     (corpus / lines[0]["path"]).write_bytes(b"this is no audio")
     (corpus / lines[1]["path"]).unlink()
     soundfile.write(corpus / lines[2]["path"], np.zeros(0, dtype=np.float32), 16000)
+    broken = np.full((16000, 2), [0.1, np.nan], dtype=np.float32)
+    soundfile.write(corpus / lines[3]["path"], broken, 16000, format="WAV", subtype="FLOAT")
     (corpus / "noise" / "click.wav").write_bytes(b"")
     config = load_config(TrainConfig, tiny_config(tmp_path))
     for _ in ("decoded", "found decoded"):
         opened = Corpus.open(corpus, tmp_path / "cache", config)
         said = capsys.readouterr().err
-        for path in (*(line["path"] for line in lines[:3]), "click.wav"):
+        for path in (*(line["path"] for line in lines[:4]), "click.wav"):
             assert sum(path in told for told in said.splitlines()) == 1
-        assert f"3 of {len(opened.waveforms)} audio files are left out" in said
+        assert f"4 of {len(opened.waveforms)} audio files are left out" in said
     assert len(opened.noises) == 1
     left = {str(u.path) for u in [*opened.train, *opened.held_out]}
-    assert not any(path.endswith(line["path"]) for path in left for line in lines[:3])
+    assert not any(path.endswith(line["path"]) for path in left for line in lines[:4])
     assert all(opened.waveforms.length(int(i)) for i in opened.train_indices)
 
 

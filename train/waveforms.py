@@ -19,6 +19,7 @@ from rich.progress import track
 
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
+from edge.sources import to_mono
 from edge.sources.file import ForwardReader
 from edge.whole_file import write_whole
 
@@ -31,13 +32,19 @@ def samples_of(frames: int) -> int:
 
 
 def read_audio(path: Path) -> NDArray[np.float32]:
-    """Mono samples of a file, resampled to 16 kHz; several channels are averaged."""
+    """Mono samples of a file, resampled to 16 kHz; several channels are averaged.
+
+    Raises:
+        EarmarkError: it cannot be read, or a sample is NaN or infinite.
+    """
     blocks = []
+    position = 0
     try:
         with ForwardReader(path) as audio:  # in blocks, for not every header tells the length
             rate = audio.samplerate
             while len(block := audio.read(BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1))
+                blocks.append(to_mono(str(path), block, position))
+                position += len(block)
     except (soundfile.LibsndfileError, OSError) as error:
         raise EarmarkError(f"cannot read audio from {path}: {error}", "Check the corpus") from error
     mono = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
