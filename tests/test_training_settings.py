@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
 from train.cli import main
 from train.config import TrainConfig
+from train.manifest import COLUMNS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -84,6 +88,48 @@ def test_values_that_do_not_fit_each_other_are_refused_before_the_work(
     run = tmp_path / "run"
     assert main(["--corpus", str(tmp_path), "--run", str(run), "--config", str(path)]) == 1
     assert said in capsys.readouterr().err
+
+
+def nobody(speaker: str) -> str:
+    return ""
+
+
+def one_name(speaker: str) -> str:
+    return speaker and "ann"
+
+
+@pytest.mark.parametrize(
+    ("stage", "named", "said"),
+    [
+        ("head: {steps: 4}", nobody, "no training utterance has a label"),
+        ("activity: {steps: 4}", nobody, "mixtures need utterances of 99 s"),
+        ("segmenter: {steps: 4}", one_name, "talks need 4 speakers"),
+    ],
+)
+def test_what_a_later_stage_needs_is_asked_for_before_the_first_is_trained(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    named: Callable[[str], str],
+    said: str,
+) -> None:
+    """A run of hours could then not go on, neither with other settings nor with other lists."""
+    monkeypatch.setattr("train.mixtures.MIN_SECONDS", 99.0)
+    corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
+    values = yaml.safe_load(config.read_text()) | {"activity": {}, "segmenter": {}}
+    config.write_text(yaml.safe_dump(values | yaml.safe_load(stage)))
+    with (corpus / "train.csv").open(newline="", encoding="utf-8") as lines:
+        rows = [row | {"speaker": named(row["speaker"])} for row in csv.DictReader(lines)]
+    with (corpus / "train.csv").open("w", newline="", encoding="utf-8") as output:
+        writer = csv.DictWriter(output, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    run = tmp_path / "run"
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
+    assert main([*words, "--run", str(run)]) == 1
+    assert said in capsys.readouterr().err
+    assert not run.exists()
 
 
 @pytest.mark.parametrize("option", [["--threads", "0"], ["--threads", "-2"], ["--workers", "-1"]])

@@ -20,15 +20,18 @@ except ModuleNotFoundError:
 
 from edge.config_file import load_config
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
-from train.activity import measure_activity, train_activity
+from train.activity import measure_activity, mixtures, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
 from train.head import train_head
+from train.hearings import check_labels
 from train.precision import resolved
+from train.run_folder import RunFolder
 from train.segmentation import measure_segmenter, train_segmenter
+from train.talks import Talks
 from train.trainer import Trainer
 
 EPILOG = """\
@@ -72,6 +75,7 @@ class Stage(NamedTuple):
     """What follows the encoder's own training: each changes a part of it in place."""
 
     name: str
+    check: Callable[[], object]  # raises EarmarkError if the corpus has not what it is trained on
     train: Callable[[Encoder], object]
     measure: Callable[[Encoder], dict[str, float]]
 
@@ -81,11 +85,13 @@ def _stages(trainer: Trainer, workers: int) -> list[Stage]:
     config, corpus, talks = trainer.config, trainer.corpus, trainer.run.talks
     head = Stage(
         "head",
+        lambda: check_labels(corpus),
         lambda encoder: train_head(encoder, config, corpus, trainer.run.hearings, workers),
         trainer.validate,
     )
     activity = Stage(
         "activity",
+        lambda: mixtures(config, corpus, held_out=False),
         lambda encoder: train_activity(
             encoder, config, corpus, trainer.run.activity_checkpoint, workers
         ),
@@ -93,6 +99,7 @@ def _stages(trainer: Trainer, workers: int) -> list[Stage]:
     )
     segmenter = Stage(
         "segmenter",
+        lambda: Talks(config, corpus, config.segmenter.talks, held_out=False),
         lambda encoder: train_segmenter(encoder, config, corpus, talks, workers),
         lambda encoder: measure_segmenter(encoder, config, corpus, talks, workers),
     )
@@ -126,11 +133,14 @@ def main(argv: list[str] | None = None) -> int:
         config.check()
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
+        stages = _stages(trainer, args.workers)
+        for stage in stages:  # before hours of those ahead of it
+            stage.check()
         with trainer.alone():
             encoder = trainer.train()
             if not trainer.accelerator.is_main_process:
                 return 0
-            outcome = _finish(encoder, trainer, args.workers)
+            outcome = _finish(encoder, trainer.run, stages)
     except EarmarkError as error:
         print(f"earmark-train: {error}", file=sys.stderr)
         return FAILED
@@ -151,21 +161,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _finish(encoder: Encoder, trainer: Trainer, workers: int) -> str:
+def _finish(encoder: Encoder, run: RunFolder, stages: list[Stage]) -> str:
     """Run the stages that have not come to their end yet; returns what there is to say of it."""
-    stages = _stages(trainer, workers)
-    finished = [stage for stage in stages if trainer.run.stage(stage.name).is_file()]
+    finished = [stage for stage in stages if run.stage(stage.name).is_file()]
     for stage in stages:
-        path = trainer.run.stage(stage.name)
+        path = run.stage(stage.name)
         if stage in finished:
             encoder.load_state_dict(load_encoder(path).state_dict())
         else:
             stage.train(encoder)
             save_encoder(encoder, path)
             _tell(partial(stage.measure, encoder))
-    if finished == stages and trainer.run.encoder.is_file():
+    if finished == stages and run.encoder.is_file():
         return "already finished"
-    save_encoder(encoder, trainer.run.encoder)
+    save_encoder(encoder, run.encoder)
     return "done"
 
 

@@ -103,11 +103,7 @@ class Hearings:
         Raises:
             EarmarkError: no utterance has a speaker; nothing is heard then.
         """
-        if not any(utterance.speaker for utterance in corpus.train):
-            raise EarmarkError(
-                "head.steps needs speakers to tell apart, and no training utterance has a label",
-                "Name the speakers in the lists, or set head.steps to 0",
-            )
+        check_labels(corpus)
         folder.mkdir(parents=True, exist_ok=True)
         count = config.head.hearings
         heard = []
@@ -152,6 +148,19 @@ class Hearings:
             sums.append(hearing.sums[start : start + spans].sum(axis=0))
             labels.append(hearing.labels[i])
         return np.stack(sums), np.array(labels)
+
+
+def check_labels(corpus: Corpus) -> None:
+    """See that there are speakers to tell apart.
+
+    Raises:
+        EarmarkError: no training utterance has one.
+    """
+    if not any(utterance.speaker for utterance in corpus.train):
+        raise EarmarkError(
+            "head.steps needs speakers to tell apart, and no training utterance has a label",
+            "Name the speakers in the lists, or set head.steps to 0",
+        )
 
 
 def _hear(encoder: Encoder, utterances: Utterances, path: Path, what: str, workers: int) -> None:
