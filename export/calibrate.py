@@ -69,7 +69,8 @@ def fit_calibration(
         there.
 
     Raises:
-        EarmarkError: there are too few speakers, or the model hears too little of them.
+        EarmarkError: there are too few speakers, or the model hears too little of them, or does
+            not tell them apart.
     """
     audios, speakers, corpora = speech
     homes = dict(zip(speakers, corpora, strict=True))
@@ -186,6 +187,7 @@ def _fit_across(conditions: Sequence[Trials]) -> Calibration:
     noise = np.clip(norms - usual - slope * abundances, least, most)
     columns = [np.ones_like(cosines), abundances, cosines, cosines * abundances, cosines * noise]
     a, b, c, d, e = _logistic_regression(columns, same, _importance(trials))
+    _check_rise(c + d * float(abundances.max()))
     return Calibration((a, b, c, d, e), (usual, slope, least, most), MAX_SECONDS, bend=0.0)
 
 
@@ -205,6 +207,7 @@ def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, R
     higher = resemblance - mean
     columns = [np.ones_like(x), x, likeness(cosines, 1.0), higher, higher * x]
     a, b, c, *shift = _logistic_regression(columns, same, _importance(trials))
+    _check_rise(c)
     plain = np.stack(columns[:2], axis=1)
     alike = plain * resemblance[:, None]
     # The noise of one recording is in both sides: there, meetings were heard no better for norms.
@@ -215,6 +218,20 @@ def _fit_within(corpora: Mapping[str, Sequence[Trials]]) -> tuple[Calibration, R
         same=_line(plain[same], cosines[same]),
         shift=(shift[0], shift[1]),
     )
+
+
+def _check_rise(slope: float) -> None:
+    """See that odds rise with likeness, where there is much speech: `slope` is by how much.
+
+    Raises:
+        EarmarkError: they do not.
+    """
+    if slope <= 0.0:
+        raise EarmarkError(
+            "of the speakers held out, two that are more alike would less likely be one: the "
+            "encoder does not tell them apart, or they are too few",
+            "Train it for longer, or name more speakers in the lists",
+        )
 
 
 def _resemblance(table: Trials) -> float:

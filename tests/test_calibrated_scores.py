@@ -291,3 +291,15 @@ def test_a_model_that_hears_no_speech_gets_no_odds() -> None:
     speech = (silence, ["a", "a", "b", "b"], ["one"] * 4)
     with pytest.raises(EarmarkError, match="hears too little speech of those held out"):
         fit_calibration(model(), speech, {"a", "b"}, [])
+
+
+def test_odds_that_fall_where_voices_are_more_alike_are_refused() -> None:
+    """Of an encoder that tells nobody apart, chance decides which way they go."""
+    random = np.random.default_rng(0)
+    x = np.log(random.uniform(0.5, 20.0, 2000))
+    same = np.arange(len(x)) % 2 == 0
+    cosines = random.normal(np.where(same, 0.4, 0.5), 0.2)
+    trials = Trials(cosines, random.normal(8.0, 0.1, len(x)), x, same)
+    for fit in (lambda: _fit_across([trials]), lambda: _fit_within({"one": [trials]})):
+        with pytest.raises(EarmarkError, match="more alike would less likely be one"):
+            fit()
