@@ -265,6 +265,28 @@ def test_stages_that_have_come_to_their_end_are_not_run_again(
     assert "begun with another configuration: seed 1 (now 2)" in capfd.readouterr().err
 
 
+def test_what_was_measured_of_a_stage_outlives_the_terminal_and_a_stop(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
+    words += ["--run", str(tmp_path / "run")]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr("train.cli.measure_activity", stop)
+        assert main(words) == 130
+    assert main(words) == 0
+    told = {line.split()[0]: line.split()[-1] for line in capfd.readouterr().out.splitlines()}
+    for stage, name in (("activity", "overlap_auc"), ("segmenter", "one_voice_auc")):
+        kept = json.loads((tmp_path / "run" / "stages" / f"{stage}.json").read_text())
+        assert f"{kept[name]:.3f}" == told[name]
+    assert main(words) == 0
+    assert "overlap_auc" not in capfd.readouterr().out
+
+
 def test_a_run_depends_on_its_seed(tmp_path: Path, opened: tuple[TrainConfig, Corpus]) -> None:
     config, corpus = opened
     one = Trainer(config, corpus, tmp_path / "one", workers=0)

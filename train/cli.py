@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ except ModuleNotFoundError:
 
 from edge.config_file import load_config
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.whole_file import write_whole
 from train.activity import measure_activity, mixtures, train_activity
 from train.config import TrainConfig
 from train.corpus import Corpus
@@ -171,7 +173,8 @@ def _finish(encoder: Encoder, run: RunFolder, stages: list[Stage]) -> str:
         else:
             stage.train(encoder)
             save_encoder(encoder, path)
-            _tell(partial(stage.measure, encoder))
+        if not run.figures(stage.name).is_file():
+            _tell(partial(stage.measure, encoder), run.figures(stage.name))
     if finished == stages and run.encoder.is_file():
         return "already finished"
     save_encoder(encoder, run.encoder)
@@ -185,8 +188,8 @@ def _check_folder(run: Path) -> None:
         raise EarmarkError(f"{there} is a file, expected a folder", "Give another with --run")
 
 
-def _tell(measure: Callable[[], dict[str, float]]) -> None:
-    """Print what is measured; where the speakers held out do not suffice, that."""
+def _tell(measure: Callable[[], dict[str, float]], path: Path) -> None:
+    """Print and write what is measured; where the speakers held out do not suffice, print that."""
     try:
         measured = measure()
     except EarmarkError as error:
@@ -194,6 +197,7 @@ def _tell(measure: Callable[[], dict[str, float]]) -> None:
         return
     for name, value in measured.items():
         print(f"{name:18} {value:.3f}")
+    write_whole(path, json.dumps(measured, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,10 @@ class RunFolder:
         """What a stage leaves that has come to its end: it is not run again."""
         return self.path / "stages" / f"{name}.pt"
 
+    def figures(self, name: str) -> Path:
+        """What was measured of a stage after the encoder's, as JSON."""
+        return self.path / "stages" / f"{name}.json"
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No other training writes there meanwhile; the folder is made if it is not there.
