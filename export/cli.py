@@ -39,6 +39,7 @@ from train.config import DataConfig, TrainConfig
 from train.corpus import HELD_OUT_RECORDINGS, Corpus, Speech
 from train.encoder import Encoder
 from train.encoder_file import load_encoder
+from train.lists import FOLDER
 from train.provenance import provenance
 
 RANGE_RECORDINGS = 60  # fix the int8 ranges; every activation of theirs is held in memory: 4 GB
@@ -48,7 +49,12 @@ MAX_FLOAT_BLOCKS = 3
 EPILOG = """\
 examples:
   earmark-export runs/small/encoder.pt --corpus ../shared/corpus --output edge/models/small
-  earmark-export runs/teachers/campplus.onnx --corpus ../shared/corpus --output runs/campplus"""
+  earmark-export runs/teachers/campplus.onnx --corpus ../shared/corpus --output runs/campplus
+
+The corpus is that of the training. An export that stops or is refused leaves --output as it was.
+
+exit status: 0 all went well; 1 the result must not ship, for the reasons told, or something is
+wrong outside the program; 2 the command line is wrong; 130 interrupted"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +62,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="earmark-export",
         description="Export an encoder: ONNX graphs, int8 quantisation, a gate that compares "
         "torch, float and int8 on held-out speakers, score calibration, metadata and model card. "
-        "Exit status 1 and the reasons when the result must not ship. "
         "An ordinary encoder of whole utterances is put behind a sliding window, and calibrated.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -67,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         help="encoder.pt of a run of earmark-train; or NAME.onnx, an ordinary encoder from log-mel "
         "frames (1, time, 80), each mel with mean zero, to an embedding (1, size)",
     )
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
+    parser.add_argument("--corpus", type=Path, required=True, help=FOLDER)
     parser.add_argument("--output", type=Path, required=True, help="folder of the int8 model")
     parser.add_argument(
         "--cache", type=Path, default=Path("runs/cache"), help="decoded audio (runs/cache)"
@@ -103,7 +108,9 @@ def main(argv: list[str] | None = None) -> int:
         output = args.output.resolve()
         where = f"what was refused is in {_staging(output)}; {output} is as it was"
         print(f"earmark-export: {where}", file=sys.stderr)
-    return FAILED if failures else 0
+        return FAILED
+    print(f"done: run it with  earmark run --model {args.output}")
+    return 0
 
 
 def export(

@@ -318,7 +318,9 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
 ) -> None:
     encoder = settled_encoder(0)
     status, output = run_export(tmp_path, encoder)
-    assert status == 0, capsys.readouterr().err
+    told = capsys.readouterr()
+    assert status == 0, told.err
+    assert f"earmark run --model {output}" in told.out
     model = Model.load(output)
     assert (model.spec.name, model.spec.precision) == ("tiny", "int8")
     assert model.spec.training_data == "common_voice"

@@ -12,8 +12,10 @@ from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
+from export.cli import main as export
 from train.cli import main
 from train.config import TrainConfig
+from train.lists import FOLDER
 from train.manifest import COLUMNS
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -88,6 +90,18 @@ def test_values_that_do_not_fit_each_other_are_refused_before_the_work(
     run = tmp_path / "run"
     assert main(["--corpus", str(tmp_path), "--run", str(run), "--config", str(path)]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "name"), [(main, "train"), (export, "export")])
+def test_the_help_tells_what_a_corpus_is_and_what_the_exit_status_says(
+    capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int], name: str
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        command(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"usage: earmark-{name}" in shown
+    for said in (FOLDER, "examples:", "exit status: 0 all went well; 1", "130 interrupted"):
+        assert said in shown
 
 
 def nobody(speaker: str) -> str:

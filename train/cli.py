@@ -30,6 +30,7 @@ from train.encoder_file import load_encoder, save_encoder
 from train.growth import grow
 from train.head import train_head
 from train.hearings import check_labels
+from train.lists import FOLDER
 from train.precision import resolved
 from train.run_folder import RunFolder
 from train.segmentation import measure_segmenter, train_segmenter
@@ -40,11 +41,21 @@ EPILOG = """\
 examples:
   earmark-train --corpus ../shared/corpus --run runs/small
   earmark-train --corpus ../shared/corpus --run runs/tiny --config configs/tiny.yaml
-  earmark-train --corpus mine --run runs/mine --init train/weights/small.pt --config head.yaml
+  earmark-train --corpus mine --run runs/mine --init train/weights/small.pt --config mine.yaml
   torchrun --nproc_per_node 4 -m -- train.cli --corpus ../shared/corpus --run runs/small
 
-The folder of the run holds everything; started again there, training goes on where it stopped.
-train/config.py has all settings, and 'make train' all stages of the shipped encoders."""
+The corpus is train.csv, train/SPEAKER/*.flac or a Kaldi folder train/; beside it are noise/, rir/
+and turns/ami/*.rttm, as far as the settings make use of them. One of your own, without embeddings
+of teachers, wants  data: {lists: [train], teachers: []}  in the configuration.
+
+The folder of the run holds everything: encoder.pt for the export; train.csv, validation.csv and
+curves.png of the encoder; stages/*.json, what was measured of the stages after it. Stopped or
+killed, the same command goes on from what was saved last: that is on Ctrl-C, every few minutes and
+at the end of each stage. train/config.py has all settings, and 'make train' all stages of the
+shipped encoders.
+
+exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
+2 the command line is wrong; 130 interrupted"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--corpus", type=Path, required=True, help="folder with train.csv")
+    parser.add_argument("--corpus", type=Path, required=True, help=FOLDER)
     parser.add_argument("--run", type=Path, required=True, help="folder of this run")
     parser.add_argument("--config", type=Path, help="YAML that overrides the defaults")
     begin = parser.add_mutually_exclusive_group()

@@ -10,6 +10,9 @@ from edge.errors import EarmarkError
 from edge.sources.file import SUFFIXES
 from train.manifest import Utterance, read_manifest, read_utf8
 
+# What a corpus is, as the help of commands tells it.
+FOLDER = "folder with train.csv, train/SPEAKER/*.flac or a Kaldi folder train/"
+
 
 def read_list(corpus: Path, name: str) -> list[Utterance]:
     """The utterances of the list `name` of a corpus.
