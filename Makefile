@@ -115,7 +115,8 @@ train: .venv/.test runs/teachers/campplus.onnx ## make an encoder from CORPUS: S
 	  --init runs/$(SIZE)-second/encoder.pt --config configs/head.yaml
 	$(BIN)/earmark-train --corpus $(CORPUS) --run runs/$(SIZE) --threads 2 \
 	  --init runs/$(SIZE)-third/encoder.pt --config configs/segmenter.yaml
-	$(BIN)/earmark-export runs/$(SIZE)/encoder.pt --corpus $(CORPUS) --output edge/models/$(SIZE)
+	$(BIN)/earmark-export runs/$(SIZE)/encoder.pt --corpus $(CORPUS) --output edge/models/$(SIZE) \
+	  --licence Apache-2.0
 	mkdir -p train/weights
 	cp runs/$(SIZE)/encoder.pt train/weights/$(SIZE).pt
 

@@ -56,7 +56,7 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 ## Intended use and limits
 Telling voices apart and recognising enrolled ones, on a device, with their owners' consent.
 Embeddings are biometric data. Weakest on emotional and whispered speech, on stretches under a
-second, and on overlapping voices. The training voices are mostly read speech.
+second, and on overlapping voices.
 """
 
 

@@ -75,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, required=True, help=FOLDER)
     parser.add_argument("--output", type=Path, required=True, help="folder of the int8 model")
     parser.add_argument(
+        "--licence", default="not stated", help="of an encoder.pt's weights, for the model card"
+    )
+    parser.add_argument(
         "--cache", type=Path, default=Path("runs/cache"), help="decoded audio (runs/cache)"
     )
     parser.add_argument(
@@ -92,7 +95,14 @@ def main(argv: list[str] | None = None) -> int:
         if args.encoder.suffix == ".onnx":
             export_windowed(args.encoder, args.corpus, args.output, args.cache)
         else:
-            failures = export(args.encoder, args.corpus, args.output, args.cache, fp32)
+            failures = export(
+                args.encoder,
+                args.corpus,
+                args.output,
+                cache=args.cache,
+                fp32_folder=fp32,
+                licence=args.licence,
+            )
     except EarmarkError as error:
         print(f"earmark-export: {error}", file=sys.stderr)
         return FAILED
@@ -114,7 +124,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def export(
-    encoder_path: Path, corpus_folder: Path, output: Path, cache: Path, fp32_folder: Path
+    encoder_path: Path,
+    corpus_folder: Path,
+    output: Path,
+    *,
+    cache: Path,
+    fp32_folder: Path,
+    licence: str,
 ) -> list[str]:
     """Write the float32 and int8 models; returns the reasons why the result must not ship.
 
@@ -133,7 +149,7 @@ def export(
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
     name = output.name
-    write_spec(fp32_folder, model_spec(encoder.config, name, training_data, "float32"))
+    write_spec(fp32_folder, model_spec(encoder.config, name, training_data, licence, "float32"))
 
     random = np.random.default_rng(1)
     count = min(RANGE_RECORDINGS, len(corpus.train_indices))
@@ -143,7 +159,7 @@ def export(
     crops = [corpus.waveforms.random_crop(int(i), RANGE_SAMPLES, random) for i in chosen]
     heard = [augmenter.waveform(crop, random) for crop in crops]
     streams = [Fbank(FbankOptions()).push(audio) for audio in heard]
-    spec = model_spec(encoder.config, name, training_data, "int8")
+    spec = model_spec(encoder.config, name, training_data, licence, "int8")
     frames, float_blocks = staging / "frames.onnx", list[int]()
     most, least_bits = min(MAX_FLOAT_BLOCKS, len(encoder.blocks)), FEWEST
     _shrink(fp32_folder, staging, least_bits)

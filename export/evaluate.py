@@ -203,7 +203,7 @@ def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         export_graphs(encoder, folder)
-        write_spec(folder, model_spec(encoder.config, int8.spec.name, "", "float32"))
+        write_spec(folder, model_spec(encoder.config, int8.spec.name, "", "", "float32"))
         fp32 = Model.load(folder)
     return {
         "torch fp32": torch_embedder(encoder, fp32),

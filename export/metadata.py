@@ -22,7 +22,9 @@ UNMADE = "0" * 16  # fingerprint of graphs that are not written yet
 UNKNOWN = Resemblance((0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0, 1.0), (0.0, 0.0))
 
 
-def model_spec(config: EncoderConfig, name: str, training_data: str, precision: str) -> ModelSpec:
+def model_spec(
+    config: EncoderConfig, name: str, training_data: str, licence: str, precision: str
+) -> ModelSpec:
     """The specification of an encoder with the default front end, not yet calibrated."""
     options = FbankOptions()
     frames_per_second = round(1000 / options.frame_shift_ms / config.stride)
@@ -43,7 +45,7 @@ def model_spec(config: EncoderConfig, name: str, training_data: str, precision: 
         calibration_within=UNCALIBRATED,
         resemblance=UNKNOWN,
         training_data=training_data,
-        licence="Apache-2.0",
+        licence=licence,
         precision=precision,
     )
 

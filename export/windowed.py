@@ -14,7 +14,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import onnx
 from onnx.compose import add_prefix, merge_models
 from onnx.parser import parse_model
@@ -155,8 +154,8 @@ def write_windowed(encoder: Path, folder: Path, name: str) -> ModelSpec:
         afterthought=shipped.spec.afterthought,
         embedding=size,
     )
-    spec = model_spec(shape, name, f"that of {encoder.name}", "float32")
-    return msgspec.structs.replace(spec, licence=f"that of {encoder.name}")
+    whose = f"that of {encoder.name}"
+    return model_spec(shape, name, whose, whose, "float32")
 
 
 def _joined(before: Any, network: Any, activity: Any, behind: Any) -> Any:

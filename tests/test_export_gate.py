@@ -73,7 +73,7 @@ def export_pair(
         # An untrained head says as much by its hidden layer as by its linear map.
         shrink_matrices(fp32 / graph, int8 / graph, MOST)
     for path, precision in ((fp32, "float32"), (int8, "int8")):
-        write_spec(path, model_spec(encoder.config, "tiny", "", precision))
+        write_spec(path, model_spec(encoder.config, "tiny", "", "", precision))
     return Model.load(fp32), Model.load(int8)
 
 
@@ -294,13 +294,13 @@ def test_the_block_that_int8_hurts_is_found_and_taken_back_to_float(
     figures = []
     for float_blocks in ((), (0,), (1,)):
         quantise_frames(source, target, streams, CHUNK, float_blocks)
-        write_spec(tmp_path / "int8", model_spec(encoder.config, "tiny", "", "int8"))
+        write_spec(tmp_path / "int8", model_spec(encoder.config, "tiny", "", "", "int8"))
         figures.append(gate(encoder, tmp_path / "fp32", tmp_path / "int8", clips[8:]))
     neither, other, hurt = (f.windows[0].cosine_mean for f in figures)
     assert max(neither, other) < 0.95 < 0.97 < hurt
 
 
-def run_export(tmp_path: Path, encoder: Encoder) -> tuple[int, Path]:
+def run_export(tmp_path: Path, encoder: Encoder, *options: str) -> tuple[int, Path]:
     """`earmark-export` on a tiny corpus."""
     corpus = tmp_path / "corpus"
     if not corpus.is_dir():
@@ -309,7 +309,7 @@ def run_export(tmp_path: Path, encoder: Encoder) -> tuple[int, Path]:
     save_encoder(encoder, tmp_path / "run" / "encoder.pt")
     output = tmp_path / "models" / "tiny"
     arguments = [tmp_path / "run" / "encoder.pt", "--corpus", corpus, "--output", output]
-    status = main([str(a) for a in [*arguments, "--cache", tmp_path / "cache"]])
+    status = main([str(a) for a in [*arguments, "--cache", tmp_path / "cache", *options]])
     return status, output
 
 
@@ -317,13 +317,13 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     encoder = settled_encoder(0)
-    status, output = run_export(tmp_path, encoder)
+    status, output = run_export(tmp_path, encoder, "--licence", "mine")
     told = capsys.readouterr()
     assert status == 0, told.err
     assert f"earmark run --model {output}" in told.out
     model = Model.load(output)
     assert (model.spec.name, model.spec.precision) == ("tiny", "int8")
-    assert model.spec.training_data == "common_voice"
+    assert (model.spec.training_data, model.spec.licence) == ("common_voice", "mine")
     for calibration in (model.spec.calibration_across, model.spec.calibration_within):
         assert calibration != UNCALIBRATED
     assert model.resemblance != UNKNOWN
@@ -376,7 +376,8 @@ def test_the_command_refuses_an_encoder_that_int8_ruins_and_leaves_the_old_model
     assert lines[0].startswith("earmark-export: refused: int8 embeddings of 8 s agree with torch")
     refused = output.with_name(".tiny.partial")
     assert f"what was refused is in {refused}; {output} is as it was" in lines[-1]
-    assert Model.load(refused).spec.name == "tiny"
+    spec = Model.load(refused).spec
+    assert (spec.name, spec.licence) == ("tiny", "not stated")
     assert (output / "frames.onnx").read_bytes() == b"the old one"
 
 

@@ -77,7 +77,7 @@ def test_float_onnx_streamed_in_ragged_blocks_equals_torch_in_one_shot(
 ) -> None:
     encoder = settled_encoder(seed)
     export_graphs(encoder, tmp_path)
-    write_spec(tmp_path, model_spec(encoder.config, "tiny", "", "float32"))
+    write_spec(tmp_path, model_spec(encoder.config, "tiny", "", "", "float32"))
     model = Model.load(tmp_path)
     audio = audio[: 20 * 16000]
     records = streamed(model, ragged(audio, seed))
@@ -169,7 +169,7 @@ def test_the_shipped_metadata_say_what_the_graphs_are(
 ) -> None:
     encoder, model = shipped
     spec, config = model.spec, encoder.config
-    made = model_spec(config, folder.name, spec.training_data, "int8")
+    made = model_spec(config, folder.name, spec.training_data, spec.licence, "int8")
     different = {
         name for name in made.__struct_fields__ if getattr(made, name) != getattr(spec, name)
     }
