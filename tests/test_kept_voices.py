@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from test_changed_voices import Listening, teacher_graph
-from tiny_corpus import CLEAN, open_corpus
+from tiny_corpus import CLEAN, batches_of, open_corpus
 
 from edge.errors import EarmarkError
 from train.batches import Batch, Batches
@@ -52,17 +52,7 @@ def opened(tmp_path: Path, settings: tuple[TrainConfig, Corpus]) -> Opened:
         online = Listening([teacher], known, targets)
         online.heard = []
         kept = KeptVoices(tmp_path / "cache", config, corpus.waveforms, online, [graph])
-        batches = Batches(
-            config,
-            utterances=corpus.train,
-            indices=corpus.train_indices,
-            waveforms=corpus.waveforms,
-            targets=corpus.targets,
-            augmenter=corpus.augmenter(config.augment),
-            online=online,
-            kept=kept,
-        )
-        return batches, online
+        return batches_of(config, corpus, online, kept), online
 
     return open_again
 

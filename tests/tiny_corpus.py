@@ -20,6 +20,7 @@ from train.batches import Batches
 from train.config import TrainConfig
 from train.corpus import UNHEARD_SHARE, Corpus
 from train.encoder import Encoder, EncoderConfig, split_level
+from train.kept_voices import KeptVoices
 from train.manifest import COLUMNS, is_held_out
 from train.teacher import OnlineTarget
 
@@ -134,7 +135,12 @@ def open_corpus(folder: Path) -> tuple[TrainConfig, Corpus]:
     return config, Corpus.open(corpus, folder / "cache", config)
 
 
-def batches_of(config: TrainConfig, corpus: Corpus, online: OnlineTarget | None = None) -> Batches:
+def batches_of(
+    config: TrainConfig,
+    corpus: Corpus,
+    online: OnlineTarget | None = None,
+    kept: KeptVoices | None = None,
+) -> Batches:
     """The corpus as training batches."""
     return Batches(
         config,
@@ -144,6 +150,7 @@ def batches_of(config: TrainConfig, corpus: Corpus, online: OnlineTarget | None 
         targets=corpus.targets,
         augmenter=corpus.augmenter(config.augment),
         online=online,
+        kept=kept,
     )
 
 
