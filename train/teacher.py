@@ -85,6 +85,9 @@ class OnlineTarget:
 
     Where only some of the teachers can be run, the others' part is what the known utterances say
     it would be, in the sense of least squares.
+
+    Attributes:
+        size: values of a target.
     """
 
     def __init__(
@@ -105,17 +108,13 @@ class OnlineTarget:
                     f"{rows.shape[1]}",
                     "Give the encoder that made the array",
                 )
+        self.size: int = targets.shape[1]
         self._teachers = teachers
         self._means = [np.nanmean(_unit(rows), axis=0) for rows in known]
         views = [_unit(_unit(rows) - mean) for rows, mean in zip(known, self._means, strict=True)]
         features = np.concatenate(views, axis=1)
         usable = np.isfinite(features).all(axis=1) & np.isfinite(targets).all(axis=1)
         self._map = np.linalg.lstsq(features[usable], targets[usable], rcond=1e-6)[0]
-
-    @property
-    def size(self) -> int:
-        """Values of a target."""
-        return len(self._map.T)
 
     def __call__(self, audio: Audio) -> NDArray[np.float32]:
         """The unit-length target (size,) of samples at 16 kHz."""
