@@ -272,8 +272,12 @@ def _emptied(staging: Path) -> Path:
 
 
 def _replace(output: Path, staging: Path) -> None:
-    shutil.rmtree(output, ignore_errors=True)
+    """Put what was made in the place of what is there, which is whole beside it till then."""
+    old = _emptied(output.with_name(f".{output.name}.old"))
+    if output.exists():
+        output.rename(old)
     staging.rename(output)
+    _emptied(old)
 
 
 def _data(encoder_path: Path) -> DataConfig:

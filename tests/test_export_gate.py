@@ -31,7 +31,7 @@ from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
 from edge.frame_stream import FrameStream
 from edge.rttm import read_rttm
-from export.cli import _data, main
+from export.cli import _data, _replace, main
 from export.gate import GateFigures, Window, measure
 from export.graphs import CHUNK, export_graphs
 from export.metadata import UNCALIBRATED, UNKNOWN, model_spec, write_spec
@@ -460,6 +460,32 @@ def test_what_is_no_model_is_not_replaced(
     assert status == 1
     assert "is no folder of a model" in capsys.readouterr().err
     assert set(before) <= set(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("renamed", [0, 1])
+def test_a_kill_while_a_model_is_replaced_loses_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
+) -> None:
+    output, staging = tmp_path / "tiny", tmp_path / ".tiny.partial"
+    for folder, content in ((output, "old"), (staging, "new")):
+        folder.mkdir()
+        (folder / "frames.onnx").write_text(content)
+    calls, rename = list[Path](), Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if len(calls) == renamed:
+            raise KeyboardInterrupt
+        calls.append(path)
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _replace(output, staging)
+    there = sorted(path.read_text() for path in tmp_path.glob("*/frames.onnx"))
+    assert there == ["new", "old"]
+    _replace(output, staging)
+    assert [path.read_text() for path in tmp_path.glob("*/frames.onnx")] == ["new"]
 
 
 def test_an_encoder_is_judged_on_the_lists_that_it_was_trained_on(
