@@ -14,10 +14,12 @@ from train.augment import AugmentConfig, Augmenter, _convolve, band_limited, mix
 from train.batches import Batch
 from train.config import TrainConfig
 from train.corpus import Corpus
+from train.manner import MannerConfig
 from train.waveforms import Waveforms
 
 Audio = NDArray[np.float32]
 ALWAYS = AugmentConfig(
+    manner=MannerConfig(pitch_probability=0.5, whisper_probability=0.5),
     room_probability=1.0,
     noise_probability=0.5,
     babble_probability=0.5,

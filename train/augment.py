@@ -19,6 +19,7 @@ from edge._native import Fbank, FbankOptions
 from edge.front_end import SAMPLE_RATE
 from train import torchaudio_functional as functional
 from train.bounds import Count, NotNegative, Number, Probability, check_ranges
+from train.manner import MannerConfig, draw_manner
 from train.rooms import RoomConfig
 from train.voices import VoiceConfig
 from train.waveforms import Waveforms
@@ -37,6 +38,7 @@ class AugmentConfig:
 
     ramp_steps: Number = 5000
     voices: VoiceConfig = field(default_factory=VoiceConfig)
+    manner: MannerConfig = field(default_factory=MannerConfig)
     rooms: RoomConfig = field(default_factory=RoomConfig)
     room_probability: Probability = 0.2
     noise_probability: Probability = 0.3
@@ -98,6 +100,7 @@ class Augmenter:
     def waveform(self, audio: Audio, random: Generator, strength: float = 1.0) -> Audio:
         """Degrade samples in [-1, 1]; the length stays."""
         config = self.config
+        audio = draw_manner(config.manner, audio, random, strength)
         if random.random() < strength * config.room_probability:
             audio = self.in_room(audio, random)
         chance = random.random() / strength if strength else 1.0
