@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 BLOCK = 32  # weights side by side that share a scale
 BITS = 4
 FEWEST, MOST = 3, 8  # bits
+SHARES = np.linspace(1.0, 0.5, 21)  # of the largest weight of a block that are tried as the largest
 # In as many bytes, 4 bits for all turn embeddings twice as far: a coarse hidden layer is enough for
 # the little that it adds to what the linear map says.
 HEAD_BITS = {
@@ -71,14 +72,23 @@ def _pack(weights: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], N
     Returns:
         The numbers in two's complement (bits, weights / 8): of eight in a row the first bits, the
         lowest, in a byte, then the second ones. And by block (blocks, 1) what a number is
-        multiplied with: the largest weight of a block, in size, becomes the least number.
+        multiplied with: of several scales, by most of which the largest weight of a block, in size,
+        is beyond the least number and cut, the one by which its numbers are least off.
     """
     blocks = weights.reshape(-1, BLOCK)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=1)[:, None], axis=1)
     least = -(2 ** (bits - 1))
-    scales = (largest / least).astype(np.float16)
-    scales[scales == 0] = 1  # of a block of zeros
-    numbers = np.rint(blocks / scales.astype(np.float32)).clip(least, -least - 1).astype(np.int8)
+    best = np.full((len(blocks), 1), np.inf)
+    scales, numbers = np.zeros((len(blocks), 1), np.float16), np.zeros(blocks.shape, np.int8)
+    for share in SHARES:
+        tried = (largest / least * share).astype(np.float16)
+        tried[tried == 0] = 1  # of a block of zeros
+        steps = tried.astype(np.float32)
+        rounded = np.rint(blocks / steps).clip(least, -least - 1).astype(np.int8)
+        off = np.square(rounded * steps - blocks).sum(axis=1, keepdims=True)
+        better = off < best
+        best = np.where(better, off, best)
+        scales, numbers = np.where(better, tried, scales), np.where(better, rounded, numbers)
     planes = numbers.reshape(1, -1) >> np.arange(bits)[:, None] & 1
     return np.packbits(planes, axis=1), scales
 
