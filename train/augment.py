@@ -1,4 +1,4 @@
-"""Augmentation on the fly: what a microphone, a room, a line and a crowd do to a voice."""
+"""Augmentation on the fly: what a mood, a room, a microphone, a line and a crowd do to a voice."""
 
 from __future__ import annotations
 
