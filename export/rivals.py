@@ -89,14 +89,17 @@ def _cost(name: str, parameters: int, paths: list[Path], seconds: float, audio: 
 
 
 def _cpu_seconds(run: Callable[[], Any], rounds: int = 5) -> float:
-    """Least CPU time of a call on one torch thread."""
+    """Least CPU time of a call on one torch thread.
+
+    Threads of what ran before spin for a while yet, and would be counted with the process's.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times = []
     for _ in range(rounds):
-        start = time.process_time()
+        start = time.thread_time()
         run()
-        times.append(time.process_time() - start)
+        times.append(time.thread_time() - start)
     torch.set_num_threads(threads)
     return min(times)
 
