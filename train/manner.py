@@ -14,10 +14,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from train.bounds import Probability, check_ranges
-from train.voices import Semitones, Voice
+from train.voices import WINDOW, Semitones, Voice, spectrum_of, wave_of
 
 Audio = NDArray[np.float32]
-WINDOW, HOP = 512, 128  # samples
 RESONANCES = 32  # cepstral coefficients (2 ms) that tell them; the pitch is in those beyond
 MOST_LIFT = 6.0  # nepers of power by which a resonance is put back where a shift left little
 
@@ -55,27 +54,18 @@ def at_pitch(audio: Audio, ratio: float) -> Audio:
     shifted = np.zeros_like(audio)
     changed = Voice(ratio, keeps_tempo=True, family=None).change(audio)
     shifted[: len(changed)] = changed
-    spectrum = _spectrum(torch.from_numpy(shifted))
-    lift = _resonances(_spectrum(torch.from_numpy(audio))) - _resonances(spectrum)
-    return _sound(spectrum * torch.exp(0.5 * lift.clamp(-MOST_LIFT, MOST_LIFT)), len(audio))
+    spectrum = spectrum_of(torch.from_numpy(shifted))
+    lift = _resonances(spectrum_of(torch.from_numpy(audio))) - _resonances(spectrum)
+    restored = spectrum * torch.exp(0.5 * lift.clamp(-MOST_LIFT, MOST_LIFT))
+    return wave_of(restored, len(audio)).numpy()
 
 
 def whispered(audio: Audio, random: Generator) -> Audio:
     """Noise through the resonances, moment by moment: speech without a voice."""
-    noise = _spectrum(torch.from_numpy(random.standard_normal(len(audio)).astype(np.float32)))
+    noise = spectrum_of(torch.from_numpy(random.standard_normal(len(audio)).astype(np.float32)))
     flat = noise / torch.hann_window(WINDOW).square().sum().sqrt()
-    resonances = _resonances(_spectrum(torch.from_numpy(audio)))
-    return _sound(flat * torch.exp(0.5 * resonances), len(audio))
-
-
-def _spectrum(wave: torch.Tensor) -> torch.Tensor:
-    window = torch.hann_window(WINDOW)
-    return torch.stft(wave, WINDOW, HOP, window=window, return_complex=True)
-
-
-def _sound(spectrum: torch.Tensor, count: int) -> Audio:
-    window = torch.hann_window(WINDOW)
-    return torch.istft(spectrum, WINDOW, HOP, window=window, length=count).numpy()
+    resonances = _resonances(spectrum_of(torch.from_numpy(audio)))
+    return wave_of(flat * torch.exp(0.5 * resonances), len(audio)).numpy()
 
 
 def _resonances(spectrum: torch.Tensor) -> torch.Tensor:

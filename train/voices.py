@@ -19,7 +19,7 @@ from train.waveforms import Waveforms
 Audio = NDArray[np.float32]
 Ratio = Annotated[float, Meta(ge=0.5, le=2.0)]  # of pitch: an octave at most
 Semitones = Annotated[float, Meta(ge=0.0, le=12.0)]
-WINDOW, HOP = 512, 128  # samples, of the phase vocoder
+WINDOW, HOP = 512, 128  # samples, of spectra in which a voice is changed
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,19 @@ def draw_voice(config: VoiceConfig, random: Generator, strength: float) -> Voice
     return None
 
 
+def spectrum_of(wave: torch.Tensor) -> torch.Tensor:
+    """The short-time spectrum (bins, frames) of samples."""
+    window = torch.hann_window(WINDOW)
+    return torch.stft(wave, WINDOW, HOP, window=window, return_complex=True)
+
+
+def wave_of(spectrum: torch.Tensor, count: int) -> torch.Tensor:
+    """The samples (count,) whose short-time spectrum comes nearest to this one."""
+    return torch.istft(spectrum, WINDOW, HOP, window=torch.hann_window(WINDOW), length=count)
+
+
 def _stretched(wave: torch.Tensor, factor: float) -> torch.Tensor:
     """The same sound, `factor` times as long, by a phase vocoder (Flanagan and Golden, 1966)."""
-    window = torch.hann_window(WINDOW)
-    spectrum = torch.stft(wave, WINDOW, HOP, window=window, return_complex=True)
     advance = torch.linspace(0.0, torch.pi * HOP, WINDOW // 2 + 1)[:, None]
-    stretched = functional.phase_vocoder(spectrum, 1.0 / factor, advance)
-    length = int(np.ceil(len(wave) * factor))
-    return torch.istft(stretched, WINDOW, HOP, window=window, length=length)
+    stretched = functional.phase_vocoder(spectrum_of(wave), 1.0 / factor, advance)
+    return wave_of(stretched, int(np.ceil(len(wave) * factor)))
