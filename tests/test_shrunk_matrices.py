@@ -39,24 +39,19 @@ def test_the_runtime_multiplies_by_the_matrix_rounded_block_by_block(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         seen = multiplied_by(Path(folder), weights, name)
-    most = 2 ** (HEAD_BITS.get(name, BITS) - 1)
-    place = np.abs(weights).argmax(axis=1)[:, None]
-    step = np.take_along_axis(weights, place, axis=1) / -most
-    step[step == 0] = 1.0
-    by_largest = np.rint(weights / step).clip(-most, most - 1) * step
+    bits = HEAD_BITS.get(name, BITS)
     # No block is farther off than if its largest weight were its largest number.
+    by_largest = rounded_by_largest(weights, bits)
     off, plain = (np.square(x - weights).sum(axis=1) for x in (seen, by_largest))
     assert (off <= 1.01 * plain + 1e-6).all()
     for row in seen:
-        assert len(np.unique(row)) <= 2 * most
+        assert len(np.unique(row)) <= 2**bits
 
 
 def test_rare_large_weights_do_not_coarsen_the_others(tmp_path: Path) -> None:
     weights = np.random.default_rng(0).standard_normal((64, BLOCK)).astype(np.float32)
     off = np.square(multiplied_by(tmp_path, weights, "encoder.head_in.weight") - weights).sum()
-    place = np.abs(weights).argmax(axis=1)[:, None]
-    step = np.take_along_axis(weights, place, axis=1) / -4
-    by_largest = np.rint(weights / step).clip(-4, 3) * step
+    by_largest = rounded_by_largest(weights, HEAD_BITS["encoder.head_in.weight"])
     assert off < 0.9 * np.square(by_largest - weights).sum()
 
 
@@ -66,6 +61,16 @@ def test_zeros_and_what_fills_no_whole_blocks_stay_as_they_are(
 ) -> None:
     weights = weights.astype(np.float32)
     np.testing.assert_array_equal(multiplied_by(tmp_path, weights, "another"), weights)
+
+
+def rounded_by_largest(weights: Matrix, bits: int) -> Matrix:
+    """Each row in numbers of so many bits, of which the least is the row's largest weight."""
+    least = -(2 ** (bits - 1))
+    place = np.abs(weights).argmax(axis=1)[:, None]
+    step = np.take_along_axis(weights, place, axis=1) / least
+    step[step == 0] = 1.0
+    rounded: Matrix = np.rint(weights / step).clip(least, -least - 1) * step
+    return rounded
 
 
 def multiplied_by(folder: Path, weights: Matrix, name: str) -> Matrix:
