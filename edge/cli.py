@@ -78,14 +78,16 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
     try:
         status = work()
         sys.stdout.flush()  # a reader that went away is noticed here and not at exit
-    except EarmarkError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return FAILED
+        return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         _drop_output()
         return OUTPUT_CLOSED
+    except EarmarkError as error:
+        what = str(error)
+    except UnicodeEncodeError as error:  # of a file's name any bytes will do, of others not
+        what = f"{error.object!r} is no text in UTF-8. Name it otherwise"
     except OSError as error:
         if error.filename is not None:  # such as one in a folder that others may not look into
             what = f"cannot use {error.filename!r}: {error.strerror}"
@@ -95,13 +97,12 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
             _drop_output()
         else:
             raise
-        print(f"{program}: {what}", file=sys.stderr)
-        return FAILED
     except Exception as error:
         if not from_interrupt(error):
             raise
         return INTERRUPTED
-    return status
+    print(f"{program}: {what}", file=sys.stderr)
+    return FAILED
 
 
 def _complete_output() -> None:

@@ -150,6 +150,19 @@ def test_listening_at_no_endpoint() -> None:
     assert_one_clear_line(result, "nonsense", "tcp://ADDRESS:PORT")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["listen", "ipc:///tmp/\udcff"],
+        ["satellite", "ipc:///tmp/\udcff"],
+        ["run", "--mic", "\udcff"],
+        ["run", "--endpoint", "ipc:///tmp/\udcff"],
+    ],
+)
+def test_names_in_another_encoding(words: list[str]) -> None:
+    assert_one_clear_line(earmark(*words), r"\udcff' is no text in UTF-8")
+
+
 def test_listen_prints_json_until_the_end(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path / 'events'}"
     with tiny_daemon(endpoint):

@@ -26,7 +26,7 @@ from train.corpus import Corpus
 from train.encoder import Encoder
 from train.hearings import Hearings
 from train.losses import AamSoftmax
-from train.optimiser import descend, half_cosine, parameter_groups
+from train.optimiser import descend, parameter_groups, warm_half_cosine
 
 WARMUP = 100  # steps
 
@@ -55,8 +55,7 @@ def train_head(
     encoder.hidden_dropout.train()
     losses = []
     for step in track(range(settings.steps), "head"):
-        warming = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
-        rate = warming * half_cosine(step / settings.steps)
+        rate = warm_half_cosine(settings.learning_rate, step, settings.steps, WARMUP)
         sums, labels = (
             torch.from_numpy(part).to(device) for part in hearings.crops(settings.batch, random)
         )

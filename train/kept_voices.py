@@ -21,7 +21,7 @@ from edge.whole_file import replacing
 from train.config import TrainConfig
 from train.teacher import OnlineTarget
 from train.voices import Voice, draw_voice
-from train.waveforms import Waveforms, locked, samples_of
+from train.waveforms import Waveforms, alone_in, samples_of
 
 Audio = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ class KeptVoices:
         what = [str((voices, self._samples, self._count, data)), waveforms.fingerprint()]
         what += [sha256(file.read_bytes()).hexdigest() for file in files]
         path = cache / f"voices-{sha256(' '.join(what).encode()).hexdigest()[:16]}.npy"
-        with locked(cache):
+        with alone_in(cache):
             if not path.is_file():
                 shape = (len(waveforms), self._count, online.size)
                 unknown = np.full(shape, np.nan, dtype=np.float32)

@@ -22,6 +22,11 @@ def learning_rate(step: int, config: OptimiserConfig) -> float:
     return config.learning_rate * half_cosine(min(1.0, done))
 
 
+def warm_half_cosine(highest: float, step: int, steps: int, warmup: int) -> float:
+    """A half cosine to zero over all steps, to which the first `warmup` come up linearly."""
+    return highest * min(1.0, (step + 1) / warmup) * half_cosine(step / steps)
+
+
 def half_cosine(done: float) -> float:
     """From 1 to 0 as the share of the steps that is done goes from 0 to 1."""
     return 0.5 * (1.0 + math.cos(math.pi * done))

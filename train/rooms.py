@@ -13,7 +13,7 @@ from rich.progress import track
 from edge.front_end import SAMPLE_RATE
 from edge.whole_file import replacing
 from train.bounds import Count, Positive, check_ranges
-from train.waveforms import Waveforms, locked
+from train.waveforms import Waveforms, alone_in
 
 SMALLEST, LARGEST = (2.5, 2.5, 2.3), (9.0, 7.0, 3.5)  # metres
 WALL = 0.3  # metres that mouth and microphone keep from the walls
@@ -36,7 +36,7 @@ def simulate_rooms(config: RoomConfig, cache: Path) -> Waveforms:
     """The responses, their peak at full scale; made on first use, the same every time."""
     low, high = config.decay_seconds
     path = cache / f"rooms-{config.count}-{low:g}-{high:g}.npz"
-    with locked(cache):
+    with alone_in(cache):
         if not path.is_file():
             numbers = track(range(config.count), description="building rooms")
             responses = [_pcm(_responses(i, config, mouths=1)[0]) for i in numbers]

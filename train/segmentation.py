@@ -27,7 +27,7 @@ from train.encoder import Encoder, FramesGraph
 from train.layers import ACTIVITIES
 from train.loader import in_order
 from train.metrics import roc_auc
-from train.optimiser import descend, half_cosine, parameter_groups
+from train.optimiser import descend, parameter_groups, warm_half_cosine
 from train.talks import Talk, Talks
 from train.turn_taking import SEATS
 
@@ -75,8 +75,7 @@ def train_segmenter(
         parts = [_part(long, settings.tokens, random) for _ in range(settings.batch)]
         tokens, speakers = (torch.from_numpy(np.stack(rows)) for rows in zip(*parts, strict=True))
         loss = pair_loss(segmenter(tokens.float().to(device)), speakers.to(device))
-        warming = settings.learning_rate * min(1.0, (step + 1) / WARMUP)
-        rate = warming * half_cosine(step / settings.steps)
+        rate = warm_half_cosine(settings.learning_rate, step, settings.steps, WARMUP)
         losses.append(descend(optimiser, loss, rate, step))
     encoder.eval()
     return losses

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +19,7 @@ from rich.progress import track
 
 from edge.errors import EarmarkError
 from edge.front_end import SAMPLE_RATE
+from edge.lock import locked
 from edge.sources import to_mono
 from edge.sources.file import ForwardReader
 from edge.whole_file import write_whole
@@ -105,7 +106,7 @@ class Waveforms:
         """
         key = sha256("\n".join(map(_identity, paths)).encode()).hexdigest()[:16]
         samples_path, index_path = cache / f"{key}.pcm", cache / f"{key}.json"
-        with locked(cache):
+        with alone_in(cache):
             lengths = _lengths(index_path, samples_path, len(paths))
             if lengths is None:
                 lengths = _decode(paths, samples_path)
@@ -126,11 +127,12 @@ class Waveforms:
 
 
 @contextmanager
-def locked(cache: Path) -> Iterator[None]:
+def alone_in(cache: Path) -> Iterator[None]:
     """Make the folder, and let one process at a time fill it: the others find it filled."""
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    lock = cache / "lock"
+    lock.touch()
+    with locked(lock, math.inf):
         yield
 
 
