@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from daemons import HANGING, tiny_daemon
 from shell import earmark
+from voices import CONVERSATION
 
 from edge.cli import COMMANDS, main
 from edge.errors import EarmarkError
@@ -161,6 +162,17 @@ def test_listening_at_no_endpoint() -> None:
 )
 def test_names_in_another_encoding(words: list[str]) -> None:
     assert_one_clear_line(earmark(*words), r"\udcff' is no text in UTF-8")
+
+
+def test_a_working_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["diarize", str(CONVERSATION), "--rttm", "found.rttm"]) == 1
+    assert "is gone. Begin it in another one" in capsys.readouterr().err
 
 
 def test_listen_prints_json_until_the_end(tmp_path: Path) -> None:
