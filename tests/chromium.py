@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ OPTIONS = (
     "--disable-background-networking",
     "--hide-scrollbars",
 )
+
+
+class BrowserError(Exception):
+    """The browser could not do what it was told."""
 
 
 class Browser:
@@ -55,7 +59,8 @@ class Browser:
         while True:
             answer = self._receive(deadline)
             if answer.get("id") == self._id:
-                assert "error" not in answer, answer
+                if "error" in answer:
+                    raise BrowserError(answer["error"])
                 result: dict[str, Any] = answer["result"]
                 return result
 
@@ -83,10 +88,12 @@ class Browser:
     def wait_for(self, expression: str) -> Any:
         """The value of an expression once it is true."""
         deadline = time.monotonic() + HANGING
-        while not (value := self.value(expression)):
+        while True:
+            with suppress(BrowserError):  # as long as one page gives way to the next
+                if value := self.value(expression):
+                    return value
             assert time.monotonic() < deadline, f"never true: {expression}"
             time.sleep(0.1)
-        return value
 
     def picture(self, path: Path) -> None:
         """Of the whole page, as PNG."""

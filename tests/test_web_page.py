@@ -14,6 +14,7 @@ from web_server import token, web
 
 PICTURES = Path(__file__).parents[1] / "build" / "web"
 LANES = "document.querySelectorAll('.lane[data-speaker]').length"
+ENROL = "document.querySelector('.lane .enrol:not([hidden])')"
 PEOPLE = "[...document.querySelectorAll('#enrolled-list .speaker')].map(e => e.textContent).join()"
 
 
@@ -44,7 +45,8 @@ def test_four_voices_are_seen_and_one_is_enrolled_renamed_and_forgotten(tmp_path
             page.wait_for(f"{LANES} === 4 && {PEOPLE} === 'ada'")
             page.picture(PICTURES / "light.png")
             print(f"the page: {PICTURES / 'light.png'}")
-            page.value("document.querySelector('.lane .enrol:not([hidden])').click()")
+            page.wait_for(f"{ENROL} !== null")  # once it is drawn after who is enrolled is known
+            page.value(f"{ENROL}.click()")
             page.value(
                 "document.getElementById('dialog-name').value = '<b>bob',"
                 "document.getElementById('dialog-ok').click()"
