@@ -92,7 +92,7 @@ def exit_status(program: str, work: Callable[[], int]) -> int:
         if error.filename is not None:  # such as one in a folder that others may not look into
             what = f"cannot use {error.filename!r}: {error.strerror}"
             what += ". Check the path, and who may use it"
-        elif error.errno == errno.ENOENT:  # a path that is no file's name: the working folder
+        elif error.errno == errno.ENOENT:  # of all paths, the working folder alone comes unnamed
             what = "the folder in which this was begun is gone. Begin it in another one"
         elif error.errno == errno.ENOSPC:
             what = f"cannot write the output: {error.strerror}"
