@@ -63,15 +63,16 @@ def leave_one_out(
         owner: voice that each stretch is part of, or -1. Where it is all of that voice, the llr
             is minus infinity.
     """
-    seconds = model.seconds(statistics)
-    llrs = voices.llrs(embeddings, seconds)
-    owned = np.flatnonzero(owner >= 0)
-    if len(owned):
-        sums = np.stack([voices[place].statistics for place in owner[owned]])
-        rest = sums - statistics[owned]
+    match = voices.match(embeddings)
+    behind = np.tile(voices.seconds, (len(statistics), 1))
+    rows = np.flatnonzero(owner >= 0)
+    owned = rows, owner[rows]
+    if len(rows):
+        rest = np.stack([voices[place].statistics for place in owner[rows]]) - statistics[rows]
         rest[:, 0] = np.maximum(rest[:, 0], 0.0)
-        match = match_pairs(directions(model.embed(rest)), directions(embeddings[owned]))
-        elsewhere = np.array([voices[place].elsewhere for place in owner[owned]])
-        own = voices.odds.llr(match, seconds[owned], model.seconds(rest), elsewhere)
-        llrs[owned, owner[owned]] = np.where(rest[:, 0] > 0.0, own, -np.inf)
+        own = match_pairs(directions(embeddings[rows]), directions(model.embed(rest)))
+        match.cosines[owned], match.norms[owned] = own
+        behind[owned] = model.seconds(rest)
+    llrs = voices.weigh(match, model.seconds(statistics)[:, None], behind)
+    llrs[owned] = np.where(behind[owned] > 0.0, llrs[owned], -np.inf)
     return llrs

@@ -113,10 +113,10 @@ def hear_clip(model: Model, speaker: str, records: Iterable[Record]) -> Clip | N
     return Clip(speaker, total, np.stack(beginnings)) if beginnings else None
 
 
-def compare(model: Model, clips: Sequence[Clip]) -> Trials:
-    """Every beginning of every clip against all other clips."""
-    names = sorted({clip.speaker for clip in clips})
-    numbers = np.array([names.index(clip.speaker) for clip in clips])
+def compare(model: Model, clips: Sequence[Clip], *, beside: bool) -> Trials:
+    """Every beginning of every clip against all others; are third ones enrolled `beside`?"""
+    speakers = np.array([clip.speaker for clip in clips])
+    _, numbers = np.unique(speakers, return_inverse=True)
     whole = np.stack([clip.whole for clip in clips])
     enrolled = directions(model.embed(whole))
     parts = []
@@ -126,7 +126,11 @@ def compare(model: Model, clips: Sequence[Clip]) -> Trials:
             break
         heard = np.stack([clips[i].beginnings[length] for i in rows])
         match = match_all(directions(model.embed(heard)), enrolled)
-        llrs = model.across.llr(match, model.seconds(heard)[:, None], model.seconds(whole)[None])
+        seconds = model.seconds(heard)[:, None], model.seconds(whole)[None]
+        if beside:
+            llrs = model.across.llr_of_trials(match, *seconds, speakers[rows], speakers)
+        else:
+            llrs = model.across.alone.llr(match, *seconds)
         test, other = np.nonzero(rows[:, None] != np.arange(len(clips))[None])
         first, second = numbers[rows[test]], numbers[other]
         count = np.full(len(test), length)

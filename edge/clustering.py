@@ -74,8 +74,8 @@ def _llrs(
     """
     rows = directions(embeddings)
     loose = Directions(rows.units[fixed:], rows.norms[fixed:])
-    apart = elsewhere[:, None] | elsewhere[None, fixed:]
-    llrs = odds.llr(match_all(rows, loose), seconds[:, None], seconds[None, fixed:], apart)
+    match = match_all(loose, rows)
+    llrs = odds.llr(match, seconds[fixed:, None], seconds[None], elsewhere).T
     own = llrs[fixed:]
     np.fill_diagonal(own, -np.inf)
     own[:] = np.maximum(own, own.T)  # rounding may tell the two sides apart

@@ -18,6 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edge._native import Fbank, FbankOptions
+from edge.across import Across
 from edge.errors import EarmarkError
 from edge.frame_stream import ChunkStream, Frames, FrameStream
 from edge.front_end import SAMPLE_RATE, front_end_hash
@@ -50,7 +51,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look_ahead: Annotated[int, msgspec.Meta(ge=0)]
     afterthought: Annotated[int, msgspec.Meta(ge=1, le=10)]  # records back that `Activity` tells of
     embedding: int
-    calibration_across: Calibration  # of scores between recordings
+    across: Across  # odds of scores between recordings
     calibration_within: Calibration  # of scores within a usual recording
     resemblance: Resemblance  # of the voices of one recording
     training_data: str
@@ -87,12 +88,12 @@ class Model:
                 "Export the model again",
             )
         self.id = self.spec.fingerprint
-        odds = msgspec.json.encode([self.id, self.spec.calibration_across])
+        odds = msgspec.json.encode([self.id, self.spec.across])
         self.odds_id = sha256(odds).hexdigest()[:16]  # what a user's own odds belong to
         self.fbank_options = _check_front_end(self.spec, folder)
         # Within one recording all voices share its room and line: strangers are more alike there
         # than elsewhere, and a speaker much more like themselves.
-        self.across = self.spec.calibration_across
+        self.across = self.spec.across
         self.within = self.spec.calibration_within
         self.resemblance = self.spec.resemblance
         try:

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from edge.encoder import Model
 from edge.scoring import Match, directions
 from edge.statistics import Profile, Sums
+from edge.store import Store
 from edge.voices import Score
 
+OTHERS = 32  # beside who is claimed, to know by them how alike strangers are: more tell no more
 _BATCH = 1024  # profiles whose statistics are copied and embedded at once
 
 
@@ -46,8 +48,24 @@ class Gallery:
         order = best[np.argsort(-llrs[best], kind="stable")]
         return [Score(self._names[i], float(llrs[i])) for i in order]
 
+    def llr(self, name: str, statistics: Sums) -> float:
+        """That speech (size,) is the voice `name`'s, who is one of them."""
+        return float(self._llrs(statistics)[self._names.index(name)])
+
     def _llrs(self, statistics: Sums) -> NDArray[np.float64]:
         unit, norm = directions(self._model.embed(statistics[None]))
         cosines = (self._directions @ unit[0].astype(np.float32)).astype(np.float64)
         match = Match(cosines, norm + self._norms)
-        return self._model.across.llr(match, self._model.seconds(statistics), self._seconds)
+        everybody = np.ones(len(self), dtype=bool)
+        return self._model.across.llr(
+            match, self._model.seconds(statistics), self._seconds, everybody
+        )
+
+
+def claimed_gallery(model: Model, store: Store, name: str) -> Gallery:
+    """The one speaker `name`, with others beside, by whom the odds know how alike strangers are.
+
+    Raises:
+        EarmarkError: nobody of that name, or the profile is another model's or damaged.
+    """
+    return Gallery(model, [store.profile(name), *store.others(name, OTHERS)])

@@ -2,7 +2,8 @@
 
 What changes from one place to another is by how much strangers are alike and by how much a speaker
 varies: an offset and a slope of the llrs. Two values need few speakers; with fewer still, they stay
-near those that change nothing.
+near those that change nothing. They are learnt twice, of odds with and without others enrolled,
+since whoever is enrolled tells much of the place already (see `edge.across`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,22 @@ OFFSET_SPREAD, SLOPE_SPREAD = 2.0, 0.5  # of what the model's own calibration le
 _STEPS = 50
 
 
-class Recalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """llr' = offset + slope x llr, between recordings, for the model's own odds by their id."""
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """llr' = offset + slope x llr."""
 
-    model: str
     offset: Annotated[float, msgspec.Meta(ge=-OFFSET, le=OFFSET)]
     slope: Annotated[float, msgspec.Meta(ge=SLOPES[0], le=SLOPES[1])]
+
+
+class Recalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The offset and slope of llrs between recordings, for the model's own odds by their id.
+
+    `alone`: where nobody else is enrolled; `among`: where many are.
+    """
+
+    model: str
+    alone: Line
+    among: Line
     speakers: int
     trials: int
 
@@ -50,7 +61,8 @@ class Recalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"{model.odds_id}",
                 "Run 'earmark calibrate' again, or remove the file",
             )
-        model.across = model.across.rescaled(self.offset, self.slope)
+        alone, among = ((line.offset, line.slope) for line in (self.alone, self.among))
+        model.across = model.across.rescaled(alone, among)
 
 
 def recalibration_path() -> Path:

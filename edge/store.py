@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -88,6 +89,18 @@ class Store:
             EarmarkError: nobody of that name, or the profile is another model's or damaged.
         """
         return Profile(name, self.ledger(name).total)
+
+    def others(self, name: str, most: int) -> list[Profile]:
+        """The first other speakers by name who can be compared with this one's speech."""
+        profiles: list[Profile] = []
+        for other in self.names():
+            if len(profiles) == most:
+                break
+            # Of those who cannot, the commands tell in which they are asked for.
+            if other != name:
+                with suppress(EarmarkError):
+                    profiles.append(self.profile(other))
+        return profiles
 
     def ledger(self, name: str) -> Ledger:
         """What one speaker's profile is the sum of.

@@ -48,11 +48,13 @@ class Identification:
     operating_point: OperatingPoint
 
 
-def verify(model: Model, claimed: Gallery, statistics: Sums, point: OperatingPoint) -> Verification:
-    """Compare speech (size,) with the one speaker that it is claimed to be."""
-    (score,) = claimed.nearest(statistics, 1)
+def verify(
+    model: Model, gallery: Gallery, claimed: str, statistics: Sums, point: OperatingPoint
+) -> Verification:
+    """Compare speech (size,) with the one in a gallery whose it is claimed to be."""
+    llr = gallery.llr(claimed, statistics)
     seconds = float(model.seconds(statistics))
-    return Verification(score.speaker, point.answer(score.llr), score.llr, seconds, point)
+    return Verification(claimed, point.answer(llr), llr, seconds, point)
 
 
 def identify(

@@ -9,6 +9,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.across import Across, others_of
 from edge.encoder import Model
 from edge.scoring import Calibration, Floats, Match, directions, match_all, weighted_llr
 from edge.statistics import Sums
@@ -64,21 +65,22 @@ class Odds(NamedTuple):
     `across`: with speech of other recordings. `within`: with that of the same.
     """
 
-    across: Calibration
+    across: Across
     within: Calibration
 
     def llr(
         self, match: Match, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
     ) -> Floats:
-        """Llrs of the match's shape, with `first` and `second` seconds of speech.
+        """Llrs of speech beside voices (..., voices), of `first` and `second` seconds.
 
-        `elsewhere`: where one side comes from another recording than the other.
+        `elsewhere` (voices,): those known from other recordings.
         """
+        match = self.across.discount(match, elsewhere)
         return weighted_llr(self.weights(elsewhere), match, first, second)
 
     def weights(self, elsewhere: NDArray[np.bool_]) -> list[Floats]:
         """The weights of scores with what is from elsewhere, or not."""
-        pairs = zip(self.across.values, self.within.values, strict=True)
+        pairs = zip(self.across.values(others_of(elsewhere)), self.within.values, strict=True)
         return [np.where(elsewhere, across, within) for across, within in pairs]
 
 
@@ -115,6 +117,7 @@ class Voices(Sequence[Voice]):
     Attributes:
         odds: by which they are compared.
         names: of all.
+        seconds: net speech of each (voices,).
         enrolled: names of those that are.
     """
 
@@ -126,12 +129,12 @@ class Voices(Sequence[Voice]):
         self.enrolled = {voice.name for voice in self._voices if voice.enrolled}
         # To be given speech, they need evidence.
         self._strange = self.enrolled | {v.name for v in self._voices if not v.present}
-        if not self._voices:
-            return
-        self._directions = directions(np.stack([voice.embedding for voice in self._voices]))
-        self._seconds = model.seconds(np.stack([voice.statistics for voice in self._voices]))
-        elsewhere = np.array([voice.elsewhere for voice in self._voices])
-        self._weights = odds.weights(elsewhere)
+        embeddings = np.array([voice.embedding for voice in self._voices])
+        self._directions = directions(embeddings.reshape(-1, model.spec.embedding))
+        statistics = np.array([voice.statistics for voice in self._voices])
+        self.seconds = model.seconds(statistics.reshape(-1, model.statistics_size))
+        self._elsewhere = np.array([voice.elsewhere for voice in self._voices], dtype=bool)
+        self._weights = odds.weights(self._elsewhere)
 
     @overload
     def __getitem__(self, index: int) -> Voice: ...
@@ -145,10 +148,16 @@ class Voices(Sequence[Voice]):
 
     def llrs(self, embeddings: Floats, seconds: Floats) -> Floats:
         """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech."""
-        if not self._voices:
-            return np.empty((len(embeddings), 0))
-        match = match_all(directions(embeddings), self._directions)
-        return weighted_llr(self._weights, match, seconds[:, None], self._seconds)
+        return self.weigh(self.match(embeddings), seconds[:, None], self.seconds)
+
+    def match(self, embeddings: Floats) -> Match:
+        """Embeddings (rows, size) beside every voice (rows, voices)."""
+        return match_all(directions(embeddings), self._directions)
+
+    def weigh(self, match: Match, first: Floats, second: Floats) -> Floats:
+        """Llrs (rows, voices) of `first` seconds of speech and `second` of the voices."""
+        match = self.odds.across.discount(match, self._elsewhere)
+        return weighted_llr(self._weights, match, first, second)
 
     def rank(self, statistics: Sums) -> Ranking:
         """Speech (size,) against every voice, likeliest first."""

@@ -47,7 +47,9 @@ On held-out speakers of the training side; `make eval` reports on the developmen
 - score calibration (offset, log seconds, likeness, likeness x log seconds, likeness x excess of the
   log norms; their usual sum, its slope over log seconds, least and greatest excess; most seconds of
   a side; bend of the likeness, from the cosine, 0, to its z, 1):
-    - between recordings {across}
+    - between recordings, nobody else enrolled {alone}
+    - among many {among}; the usual cosine of strangers, and with how many others it is half of both
+      {strangers}
     - within one {within}
     - of the resemblance of its voices: mean and deviation; of the cosines of strangers, and of one
       voice, offset, slope over log seconds, deviation; shift of the odds, offset and slope:
@@ -75,7 +77,8 @@ The ordinary encoder {encoder}, which hears the last {window_ms} ms anew every {
 | made by | commit {commit}, {packages} |
 
 - score calibration, on speakers held out of {corpora}, in the order of the shipped cards:
-    - between recordings {across}
+    - between recordings, nobody else enrolled {alone}
+    - among many {among}; {strangers}
     - within one {within}
     - of the resemblance of its voices: {resemblance}
 """
@@ -140,7 +143,9 @@ def _common(folder: Path, spec: ModelSpec, origin: dict[str, Any]) -> dict[str, 
         "look_ahead_ms": spec.look_ahead * 10,
         "commit": origin["commit"],
         "packages": ", ".join(f"{name} {version}" for name, version in origin["packages"].items()),
-        "across": _calibration(spec.calibration_across),
+        "alone": _calibration(spec.across.alone),
+        "among": _calibration(spec.across.among),
+        "strangers": _values([spec.across.usual, spec.across.weight]),
         "within": _calibration(spec.calibration_within),
         "resemblance": "; ".join(map(_values, astuple(spec.resemblance))),
     }

@@ -255,7 +255,7 @@ def _calibrated(
         Model.load(folder), speech, unheard, shared_channels(corpus)
     )
     spec = msgspec.structs.replace(
-        spec, calibration_across=across, calibration_within=within, resemblance=resemblance
+        spec, across=across, calibration_within=within, resemblance=resemblance
     )
     write_spec(folder, spec)
     return spec

@@ -183,19 +183,28 @@ def evaluate_verification(
             eer, cost = verification_errors(crops[crop], speakers, forms[form], None)
             rows.append(Verification(name, crop, form, 100 * eer, cost))
         for crop in track(crops, description=f"{name}, llr", transient=True):
-            llrs, targets = _llrs(answering, crops[crop], speakers)
-            eer, cost = equal_error_rate(llrs, targets), min_dcf(llrs, targets)
-            rows.append(Verification(name, crop, f"{answering.spec.name}, llr", 100 * eer, cost))
+            for form, llrs, targets in _llrs(answering, crops[crop], speakers):
+                eer, cost = equal_error_rate(llrs, targets), min_dcf(llrs, targets)
+                rows.append(Verification(name, crop, form, 100 * eer, cost))
     return rows
 
 
-def _llrs(model: Model, audios: Sequence[Audio], speakers: Sequence[str]) -> tuple[Floats, Marks]:
-    """What the runtime answers of every pair of recordings, and whether it is of one speaker."""
+def _llrs(
+    model: Model, audios: Sequence[Audio], speakers: Sequence[str]
+) -> list[tuple[str, Floats, Marks]]:
+    """What the runtime answers of every pair of recordings, and whether it is of one speaker.
+
+    With nobody else enrolled, and with everybody; then it matters which of the two is.
+    """
     heard = sides_of(model, np.stack([speech_statistics(model, audio) for audio in audios]))
-    llrs = all_llrs(model, heard, heard)
     names = np.asarray(speakers)
-    pairs = np.triu_indices(len(names), k=1)
-    return llrs[pairs], (names[:, None] == names[None])[pairs]
+    pairs = np.nonzero(~np.eye(len(names), dtype=bool))
+    targets = (names[:, None] == names[None])[pairs]
+    name = model.spec.name
+    return [
+        (f"{name}, llr", all_llrs(model, heard, heard)[pairs], targets),
+        (f"{name}, others too", all_llrs(model, heard, heard, (names, names))[pairs], targets),
+    ]
 
 
 def _forms(encoder: Encoder, int8: Model) -> dict[str, Embed]:

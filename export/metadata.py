@@ -9,6 +9,7 @@ import msgspec
 import onnx
 
 from edge._native import FbankOptions
+from edge.across import Across
 from edge.encoder import GRAPHS, METADATA_KEY, ModelSpec
 from edge.front_end import SAMPLE_RATE, front_end_hash
 from edge.resemblance import Resemblance
@@ -41,7 +42,7 @@ def model_spec(
         look_ahead=config.look_ahead,
         afterthought=config.afterthought,
         embedding=config.embedding,
-        calibration_across=UNCALIBRATED,
+        across=Across(UNCALIBRATED, UNCALIBRATED, usual=0.0, weight=1.0),
         calibration_within=UNCALIBRATED,
         resemblance=UNKNOWN,
         training_data=training_data,

@@ -29,6 +29,7 @@ BABBLE_DB = 10.0
 LONGEST = 10.0  # seconds of speech within which an answer is awaited
 FALSE_ACCEPTS = (0.01, 0.001)
 AS_IT_IS = "as it is"
+ALONE = f"{AS_IT_IS}, nobody else enrolled"
 OWN_ODDS = f"{AS_IT_IS}, own odds"
 
 Floats = NDArray[np.float64]
@@ -96,7 +97,8 @@ class Heard(NamedTuple):
 def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
     """All pairs of each development corpus: one side as it is, of the other the first seconds.
 
-    What is heard as it is, is judged once more within each half of the speakers, by odds that
+    Everybody else of the corpus is enrolled beside the two of a pair. What is heard as it is, is
+    judged once more with nobody else enrolled; and within each half of the speakers, by odds that
     `earmark calibrate` would learn of the other half.
     """
     utterances = read_manifest(corpus / "dev.csv")
@@ -124,6 +126,8 @@ def evaluate_reliability(corpus: Path, model: Model) -> Reliability:
             every += [row[1:] for row in rows]
             if condition == AS_IT_IS:
                 awaited += _await(model, name, heard)
+                alone = [(s, *_trials(model, heard, s, everybody, beside=False)) for s in LENGTHS]
+                calibrated += [_judge(name, ALONE, *row) for row in alone if _both_kinds(row[2])]
                 rows = [row for row in _by_own_odds(model, heard) if _both_kinds(row[2])]
                 calibrated += [_judge(name, OWN_ODDS, *row) for row in rows]
     llrs, targets = (np.concatenate(parts) for parts in zip(*every, strict=True))
@@ -137,21 +141,25 @@ def _growing(model: Model, audio: NDArray[np.float32]) -> Floats:
     return sums
 
 
-def _trials(model: Model, heard: Heard, seconds: float, among: Marks) -> tuple[Floats, Marks]:
+def _trials(
+    model: Model, heard: Heard, seconds: float, among: Marks, *, beside: bool = True
+) -> tuple[Floats, Marks]:
     """Llrs of all pairs in which the test has so much speech, and which are of one speaker.
 
-    `among`: the recordings that are looked at.
+    `among`: the recordings that are looked at. `beside`: whether their other speakers are enrolled.
     """
     speakers, enrolled, tests = heard
     count = round(seconds * SAMPLE_RATE / model.record_samples)
     long = np.flatnonzero([len(test) > count for test in tests] & among)
+    told = np.flatnonzero((enrolled.seconds > 0) & among)
     if not len(long):
         return np.zeros(0), np.zeros(0, dtype=bool)
     tested = sides_of(model, np.stack([tests[i][count] for i in long]))
-    llrs = all_llrs(model, enrolled, tested)
-    told = (enrolled.seconds > 0) & among
-    used = told[:, None] & (np.arange(len(told))[:, None] != long[None])
-    return llrs[used], (speakers[:, None] == speakers[long][None])[used]
+    known = Sides(enrolled.embeddings[told], enrolled.seconds[told])
+    names = speakers[long], speakers[told]
+    llrs = all_llrs(model, tested, known, names if beside else None)
+    used = long[:, None] != told[None]
+    return llrs[used], (names[0][:, None] == names[1][None])[used]
 
 
 def _both_kinds(targets: Marks) -> bool:
@@ -205,6 +213,8 @@ def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: M
 def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
     """The sequential test at its default rates, a look at every tenth of a second of speech."""
     speakers, enrolled, tests = heard
+    told = np.flatnonzero(enrolled.seconds > 0)
+    known = Sides(enrolled.embeddings[told], enrolled.seconds[told])
     point = OperatingPoint()
     accept, refuse = each_look(point).accept_llr, each_look(point).refuse_llr
     first_look = round(FIRST_LOOK * SAMPLE_RATE / model.record_samples)
@@ -214,13 +224,14 @@ def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
         looks = test[first_look : most + 1]
         if not len(looks):
             continue
-        llrs = all_llrs(model, enrolled, sides_of(model, looks))
-        for i in np.flatnonzero(enrolled.seconds > 0):
+        names = np.repeat(speakers[j : j + 1], len(looks)), speakers[told]
+        llrs = all_llrs(model, sides_of(model, looks), known, names)
+        for i, said in zip(told, llrs.T, strict=True):
             if i == j:
                 continue
-            decided = (llrs[i] >= accept) | (llrs[i] <= refuse)
+            decided = (said >= accept) | (said <= refuse)
             first = int(np.argmax(decided))
-            answer = each_look(point).answer(float(llrs[i, first])) if decided.any() else "not yet"
+            answer = each_look(point).answer(float(said[first])) if decided.any() else "not yet"
             if answer == "not yet" and len(test) <= most:
                 continue  # the recording ended: nobody knows when the answer would have come
             answers[bool(speakers[i] == speakers[j])].append(

@@ -20,6 +20,7 @@ from train.corpus import Corpus
 Floats = NDArray[np.float64]
 Audio = NDArray[np.float32]
 Channel = Callable[[Audio], Audio]
+Speakers = tuple[NDArray[np.str_], NDArray[np.str_]]
 
 CHANNELS = 6
 SECONDS_PER_TRIAL = 6.0  # of a speaker's speech
@@ -81,10 +82,18 @@ def shared_channels(corpus: Corpus) -> list[Channel]:
     return [channel(seed) for seed in range(CHANNELS)]
 
 
-def all_llrs(model: Model, first: Sides, second: Sides) -> Floats:
-    """Llrs (trials of the first, trials of the second) of all pairs, as between recordings."""
-    match = match_all(directions(first.embeddings), directions(second.embeddings))
-    return model.across.llr(match, first.seconds[:, None], second.seconds[None])
+def all_llrs(
+    model: Model, tested: Sides, enrolled: Sides, speakers: Speakers | None = None
+) -> Floats:
+    """Llrs (tested, enrolled) of all pairs, as between recordings.
+
+    `speakers` of both: each pair as if everybody else were enrolled, too; None: as if nobody were.
+    """
+    match = match_all(directions(tested.embeddings), directions(enrolled.embeddings))
+    seconds = tested.seconds[:, None], enrolled.seconds[None]
+    if speakers is None:
+        return model.across.alone.llr(match, *seconds)
+    return model.across.llr_of_trials(match, *seconds, *speakers)
 
 
 def sides_of(model: Model, statistics: Floats) -> Sides:

@@ -29,6 +29,7 @@ from edge.commands.options import add_key, add_model, add_store, existing_store,
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import EarmarkError
+from edge.gallery import claimed_gallery
 from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
@@ -46,6 +47,7 @@ examples:
 
 A line of the list is ENROL_WAV TEST_WAV target|nontarget, paths as seen from the current folder;
 a line of the scores is ENROL_WAV TEST_WAV LLR, a natural logarithm, of all the speech in both.
+Of files, an llr knows those two alone; of the enrolled it is that of 'earmark verify'.
 Each file is heard once, however many trials it stands in.
 
 exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
@@ -93,13 +95,13 @@ def read_trials(path: Path) -> list[Trial]:
 
 
 def score_trials(
-    model: Model, trials: Sequence[Trial], enrolled: dict[str, Sums], tests: dict[str, Sums]
+    model: Model, trials: Sequence[Trial], heard: dict[str, Sums]
 ) -> NDArray[np.float64]:
     """The llr (trials,) of each trial from the statistics of both sides by name."""
-    first, first_seconds = _embed(model, enrolled, [trial.enrolled for trial in trials])
-    second, second_seconds = _embed(model, tests, [trial.test for trial in trials])
+    first, first_seconds = _embed(model, heard, [trial.enrolled for trial in trials])
+    second, second_seconds = _embed(model, heard, [trial.test for trial in trials])
     match = match_pairs(directions(first), directions(second))
-    return model.across.llr(match, first_seconds, second_seconds)
+    return model.across.alone.llr(match, first_seconds, second_seconds)
 
 
 def _embed(
@@ -158,16 +160,15 @@ def _measure(args: argparse.Namespace) -> int:
         check_picture(args.det)
     trials = read_trials(args.trials)
     model = load_model(args)
-    enrolled = {}
+    tests = list(dict.fromkeys(trial.test for trial in trials))
+    names = list(dict.fromkeys(trial.enrolled for trial in trials))
     if args.store is not None:
         with existing_store(args, model) as store:
-            names = dict.fromkeys(trial.enrolled for trial in trials)
-            enrolled = {name: store.profile(name).statistics for name in names}
-    sides = [trial.test for trial in trials]
-    if not enrolled:
-        sides += [trial.enrolled for trial in trials]
-    heard = _hear(model, list(dict.fromkeys(sides)))
-    scores = score_trials(model, trials, enrolled or heard, heard)
+            galleries = {name: claimed_gallery(model, store, name) for name in names}
+        heard = _hear(model, tests)
+        scores = np.array([galleries[t.enrolled].llr(t.enrolled, heard[t.test]) for t in trials])
+    else:
+        scores = score_trials(model, trials, _hear(model, list(dict.fromkeys([*tests, *names]))))
     targets = np.array([trial.target for trial in trials])
     if args.scores is not None:
         write_whole(args.scores, _score_lines(trials, scores))

@@ -13,6 +13,7 @@ from voices import model
 
 from export.conditions import over_telephone
 from export.reliability import (
+    ALONE,
     LENGTHS,
     OWN_ODDS,
     Reliability,
@@ -37,14 +38,14 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Reliability:
 
 def test_every_length_and_condition_is_measured(measured: Reliability) -> None:
     found = {(row.condition, row.seconds) for row in measured.calibrated}
-    conditions = {"as it is", "as it is, own odds", "telephone", "babble 10 dB"}
+    conditions = {"as it is", ALONE, OWN_ODDS, "telephone", "babble 10 dB"}
     assert {condition for condition, _ in found} == conditions
     assert {seconds for condition, seconds in found if condition == "as it is"} <= set(LENGTHS)
     assert ("as it is", 1.0) in found
     for row in measured.calibrated:
         assert row.least <= row.cost
         assert row.targets > 0 < row.strangers
-    own = [row for row in measured.calibrated if row.condition != OWN_ODDS]
+    own = [row for row in measured.calibrated if row.condition not in (ALONE, OWN_ODDS)]
     assert len(measured.llrs) == sum(row.targets + row.strangers for row in own)
 
 

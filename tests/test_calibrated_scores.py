@@ -38,7 +38,9 @@ cosines = st.floats(-1, 1)
 norms = st.floats(-20, 20)
 
 
-both = pytest.mark.parametrize("calibration", [model().across, model().within])
+each = pytest.mark.parametrize(
+    "calibration", [model().across.alone, model().across.among, model().within]
+)
 
 
 def llr(
@@ -52,7 +54,7 @@ def llr(
     return float(calibration.llr(match, np.array([first]), np.array([second]))[0])
 
 
-@both
+@each
 @given(one=cosines, other=cosines, first=lengths, second=lengths, norm=norms)
 def test_a_greater_cosine_is_never_less_likely(
     calibration: Calibration, one: float, other: float, first: float, second: float, norm: float
@@ -63,7 +65,7 @@ def test_a_greater_cosine_is_never_less_likely(
     assert math.isfinite(less)
 
 
-@both
+@each
 @given(first=long_enough, second=long_enough)
 def test_the_shipped_calibrations_tell_same_from_different_at_any_length(
     calibration: Calibration, first: float, second: float
@@ -75,11 +77,12 @@ def test_the_shipped_calibrations_tell_same_from_different_at_any_length(
 def test_within_a_recording_it_takes_more_to_be_the_same_voice(length: float) -> None:
     """The voices of one room and line are alike; how much so shows as they say more."""
     cosine = 0.5
-    across, within = (llr(c, cosine, length, length) for c in (model().across, model().within))
+    odds = (model().across.alone, model().within)
+    across, within = (llr(c, cosine, length, length) for c in odds)
     assert within < across
 
 
-@both
+@each
 @given(cosine=cosines, first=lengths, second=lengths)
 def test_both_sides_count_alike(
     calibration: Calibration, cosine: float, first: float, second: float
@@ -88,7 +91,7 @@ def test_both_sides_count_alike(
     assert one == pytest.approx(other)
 
 
-@both
+@each
 @given(cosine=cosines, length=lengths, share=st.floats(0, 1))
 def test_too_little_speech_fades_to_no_evidence(
     calibration: Calibration, cosine: float, length: float, share: float
@@ -103,8 +106,9 @@ def test_between_recordings_noise_is_never_proof(
     cosine: float, first: float, second: float, one: float, other: float
 ) -> None:
     less, more = sorted((one, other))
-    noisier, cleaner = (llr(model().across, cosine, first, second, norm) for norm in (more, less))
-    assert noisier <= cleaner + 1e-9
+    for odds in (model().across.alone, model().across.among):
+        noisier, cleaner = (llr(odds, cosine, first, second, norm) for norm in (more, less))
+        assert noisier <= cleaner + 1e-9
 
 
 def test_matches_of_rows_are_those_of_the_table() -> None:
@@ -124,7 +128,7 @@ def test_matches_of_rows_are_those_of_the_table() -> None:
 def test_no_speech_is_not_yet() -> None:
     nothing = np.zeros(model().statistics_size)
     own = Gallery(model(), [ada()])
-    trial = verify(model(), own, nothing, OperatingPoint())
+    trial = verify(model(), own, "ada", nothing, OperatingPoint())
     assert (trial.answer, trial.llr, trial.seconds) == ("not yet", 0, 0)
     found = identify(model(), own, nothing, OperatingPoint())
     assert (found.answer, found.runner_up, found.margin) == ("not yet", None, None)
@@ -133,10 +137,10 @@ def test_no_speech_is_not_yet() -> None:
 def test_whole_arrays_at_once() -> None:
     seconds = np.array([0.2, 1.0, 30.0])
     match = Match(np.full((3, 3), 0.5), np.full((3, 3), 8.0))
-    grid = model().across.llr(match, seconds[:, None], seconds[None])
+    grid = model().across.alone.llr(match, seconds[:, None], seconds[None])
     for i, first in enumerate(seconds):
         for j, second in enumerate(seconds):
-            assert grid[i, j] == pytest.approx(llr(model().across, 0.5, first, second, 8.0))
+            assert grid[i, j] == pytest.approx(llr(model().across.alone, 0.5, first, second, 8.0))
 
 
 def test_the_best_comes_first_with_its_margin() -> None:
@@ -191,7 +195,7 @@ def test_a_calibration_that_is_none(weights: Any, norms: Any, longest: float, be
         Calibration(weights, norms, longest, bend)
 
 
-@both
+@each
 @given(cosine=cosines, length=lengths, more=st.floats(0, 1e6))
 def test_beyond_the_longest_a_voice_is_known_as_well_as_it_will_be(
     calibration: Calibration, cosine: float, length: float, more: float
@@ -209,7 +213,7 @@ def test_the_likeness_is_between_the_cosine_and_its_z(cosine: float) -> None:
     assert likeness(value, 0.5)[0] == pytest.approx(halfway)
 
 
-@both
+@each
 def test_odds_that_are_certain_are_none(calibration: Calibration) -> None:
     """A recording compared with itself has a cosine of 1, of which the transform is infinite."""
     assert llr(calibration, 1.0, 1e6, 1e6) < 40

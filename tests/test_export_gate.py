@@ -324,8 +324,10 @@ def test_the_command_makes_a_model_that_the_runtime_loads(
     model = Model.load(output)
     assert (model.spec.name, model.spec.precision) == ("tiny", "int8")
     assert (model.spec.training_data, model.spec.licence) == ("common_voice", "mine")
-    for calibration in (model.spec.calibration_across, model.spec.calibration_within):
+    odds = model.spec.across
+    for calibration in (odds.alone, odds.among, model.spec.calibration_within):
         assert calibration != UNCALIBRATED
+    assert odds.alone != odds.among
     assert model.resemblance != UNKNOWN
     assert Model.load(tmp_path / "run" / "fp32").spec.precision == "float32"
     figures = json.loads((output / "figures.json").read_text())

@@ -80,8 +80,8 @@ def test_any_other_word_is_a_folder(
 def test_profiles_outlive_odds_that_are_fitted_anew_and_no_other_graphs(folder: Path) -> None:
     before = Model(folder)
     spec = before.spec
-    across = replace(spec.calibration_across, longest=20.0)
-    write_spec(folder, msgspec.structs.replace(spec, calibration_across=across))
+    across = replace(spec.across, usual=0.1)
+    write_spec(folder, msgspec.structs.replace(spec, across=across))
     refitted = Model(folder)
     assert refitted.id == before.id == Model.load().id
     assert refitted.odds_id != before.odds_id

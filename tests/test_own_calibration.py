@@ -19,6 +19,7 @@ from edge.commands.doctor import CHECKS, diagnose
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.recalibration import (
+    Line,
     Recalibration,
     fit,
     load_recalibration,
@@ -27,6 +28,7 @@ from edge.recalibration import (
 )
 from edge.rttm import read_rttm
 
+UNCHANGED = Line(0.0, 1.0)
 SPREAD = 3.0  # of true llrs, which for normal scores have variance twice their mean
 
 
@@ -106,13 +108,15 @@ def test_clips_become_odds_that_verify_uses(
         found.append(json.loads(capsys.readouterr().out))
     plain, own = found
     assert own["seconds"] == plain["seconds"]
-    assert own["llr"] == pytest.approx(learnt.offset + learnt.slope * plain["llr"], abs=0.02)
+    assert own["llr"] == pytest.approx(
+        learnt.alone.offset + learnt.alone.slope * plain["llr"], abs=0.02
+    )
     assert own["llr"] != pytest.approx(plain["llr"], abs=0.02)
 
 
 def test_another_models_odds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EarmarkError, match="was made with the odds other"):
-        Recalibration("other", 0.0, 1.0, 9, 99).apply(Model.load())
+        Recalibration("other", UNCHANGED, UNCHANGED, 9, 99).apply(Model.load())
 
 
 @pytest.mark.parametrize(
@@ -120,9 +124,16 @@ def test_another_models_odds_are_refused(tmp_path: Path) -> None:
     [
         b"",
         b"{}",
-        b'{"model":"x","offset":1e9,"slope":1,"speakers":4,"trials":9}',
-        b'{"model":"x","offset":0,"slope":-1,"speakers":4,"trials":9}',
-        b'{"model":"x","offset":NaN,"slope":1,"speakers":4,"trials":9}',
+        b'{"model":"x","offset":0,"slope":1,"speakers":4,"trials":9}',
+        *(
+            b'{"model":"x","alone":{"offset":0,"slope":1},"among":%s,"speakers":4,"trials":9}' % odd
+            for odd in (
+                b'{"offset":1e9,"slope":1}',
+                b'{"offset":0,"slope":-1}',
+                b'{"offset":NaN,"slope":1}',
+                b'{"offset":0}',
+            )
+        ),
         bytes(range(256)),
         b'{"model":"\x80"}',
     ],
@@ -146,7 +157,7 @@ def test_doctor_finds_a_calibration_with_which_nothing_starts(
     status, said, remedy = diagnose(check)
     assert (status, remedy) == ("fail", "Run 'earmark calibrate' again")
     assert f"{file} is no calibration" in said
-    save_recalibration(Recalibration(model().odds_id, 0.5, 1.0, 4, 6), file)
+    save_recalibration(Recalibration(model().odds_id, Line(0.5, 1.0), UNCHANGED, 4, 6), file)
     assert diagnose(check) == ("ok", f"your own, {file}", "")
 
 

@@ -173,13 +173,15 @@ def test_the_shipped_metadata_say_what_the_graphs_are(
     different = {
         name for name in made.__struct_fields__ if getattr(made, name) != getattr(spec, name)
     }
-    found = {"calibration_across", "calibration_within", "resemblance", "fingerprint"}
+    found = {"across", "calibration_within", "resemblance", "fingerprint"}
     assert different == found, "of the graphs, all else as the exporter would write it"
     assert spec.front_end_hash == front_end_hash(FbankOptions())
     assert model.statistics_size == encoder.statistics_size
-    for weights in (spec.calibration_across.weights, spec.calibration_within.weights):
-        assert weights[2] > 0, "a higher cosine is evidence for the same speaker"
-    assert spec.calibration_across.weights[4] < 0, "the more noise, the less a cosine says"
+    for odds in (spec.across.alone, spec.across.among, spec.calibration_within):
+        assert odds.weights[2] > 0, "a higher cosine is evidence for the same speaker"
+    for odds in (spec.across.alone, spec.across.among):
+        assert odds.weights[4] < 0, "the more noise, the less a cosine says"
+    assert 0.0 < spec.across.usual < 0.2
     assert spec.calibration_within.weights[3:] == (0, 0)
     assert 0.0 < spec.resemblance.usual[0] < 0.4
     assert spec.resemblance.shift[0] < 0, "where all are alike, a cosine says less"

@@ -46,7 +46,7 @@ def crowd() -> tuple[Profile, ...]:
 
 def claim(point: OperatingPoint = POINT) -> SequentialTest:
     gallery = Gallery(model(), [ada()])
-    return SequentialTest(model(), partial(verify, model(), gallery), point)
+    return SequentialTest(model(), partial(verify, model(), gallery, "ada"), point)
 
 
 def test_the_answer_comes_with_the_first_record_that_suffices() -> None:
@@ -54,7 +54,7 @@ def test_the_answer_comes_with_the_first_record_that_suffices() -> None:
     for record in own():
         result = test.push(record)
         heard = heard + record.statistics * record.evidence
-        alone = verify(model(), Gallery(model(), [ada()]), heard, POINT)
+        alone = verify(model(), Gallery(model(), [ada()]), "ada", heard, POINT)
         assert test.standing() == alone
         enough = alone.seconds >= FIRST_LOOK and alone.llr >= each_look(POINT).accept_llr
         assert (result is not None) == (enough and record.evidence)
@@ -85,7 +85,7 @@ def test_what_tells_of_no_voice_is_not_looked_at() -> None:
 
 def test_nothing_is_heard_after_the_answer() -> None:
     left, gallery = iter(own()), Gallery(model(), [ada()])
-    result = first_answer(model(), left, partial(verify, model(), gallery), POINT)
+    result = first_answer(model(), left, partial(verify, model(), gallery, "ada"), POINT)
     rest = sum(record.evidence for record in left)
     heard = sum(record.evidence for record in own()) - rest
     assert rest > 0

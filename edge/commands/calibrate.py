@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from edge.clips import Clip, Trials
     from edge.encoder import Model
+    from edge.recalibration import Line
 
 EPILOG = """\
 examples:
@@ -26,9 +27,10 @@ examples:
   earmark calibrate clips/ --output kitchen.json    then: earmark verify --calibration kitchen.json
 
 A folder of clips for each of at least four speakers, recorded as they will be heard, on different
-occasions. 'adapt', 'verify' and 'identify' use the result at once, 'run' when it starts. What the
-table says of the new odds is measured on each speaker with odds learnt of the others. Nothing of
-the clips is kept but two numbers."""
+occasions. 'adapt', 'verify' and 'identify' use the result at once, 'run' when it starts. Whoever is
+enrolled beside a speaker tells of the place, too, so two lines are learnt: for one who is enrolled
+alone, and for many. What the table says of the new odds is measured on each speaker by those learnt
+of the others. Nothing of the clips is kept but these four numbers."""
 LEAST_MEASURED = 10  # trials of a kind, below which a rate says nothing
 
 
@@ -65,33 +67,41 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EarmarkError: a bad model or folder, or clips that tell no speakers apart.
     """
-    from edge.clips import compare, fit_trials, unseen_llrs
+    from edge.clips import compare, unseen_llrs
     from edge.commands.options import load_model
     from edge.private_file import check_replaceable
-    from edge.recalibration import (
-        SLOPES,
-        Recalibration,
-        recalibration_path,
-        save_recalibration,
-    )
+    from edge.recalibration import Recalibration, recalibration_path, save_recalibration
 
     point = operating_point(args)
     path = args.output or recalibration_path()
     check_replaceable(path)
     model = load_model(args)
-    trials = compare(model, _hear(model, args.folder))
+    clips = _hear(model, args.folder)
+    alone, among = (compare(model, clips, beside=beside) for beside in (False, True))
+    lines = _learn(args.folder, alone), _learn(args.folder, among)
+    print(f"at {args.false_accept:.3g} asked     strangers accepted      speakers not recognised")
+    print("speech  trials    before -> after         before -> after")
+    for title, trials in (("nobody else enrolled", alone), ("the others enrolled, too", among)):
+        print(title)
+        _print_rows(trials, unseen_llrs(trials), point.accept_llr)
+    speakers = len({clip.speaker for clip in clips})
+    save_recalibration(Recalibration(model.odds_id, *lines, speakers, len(alone.llrs)), path)
+    told = " and ".join(f"{line.offset:+.2f} + {line.slope:.2f}" for line in lines)
+    print(f"llr = {told} x the model's own, alone and among others, kept in {path}")
+    return 0
+
+
+def _learn(folder: Path, trials: Trials) -> Line:
+    from edge.clips import fit_trials
+    from edge.recalibration import SLOPES, Line
+
     offset, slope = fit_trials(trials)
     if not SLOPES[0] <= slope <= SLOPES[1]:
         raise EarmarkError(
-            f"the clips in {args.folder} do not tell their speakers apart (slope {slope:.2f})",
+            f"the clips in {folder} do not tell their speakers apart (slope {slope:.2f})",
             "Check that each folder holds one speaker; the calibration was left as it is",
         )
-    _print_table(trials, unseen_llrs(trials), point.accept_llr, args.false_accept)
-    speakers = len(set(trials.first) | set(trials.second))
-    recalibration = Recalibration(model.odds_id, offset, slope, speakers, len(trials.llrs))
-    save_recalibration(recalibration, path)
-    print(f"llr = {offset:+.2f} + {slope:.2f} x the model's own, kept in {path}")
-    return 0
+    return Line(offset, slope)
 
 
 def _hear(model: Model, folder: Path) -> list[Clip]:
@@ -126,14 +136,10 @@ def _hear(model: Model, folder: Path) -> list[Clip]:
     return clips
 
 
-def _print_table(
-    trials: Trials, unseen: NDArray[np.float64], threshold: float, asked: float
-) -> None:
+def _print_rows(trials: Trials, unseen: NDArray[np.float64], threshold: float) -> None:
     """How often strangers get a yes and speakers do not, before and after, by length of speech."""
     from edge.clips import LENGTHS
 
-    print(f"at {asked:.3g} asked     strangers accepted      speakers not recognised")
-    print("speech  trials    before -> after         before -> after")
     for number, length in enumerate(LENGTHS):
         here = trials.lengths == number
         cells = []

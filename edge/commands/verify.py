@@ -18,7 +18,8 @@ examples:
 
 A file is heard until the speech suffices for a yes or a no; 'not yet' says that all of it does not.
 The llr is the natural logarithm of how much likelier that speech is if it is NAME's voice than if
-it is not. A file that cannot be heard is told on standard error, and the others are answered for.
+it is not. How alike strangers are in your rooms is judged by the others who are enrolled. A file
+that cannot be heard is told on standard error, and the others are answered for.
 
 exit status: 0 yes to every file; 3 no to at least one; 4 not yet to at least one, no to none;
 1 something is wrong outside the program, be it one file; 2 the command line is wrong"""
@@ -44,17 +45,17 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EarmarkError: a bad model or store, or nobody of that name.
     """
-    from edge.gallery import Gallery
+    from edge.gallery import claimed_gallery
     from edge.verification import verify
 
     point = operating_point(args)
     model = load_calibrated_model(args)
     with existing_store(args, model) as store:
-        claimed = Gallery(model, [store.profile(args.name)])
+        gallery = claimed_gallery(model, store, args.name)
     return answer_files(
         args,
         model,
-        partial(verify, model, claimed),
+        partial(verify, model, gallery, args.name),
         point,
         lambda result: f"llr {result.llr:+.1f}",
     )
