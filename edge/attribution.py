@@ -17,10 +17,15 @@ from edge.voices import UNKNOWN, Voices, standing
 
 
 def attribute(
-    model: Model, stretches: Sequence[Stretch], voices: Voices, config: HorizonConfig
+    model: Model,
+    stretches: Sequence[Stretch],
+    voices: Voices,
+    known: Voices,
+    config: HorizonConfig,
 ) -> None:
     """Score stretches, in the order of time, against voices that they may be part of.
 
+    One that is all that was heard of a voice is scored by what else is `known` of it.
     Those without a speaker take the likeliest. Whose the stretches beside one are, with no pause
     between, is likelier by `config.beside_llr`: most of what was cut out was cut out wrongly.
     """
@@ -34,6 +39,8 @@ def attribute(
         owner,
     )
     for place, (stretch, row) in enumerate(zip(stretches, llrs, strict=True)):
+        if stretch.speaker in known.names and np.isneginf(row[owner[place]]):
+            row[owner[place]] = known.llr(stretch.speaker, stretch.embedding, stretch.statistics)
         if stretch.speaker == UNKNOWN:
             beside = {
                 near.speaker

@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.encoder import Model
-from edge.scoring import Directions, Floats, directions, match_all
+from edge.scoring import Calibration, Directions, Floats, directions, match_all
 from edge.statistics import Sums
-from edge.voices import Odds
 
 
 def agglomerate(
     model: Model,
     statistics: Sums,
     embeddings: Floats,
-    settled: NDArray[np.bool_],
+    fixed: int,
     *,
-    odds: Odds,
+    odds: Calibration,
     threshold: float,
 ) -> list[list[int]]:
     """Merge clusters that are each other's likeliest while their llr is at least the threshold.
@@ -33,8 +32,8 @@ def agglomerate(
         model: embeds.
         statistics: one row a cluster to begin with (rows, size).
         embeddings: of these (rows, size).
-        settled: the first rows are speakers known to be different, never merged with each other;
-            whether each of these is known from other recordings.
+        fixed: so many of the first rows are speakers known to be different, never merged with each
+            other.
         odds: score.
         threshold: in llr (nats).
 
@@ -42,12 +41,9 @@ def agglomerate(
         The rows of each cluster; those of the settled speakers first, in their order.
     """
     members = [[row] for row in range(len(statistics))]
-    fixed = len(settled)
-    elsewhere = np.zeros(len(statistics), dtype=bool)
-    elsewhere[:fixed] = settled
     sums, embeddings = statistics.copy(), embeddings.copy()
     while len(sums) > max(1, fixed):
-        llrs = _llrs(odds, model.seconds(sums), embeddings, elsewhere, fixed)
+        llrs = _llrs(odds, model.seconds(sums), embeddings, fixed)
         first, second = _reciprocal(llrs, threshold)
         if not len(first):
             break
@@ -58,24 +54,21 @@ def agglomerate(
         gone = set(second.tolist())
         members = [rows for place, rows in enumerate(members) if place not in gone]
         sums, embeddings = np.delete(sums, second, axis=0), np.delete(embeddings, second, axis=0)
-        elsewhere = np.delete(elsewhere, second)
     return members
 
 
 def _llrs(
-    odds: Odds,
+    odds: Calibration,
     seconds: Floats,
     embeddings: Floats,
-    elsewhere: NDArray[np.bool_],
     fixed: int,
 ) -> Floats:
     """Of each row with each behind the `fixed` ones (rows, rows - fixed), with itself minus
-    infinity. Any number may be enrolled: those are never compared with each other.
+    infinity.
     """
     rows = directions(embeddings)
     loose = Directions(rows.units[fixed:], rows.norms[fixed:])
-    match = match_all(loose, rows)
-    llrs = odds.llr(match, seconds[fixed:, None], seconds[None], elsewhere).T
+    llrs = odds.llr(match_all(rows, loose), seconds[:, None], seconds[None, fixed:])
     own = llrs[fixed:]
     np.fill_diagonal(own, -np.inf)
     own[:] = np.maximum(own, own.T)  # rounding may tell the two sides apart

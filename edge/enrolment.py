@@ -16,6 +16,7 @@ from edge.quality import Quality
 from edge.records import iter_records
 from edge.speakers import SpeakerBook
 from edge.statistics import Profile, Sums
+from edge.voices import Voice
 
 
 def speech_statistics(model: Model, samples: NDArray[np.float32]) -> Sums:
@@ -77,13 +78,17 @@ def assess(
 
     Each is compared with what is enrolled under that name together with the recordings before it.
     """
-    book = SpeakerBook(model, profiles)
+    voices = {voice.name: voice for voice in SpeakerBook(model, profiles).voices}
     recordings = []
     for source, quality in heard:
-        alike = likeness(model, name, quality.statistics, book.voices)
+        alike = likeness(model, name, quality.statistics, list(voices.values()))
         findings = examine(name, quality, alike, EnrolmentLimits())
         recordings.append(Recording(source, quality, alike, findings))
-        book.learn(name, quality.statistics)
+        before = voices.get(name)
+        total = quality.statistics + (before.statistics if before else 0.0)
+        embedding = model.embed(total[None])[0]
+        known = before is not None and before.elsewhere
+        voices[name] = Voice(name, total, embedding, known, known)
     return recordings
 
 

@@ -23,8 +23,8 @@ EARLY_SHARE = 0.5  # but this share of it always
 class Grouping:
     """Stretches by voice, and the odds by which they were told apart.
 
-    `settled` has those of each settled voice, in their order; `new` those of each voice that
-    was not known and has said enough to be one, who said most first.
+    `settled` has those of each voice that was heard before, in their order; `new` those of each
+    that was not and has said enough to be one, who said most first.
     """
 
     settled: list[list[Stretch]]
@@ -52,13 +52,11 @@ def group(
         return Grouping([], [], odds)
     statistics = np.stack([one.statistics for one in heard])
     embeddings = np.stack([one.embedding for one in heard])
-    elsewhere = np.array([voice.elsewhere for voice in settled], dtype=bool)
-    here = np.pad(~elsewhere, (0, len(seeds)), constant_values=True)
-    odds = _of_recording(model, odds, statistics[here], embeddings[here])
-    rows = agglomerate(
-        model, statistics, embeddings, elsewhere, odds=odds, threshold=config.merge_llr
-    )
+    odds = _of_recording(model, odds, statistics, embeddings)
     first = len(settled)
+    rows = agglomerate(
+        model, statistics, embeddings, first, odds=odds.within, threshold=config.merge_llr
+    )
     groups = [[seeds[row - first] for row in own if row >= first] for own in rows]
     new = [g for g in groups[first:] if _seconds(model, g) >= share * config.new_speech]
     new.sort(key=lambda g: -_seconds(model, g))

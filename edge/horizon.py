@@ -16,6 +16,7 @@ from edge.attribution import attribute
 from edge.encoder import Model
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
 from edge.grouping import Grouping, group
+from edge.recognition import called_before, recognise
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
@@ -40,7 +41,11 @@ class Horizon:
         self._stretches: list[Stretch] = []
         self._unsorted = 0  # stretches since the last clustering
         self._odds = usual_odds(model)
-        self.voices = Voices(model, book.voices, self._odds)
+        self._renew()
+
+    def _renew(self) -> None:
+        self.voices = Voices(self._model, self._book.voices, self._odds)
+        self.known = Voices(self._model, self._book.known, self._odds)
 
     @property
     def next_name(self) -> str:
@@ -56,13 +61,16 @@ class Horizon:
 
         `segments`: how many have begun.
         """
-        voices = {v.name: v.statistics for v in self.voices if not v.enrolled}
+        voices = {v.name: v.statistics for v in self._book.known if not v.enrolled}
+        for voice in self.voices:
+            if not (voice.elsewhere or voice.enrolled):
+                voices[voice.name] = voice.statistics + voices.get(voice.name, 0.0)
         return new_state(self._model, self._book.named, segments, voices)
 
     def restore(self, state: State, elsewhere: bool) -> None:
         """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
         self._book.restore(state, elsewhere)
-        self.voices = Voices(self._model, self._book.voices, self._odds)
+        self._renew()
 
     def reconfigure(self, config: HorizonConfig, point: OperatingPoint) -> None:
         """Other settings from the next stretch on."""
@@ -91,7 +99,7 @@ class Horizon:
         events: list[Event] = []
         while self._stretches:
             events += self._settle(self._stretches.pop(0))
-        self.voices = Voices(self._model, self._book.voices, self._odds)
+        self._renew()
         return events
 
     def _place(self, newest: Stretch) -> list[Event]:
@@ -120,7 +128,8 @@ class Horizon:
         for stretch in self._stretches:
             if stretch.speaker in numbers and stretch.speaker in moved:
                 stretch.profile = stretch.speaker
-        self._book.reload(profiles, moved.keys())
+        self._book.reload(profiles, moved)
+        self._renew()
         for name, new in names.items():
             events += self._rename(name, new)
         self._sum_voices()
@@ -134,21 +143,20 @@ class Horizon:
         self._unsorted = 0
         before = {s.id: s.speaker for s in self._stretches}
         overlaps = {s.id: s.overlaps for s in self._stretches}
-        grouping = group(self._model, self._book.voices, self._stretches, self._odds, self.config)
+        known = {*before.values(), *self._book.names}
+        grouping = group(self._model, self._book.heard, self._stretches, self._odds, self.config)
         self._odds = grouping.odds
         clusters = self._with_room(grouping)
-        names = self._names(clusters)
-        known = {*before.values(), *self._book.names}
+        names, events = self._name(clusters, sample)
         created = [name for name in names if name not in known]
         owners = {s.id: n for n, own in zip(names, clusters, strict=True) for s in own}
         for stretch in self._stretches:
             stretch.speaker = owners.get(stretch.id, UNKNOWN)
         self._sum_voices()
         if self.voices:
-            attribute(self._model, self._stretches, self.voices, self.config)
-        events: list[Event] = []
+            attribute(self._model, self._stretches, self.voices, self.known, self.config)
         for name in created:
-            first = min(s.start for s in self._stretches if s.speaker == name)
+            first = min((s.start for s in self._stretches if s.speaker == name), default=sample)
             events.append(SpeakerCreated(first, name))
         for stretch in self._stretches:
             said = (before[stretch.id], overlaps[stretch.id])
@@ -156,16 +164,19 @@ class Horizon:
                 if stretch is not newest:
                     stretch.rev += 1
                 events.append(stretch.event(final=False))
-        return events + self._merges(before, sample)
+        told = {event.speaker for event in events if isinstance(event, SpeakerMerged)}
+        return events + self._merges(before, sample, told)
 
     def _with_room(self, grouping: Grouping) -> list[list[Stretch]]:
         """Stretches by speaker: the settled speakers' in their order, then those of the new ones
         for whom there is room.
         """
-        settled, old, new = self._book.voices, grouping.settled, grouping.new
-        lacking = len(new) + sum(not v.enrolled for v in settled) - self.config.max_speakers
+        settled, old, new = self._book.heard, grouping.settled, grouping.new
+        nameless = sum(not voice.enrolled for voice in self._book.voices)
+        lacking = len(new) + nameless - self.config.max_speakers
         if lacking > 0:
-            idle = {v.name for v, own in zip(settled, old, strict=True) if not own}
+            busy = {v.name for v, own in zip(settled, old, strict=True) if own}
+            idle = {*self._book.names} - busy
             gone = self._make_room(lacking, idle)
             old = [own for v, own in zip(settled, old, strict=True) if v.name not in gone]
             new = new[: max(0, len(new) - lacking + len(gone))]
@@ -187,51 +198,55 @@ class Horizon:
         self._book.drop(gone)
         return gone
 
-    def _names(self, clusters: list[list[Stretch]]) -> list[str]:
-        """Names of the clusters; a new cluster takes the name that most of its speech had."""
-        names = list(self._book.names)
-        for cluster in clusters[len(names) :]:
-            votes: Counter[str] = Counter()
-            for stretch in cluster:
-                if stretch.speaker != UNKNOWN and stretch.speaker not in names:
-                    seconds = float(self._model.seconds(stretch.statistics))
-                    votes[stretch.speaker] += round(1000 * seconds)
-            names.append(votes.most_common(1)[0][0] if votes else self._book.new_name())
-        return names
+    def _name(self, clusters: list[list[Stretch]], sample: int) -> tuple[list[str], list[Event]]:
+        """What they are called by all that they have said; a voice that was settled is told to go
+        on under another name, unless that was somebody's who is known.
+        """
+        called = called_before(self._model, [voice.name for voice in self._book.heard], clusters)
+        heard = [voice.statistics for voice in self._book.heard]
+        settled = heard + [np.zeros(self._model.statistics_size)] * (len(clusters) - len(heard))
+        totals = [
+            total + sum(stretch.statistics for stretch in own if stretch.profile is None)
+            for total, own in zip(settled, clusters, strict=True)
+        ]
+        found = recognise(self._model, self.known, totals, called, self.config, settled=len(heard))
+        names, events = list[str](), list[Event]()
+        taken = self.known.names | {UNKNOWN}
+        for place, (old, known) in enumerate(zip(called, found, strict=True)):
+            name = known or (self._book.new_name() if old in taken else old)
+            if place < len(heard) and name != old:
+                self._book.call(old, name)
+                if old not in taken:
+                    events.append(SpeakerMerged(sample, old, name))
+            names.append(name)
+        return names, events
 
     def _sum_voices(self) -> None:
         """The voices: what is settled, and the stretches that are theirs at present."""
-        sums = {voice.name: voice.statistics for voice in self._book.voices}
-        settled = {voice.name: voice for voice in self._book.voices}
+        sums = {voice.name: voice.statistics for voice in self._book.heard}
+        embeddings = {voice.name: voice.embedding for voice in self._book.heard}
         adding = [stretch for stretch in self._stretches if stretch.adds]
         for stretch in adding:
             sums[stretch.speaker] = sums.get(stretch.speaker, 0.0) + stretch.statistics
         heard = sorted({stretch.speaker for stretch in adding})
-        embeddings = {voice.name: voice.embedding for voice in self._book.voices}
         if heard:
             rows = np.stack([sums[name] for name in heard])
             embeddings.update(zip(heard, self._model.embed(rows), strict=True))
-        self.voices = Voices(
-            self._model,
-            (
-                Voice(
-                    name,
-                    statistics,
-                    embeddings[name],
-                    enrolled=name in settled and settled[name].enrolled,
-                    elsewhere=name in settled and settled[name].elsewhere,
-                    present=name in heard or settled[name].present,
-                )
-                for name, statistics in sums.items()
-            ),
-            self._odds,
-        )
+        enrolled = self._book.enrolled
+        here = [
+            Voice(name, statistics, embeddings[name], name in enrolled, elsewhere=False)
+            for name, statistics in sums.items()
+        ]
+        absent = [voice for voice in self._book.known if voice.name not in sums]
+        self.voices = Voices(self._model, [*absent, *here], self._odds)
 
-    def _merges(self, before: dict[int, str], sample: int) -> list[Event]:
-        """Names that no stretch bears any more, and who took over their speech."""
+    def _merges(self, before: dict[int, str], sample: int, told: set[str]) -> list[Event]:
+        """Names that no stretch bears any more, and who took over their speech; those `told` are
+        left out.
+        """
         alive = {voice.name for voice in self.voices}
         events: list[Event] = []
-        for gone in sorted({*before.values()} - alive - {UNKNOWN}):
+        for gone in sorted({*before.values()} - alive - told - {UNKNOWN}):
             heirs = Counter(s.speaker for s in self._stretches if before[s.id] == gone)
             heir = heirs.most_common(1)[0][0]
             if heir != UNKNOWN:
@@ -243,7 +258,7 @@ class Horizon:
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
         if stretch.adds:
-            enrolled = known and self._book[stretch.speaker].enrolled
+            enrolled = stretch.speaker in self._book.enrolled
             sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
             if sure or not known:
                 self._book.learn(stretch.speaker, stretch.statistics)
@@ -254,7 +269,7 @@ class Horizon:
         """Voices known by numbers that turn out to be one, now that one of them has grown."""
         # All that either has said counts, lately too: the first stretch alone of a new voice may
         # begin in another's.
-        names = {voice.name for voice in self._book.voices if not voice.enrolled}
+        names = {voice.name for voice in self._book.heard if not voice.enrolled}
         voices = [voice for voice in self.voices if voice.name in names]
         pair = twins(self._model, voices, settled.speaker, self._odds, self.config.merge_llr)
         if pair is None:

@@ -15,7 +15,6 @@ from edge.gate import GateConfig
 from edge.records import Record, RecordStream
 from edge.statistics import Sums
 from edge.tracker_config import TrackerConfig
-from edge.voices import usual_odds
 
 SILENCE_DB = -100.0  # where levels end: below the steps of 16-bit samples
 CLIPPED = 0.99  # of full scale: resampling moves the flat tops of a clipped wave a little
@@ -154,8 +153,5 @@ def _decibels(energy: float, count: int) -> float:
 def _second_voice(model: Model, parts: list[Sums]) -> float:
     """Share of the parts that are not of the voice heard most."""
     rows = np.stack(parts)
-    settled = np.zeros(0, dtype=bool)
-    voices = agglomerate(
-        model, rows, model.embed(rows), settled, odds=usual_odds(model), threshold=CHANGE_LLR
-    )
+    voices = agglomerate(model, rows, model.embed(rows), 0, odds=model.within, threshold=CHANGE_LLR)
     return 1.0 - max(map(len, voices)) / len(parts)

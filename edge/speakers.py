@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from edge.encoder import Model
 from edge.state import State
@@ -35,26 +35,46 @@ def twins(
 
 
 class SpeakerBook:
-    """The voices whose speech is settled, each kept as one record of statistics."""
+    """The voices that are known.
+
+    Attributes:
+        known: those from elsewhere: enrolled, or carried over. They never change.
+        heard: those in this recording, by the speech that is settled. One of them who is also
+            known has that name.
+        named: numbers given so far.
+    """
 
     def __init__(self, model: Model, profiles: Sequence[Profile]) -> None:
         self._model = model
-        self.named = 0  # numbers given so far
-        self.voices: list[Voice] = []
-        for profile in profiles:
-            self._add(profile.name, profile.statistics, enrolled=True, elsewhere=True)
+        self.named = 0
+        self.known: list[Voice] = []
+        self.heard: list[Voice] = []
+        self.reload(profiles, {})
 
     def restore(self, state: State, elsewhere: bool) -> None:
         """Go on with the voices of an earlier run; `elsewhere`: it heard another recording."""
         self.named = state.named
-        for known in state.voices:
-            if known.name not in self.names:  # somebody may be enrolled as that by now
-                self._add(known.name, known.sums, enrolled=False, elsewhere=elsewhere)
+        taken = self.names  # somebody may be enrolled as one of them by now
+        for voice in state.voices:
+            if voice.name not in taken:
+                part = self.known if elsewhere else self.heard
+                part.append(self._voice(voice.name, voice.sums, elsewhere=elsewhere))
+
+    @property
+    def voices(self) -> list[Voice]:
+        """All, each by what was heard of it here, if anything was."""
+        heard = {voice.name for voice in self.heard}
+        return [*(voice for voice in self.known if voice.name not in heard), *self.heard]
 
     @property
     def names(self) -> list[str]:
-        """Names in the order in which the voices were settled."""
+        """Of all voices."""
         return [voice.name for voice in self.voices]
+
+    @property
+    def enrolled(self) -> set[str]:
+        """Names of those who are enrolled."""
+        return {voice.name for voice in self.known if voice.enrolled}
 
     @property
     def next_number(self) -> int:
@@ -69,40 +89,55 @@ class SpeakerBook:
         return numbered(self.named)
 
     def learn(self, name: str, statistics: Sums) -> None:
-        """Add speech to a voice, old or new. An enrolled one grows here, not in the store."""
-        if name not in self.names:
-            self._add(name, statistics, enrolled=False, elsewhere=False)
-            return
-        voice = self[name]
-        voice.present = True
-        voice.statistics = voice.statistics + statistics
-        voice.embedding = self._model.embed(voice.statistics[None])[0]
+        """Add speech of this recording to a voice, old or new."""
+        for place, voice in enumerate(self.heard):
+            if voice.name == name:
+                self.heard[place] = self._voice(name, voice.statistics + statistics)
+                return
+        self.heard.append(self._voice(name, statistics))
+
+    def call(self, name: str, new: str) -> None:
+        """A voice that was heard goes on under another name."""
+        self.heard = [
+            self._voice(new, voice.statistics) if voice.name == name else voice
+            for voice in self.heard
+        ]
 
     def merge(self, gone: str, into: str) -> None:
-        """Two voices are one: what `gone` said is `into`'s."""
-        statistics = self[gone].statistics
-        self.voices = [voice for voice in self.voices if voice.name != gone]
+        """Two voices that were heard are one: what `gone` said is `into`'s."""
+        statistics = next(voice.statistics for voice in self.heard if voice.name == gone)
+        self.heard = [voice for voice in self.heard if voice.name != gone]
         self.learn(into, statistics)
 
     def drop(self, names: Collection[str]) -> None:
         """Forget voices; nobody is given their numbers."""
-        self.voices = [voice for voice in self.voices if voice.name not in names]
+        self.known = [voice for voice in self.known if voice.name not in names]
+        self.heard = [voice for voice in self.heard if voice.name not in names]
 
-    def reload(self, profiles: Sequence[Profile], moved: Collection[str]) -> None:
+    def reload(self, profiles: Sequence[Profile], moved: Mapping[str, str]) -> None:
         """Have these enrolled and no others; voices in `moved` go on as one of them."""
-        enrolled = {profile.name for profile in profiles}
-        nameless = [
-            v for v in self.voices if not (v.enrolled or v.name in enrolled or v.name in moved)
+        before, enrolled = self.enrolled, {profile.name for profile in profiles}
+        carried = [
+            voice
+            for voice in self.known
+            if not (voice.enrolled or voice.name in enrolled or voice.name in moved)
         ]
-        self.voices = []
-        for profile in profiles:
-            self._add(profile.name, profile.statistics, enrolled=True, elsewhere=True)
-        self.voices += nameless
+        self.known = [
+            self._voice(profile.name, profile.statistics, enrolled=True, elsewhere=True)
+            for profile in profiles
+        ]
+        self.known += carried
+        heard, self.heard = self.heard, []
+        for voice in heard:
+            name = moved.get(voice.name, voice.name)
+            # A number that somebody is enrolled as by now was another's.
+            if name in enrolled if voice.name in before | moved.keys() else name not in enrolled:
+                self.learn(name, voice.statistics)
 
-    def __getitem__(self, name: str) -> Voice:
-        return next(voice for voice in self.voices if voice.name == name)
-
-    def _add(self, name: str, statistics: Sums, *, enrolled: bool, elsewhere: bool) -> None:
+    def _voice(
+        self, name: str, statistics: Sums, *, enrolled: bool | None = None, elsewhere: bool = False
+    ) -> Voice:
+        if enrolled is None:
+            enrolled = name in self.enrolled
         embedding = self._model.embed(statistics[None])[0]
-        present = not elsewhere
-        self.voices.append(Voice(name, statistics, embedding, enrolled, elsewhere, present))
+        return Voice(name, statistics, embedding, enrolled, elsewhere)

@@ -168,7 +168,7 @@ class Tracker:
         if count < self.config.first_label or self.shedding >= 2:
             return []
         speaker = self._likeliest(ranked)
-        verdict = self._verdict(ranked)
+        verdict = self._verdict()
         overlaps = second_voices(self.voices, self._both(), speaker)
         shown = self._shown
         if shown is not None and (shown.speaker, shown.overlaps) == (speaker, overlaps) and not due:
@@ -216,8 +216,7 @@ class Tracker:
         if self._shown is not None or len(self._open) >= self.config.min_segment:
             statistics = self._open.totals[-1]
             embedding = self._model.embed(statistics[None])[0]
-            (ranked,) = self.voices.rank_all(embedding[None], statistics[None])
-            verdict = self._verdict(ranked)
+            verdict = self._verdict()
             stretch = Stretch(
                 self._next_id,
                 self._revision(),
@@ -244,9 +243,12 @@ class Tracker:
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1
 
-    def _verdict(self, ranked: Sequence[Score]) -> list[Event]:
-        """The answer for the likeliest enrolled speaker, when it is new for this segment."""
-        score = next((s for s in ranked if s.speaker in self.voices.enrolled), None)
+    def _verdict(self) -> list[Event]:
+        """The answer for the likeliest enrolled speaker, when it is new for this segment.
+
+        By what is enrolled, whatever was said here by whoever is taken for them.
+        """
+        score = self._horizon.known.likeliest_enrolled(self._open.totals[-1])
         if score is None:
             return []
         answer = self._operating_point.answer(score.llr)

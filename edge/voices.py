@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
@@ -22,8 +23,7 @@ class Voice:
     """A voice: what is known of it, and its embedding (size,).
 
     `enrolled`: it has a name, and is given to nobody without evidence. `elsewhere`: its speech is
-    from other recordings, so that scores with it are scores between recordings. `present`: some of
-    it is from this one.
+    from other recordings, so that scores with it are scores between recordings.
     """
 
     name: str
@@ -31,7 +31,6 @@ class Voice:
     embedding: Floats
     enrolled: bool
     elsewhere: bool
-    present: bool
 
 
 class Score(NamedTuple):
@@ -67,16 +66,6 @@ class Odds(NamedTuple):
 
     across: Across
     within: Calibration
-
-    def llr(
-        self, match: Match, first: Floats, second: Floats, elsewhere: NDArray[np.bool_]
-    ) -> Floats:
-        """Llrs of speech beside voices (..., voices), of `first` and `second` seconds.
-
-        `elsewhere` (voices,): those known from other recordings.
-        """
-        match = self.across.discount(match, elsewhere)
-        return weighted_llr(self.weights(elsewhere), match, first, second)
 
     def weights(self, elsewhere: NDArray[np.bool_]) -> list[Floats]:
         """The weights of scores with what is from elsewhere, or not."""
@@ -127,13 +116,13 @@ class Voices(Sequence[Voice]):
         self._voices = list(voices)
         self.names = {voice.name for voice in self._voices}
         self.enrolled = {voice.name for voice in self._voices if voice.enrolled}
-        # To be given speech, they need evidence.
-        self._strange = self.enrolled | {v.name for v in self._voices if not v.present}
+        self._absent = {voice.name for voice in self._voices if voice.elsewhere}
         embeddings = np.array([voice.embedding for voice in self._voices])
         self._directions = directions(embeddings.reshape(-1, model.spec.embedding))
         statistics = np.array([voice.statistics for voice in self._voices])
         self.seconds = model.seconds(statistics.reshape(-1, model.statistics_size))
         self._elsewhere = np.array([voice.elsewhere for voice in self._voices], dtype=bool)
+        self._enrolled = np.array([voice.enrolled for voice in self._voices], dtype=bool)
         self._weights = odds.weights(self._elsewhere)
 
     @overload
@@ -159,6 +148,21 @@ class Voices(Sequence[Voice]):
         match = self.odds.across.discount(match, self._elsewhere)
         return weighted_llr(self._weights, match, first, second)
 
+    def llr(self, name: str, embedding: Floats, statistics: Sums) -> float:
+        """That speech (size,), embedded, is the voice `name`'s, who is one of them."""
+        place = next(i for i, voice in enumerate(self._voices) if voice.name == name)
+        return float(self.llrs(embedding[None], self._model.seconds(statistics[None]))[0, place])
+
+    def likeliest_enrolled(self, statistics: Sums) -> Score | None:
+        """Who of those enrolled speech (size,) is likeliest of; None if nobody is."""
+        if not self.enrolled:
+            return None
+        (llrs,) = self.llrs(
+            self._model.embed(statistics[None]), self._model.seconds(statistics[None])
+        )
+        place = int(np.argmax(np.where(self._enrolled, llrs, -np.inf)))
+        return Score(self._voices[place].name, float(llrs[place]))
+
     def rank(self, statistics: Sums) -> Ranking:
         """Speech (size,) against every voice, likeliest first."""
         return self.rank_all(self._model.embed(statistics[None]), statistics[None])[0]
@@ -175,12 +179,23 @@ class Voices(Sequence[Voice]):
     def likeliest(
         self, ranked: Iterable[Score], known_llr: float, guess_llr: float = -np.inf
     ) -> str:
-        """The first of `ranked`, or `unknown`; somebody enrolled, or not heard in this recording so
-        far, only from `known_llr` on, others from `guess_llr` on.
+        """The first of `ranked`, or `unknown`; somebody enrolled only from `known_llr` on, others
+        from `guess_llr` on; and of those not heard in this recording so far each is the less likely
+        to be here, the more they are.
         """
         for score in ranked:
             if score.llr < min(known_llr, guess_llr):
                 break
-            if score.llr >= (known_llr if score.speaker in self._strange else guess_llr):
+            least = guess_llr
+            if score.speaker in self._absent:
+                least = known_llr + doubt(len(self._absent))
+            elif score.speaker in self.enrolled:
+                least = known_llr
+            if score.llr >= least:
                 return score.speaker
         return UNKNOWN
+
+
+def doubt(voices: int) -> float:
+    """By how many nats less likely it is that one of so many is here than that any of them is."""
+    return math.log(max(1, voices))

@@ -28,6 +28,7 @@ from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
 from export.graphs import export_graphs
 from export.hearing import AT_ONCE
+from export.households import evaluate_households
 from export.metadata import model_spec, write_spec
 from export.parity import stream_embedder, torch_embedder
 from export.pictures import check_picture
@@ -43,6 +44,7 @@ from export.tables import (
     cost_table,
     detection_table,
     diarization_table,
+    naming_table,
     page,
     refusals_table,
     verification_table,
@@ -63,6 +65,7 @@ CONVERSATION = Path(__file__).resolve().parents[1] / "edge" / "assets" / "conver
 WEIGHTS = Path(__file__).resolve().parents[1] / "train" / "weights"
 LENGTHS = {"whole (8 s at most)": 8.0, "3 s": 3.0, "1.5 s": 1.5}
 BABBLE_DB = 5.0
+HOUSEHOLDS = 12
 COST_SECONDS = 8  # of audio, on which the time of an encoder is measured
 
 
@@ -132,6 +135,9 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     reliability = evaluate_reliability(args.corpus, int8)
     console.print(calibration_table(reliability.calibrated))
     console.print(answers_table(reliability.awaited))
+    voices = read_manifest(args.corpus / "dev.csv")
+    households = evaluate_households(voices, args.corpus, int8, HOUSEHOLDS)
+    console.print(naming_table(households))
     refusals = evaluate_refusals(args.corpus, int8)
     console.print(refusals_table(refusals))
     if args.plot:
@@ -145,6 +151,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         "detection": detection,
         "calibration": reliability.calibrated,
         "answers": reliability.awaited,
+        "households": households,
         "refusals": refusals,
     }
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from edge.events import VERSION, Envelope, Event, Segment, spoken
 from edge.front_end import SAMPLE_RATE
 from edge.pipeline import Pipeline, PipelineConfig
 from edge.rttm import Turn
+from edge.statistics import Profile
 from edge.timeline import Timeline
 from edge.turns import turns_from_events
 
@@ -55,9 +56,14 @@ def hear(
     blocks: Iterable[NDArray[np.float32]],
     truth: list[Turn],
     config: PipelineConfig = DEFAULTS,
+    *,
+    profiles: Sequence[Profile] = (),
 ) -> Hearing:
-    """Send a recording, samples (n,) at 16 kHz, through the pipeline as a microphone would."""
-    pipeline = Pipeline(model, [], config)
+    """Send a recording, samples (n,) at 16 kHz, through the pipeline as a microphone would.
+
+    `profiles`: who is enrolled.
+    """
+    pipeline = Pipeline(model, profiles, config)
     log: list[tuple[int, Event]] = []  # with the position of the stream when each came
     for samples in blocks:
         for start in range(0, len(samples), BLOCK):

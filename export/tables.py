@@ -12,6 +12,7 @@ from rich.table import Table
 
 from export.detection import DetectionRow
 from export.diarization import COLLAR, Diarization, Rates
+from export.households import VOICES, Naming
 from export.refusals import Refusals
 from export.reliability import FALSE_ACCEPTS, LONGEST, Awaited, Calibrated
 from export.rivals import Cost
@@ -106,6 +107,17 @@ def detection_table(rows: Sequence[DetectionRow]) -> Table:
     for row in rows:
         figures = [f"{value:.3f}" for value in (row.auc, row.precision, row.share)]
         table.add_row(row.what, row.where, row.detector, *figures)
+    return table
+
+
+def naming_table(rows: Sequence[Naming]) -> Table:
+    """A number of those enrolled a row."""
+    table = Table("enrolled", title=f"Names in households of {VOICES} voices: % of their speech")
+    for heading in ("labels", "own name", "another's", "guests by a name"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        rates = [f"{rate:.1f}" for rate in (row.own, row.others, row.guests)]
+        table.add_row(str(row.enrolled), row.when, *rates)
     return table
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from voices import CONVERSATION, ENROLMENT, ada, beginning, model
 
 from edge.across import Across, excess, told_by_others
-from edge.attribution import leave_one_out
 from edge.cli import main
-from edge.clustering import _llrs
 from edge.database import Database
 from edge.gallery import OTHERS, Gallery, claimed_gallery
 from edge.gate import GateConfig
@@ -118,43 +115,6 @@ def test_nobody_else_changes_nothing() -> None:
     assert voices.rank(heard.statistics)[0].llr == pytest.approx(expected)
 
 
-@settings(max_examples=10, deadline=None)
-@given(size=st.integers(2, 6), place=st.integers(0, 5))
-def test_a_voice_from_elsewhere_is_scored_without_what_it_holds_of_the_speech(
-    size: int, place: int
-) -> None:
-    """A stretch is part of an enrolled voice: scored as if that were enrolled without it."""
-    place %= size
-    *profiles, heard = pieces(size + 1)
-    book = SpeakerBook(model(), profiles)
-    expected = Voices(model(), book.voices, usual_odds(model())).rank(heard.statistics)
-    book.learn(profiles[place].name, heard.statistics)
-    row = heard.statistics[None]
-    voices = Voices(model(), book.voices, usual_odds(model()))
-    llrs = leave_one_out(model(), row, model().embed(row), voices, np.array([place]))
-    assert dict(voices.in_order(llrs[0])) == pytest.approx(dict(expected), abs=1e-3)
-
-
-@settings(max_examples=10, deadline=None)
-@given(size=st.integers(1, 6), here=st.integers(0, 3))
-def test_clusters_are_compared_as_voices_are(size: int, here: int) -> None:
-    *profiles, heard, other = pieces(size + 2)
-    settled = [
-        replace(voice, elsewhere=i >= here)
-        for i, voice in enumerate(SpeakerBook(model(), profiles).voices)
-    ]
-    loose = np.stack([heard.statistics, other.statistics])
-    expected = Voices(model(), settled, usual_odds(model())).llrs(
-        model().embed(loose), model().seconds(loose)
-    )
-    rows = np.concatenate([[voice.statistics for voice in settled], loose])
-    elsewhere = np.array([voice.elsewhere for voice in settled] + [False, False])
-    llrs = _llrs(
-        usual_odds(model()), model().seconds(rows), model().embed(rows), elsewhere, len(settled)
-    )
-    np.testing.assert_allclose(llrs[: len(settled)].T, expected, atol=1e-3)
-
-
 def test_verify_hears_by_the_others_how_alike_strangers_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,7 +170,7 @@ def test_in_a_stream_those_without_a_name_are_no_strangers_to_count() -> None:
     first, second, heard = pieces(3)
     enrolled = SpeakerBook(model(), [ada(), first]).voices
     embedding = model().embed(second.statistics[None])[0]
-    nameless = Voice("speaker1", second.statistics, embedding, False, False, True)
+    nameless = Voice("speaker1", second.statistics, embedding, False, False)
     without = dict(Voices(model(), enrolled, usual_odds(model())).rank(heard.statistics))
     beside = dict(
         Voices(model(), [*enrolled, nameless], usual_odds(model())).rank(heard.statistics)

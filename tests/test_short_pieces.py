@@ -40,7 +40,7 @@ def both() -> Voices:
     return Voices(
         model(),
         [
-            Voice(name, sums, model().embed(sums[None])[0], False, False, present=True)
+            Voice(name, sums, model().embed(sums[None])[0], False, False)
             for name, sums in known.items()
         ],
         usual_odds(model()),
@@ -57,7 +57,8 @@ def told(piece: Sums, beside: str, pause: int = 0) -> str:
     first = stretch(0, LONG, summed(spoken()[beside][:20]), beside)
     short = stretch(LONG + pause, LONG + pause + RATE, piece)
     last = stretch(short.end + pause, short.end + LONG, summed(spoken()[beside][20:40]), beside)
-    attribute(model(), [first, short, last], both(), HorizonConfig())
+    nobody = Voices(model(), [], usual_odds(model()))
+    attribute(model(), [first, short, last], both(), nobody, HorizonConfig())
     assert (first.speaker, last.speaker) == (beside, beside)
     return short.speaker
 

@@ -298,7 +298,8 @@ def test_a_voice_of_two_seconds_is_somebody_only_while_little_was_said(
     audio = conversation()[begin : begin + round(2.4 * RATE)]
     records = all_records(model(), GateConfig(), np.pad(audio, (0, 2 * RATE)))
     statistics = ada().statistics
-    known = Profile("ada", statistics * (heard / float(model().seconds(statistics))))
-    one = Tracker(model(), [known], TrackerConfig(), OperatingPoint())
+    one = Tracker(model(), [ada()], TrackerConfig(), OperatingPoint())
+    book = one._horizon._book
+    book.learn(book.new_name(), statistics * (heard / float(model().seconds(statistics))))
     events = [e for r in records for e in one.push(r)] + one.finish()
     assert sum(isinstance(e, SpeakerCreated) for e in events) == created

@@ -1,0 +1,169 @@
+"""Risk: a guest is given the name of somebody enrolled, and then is heard as a part of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from voices import RATE, TRUTH, conversation, model
+
+from edge.comparison import compare
+from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged, Verdict
+from edge.gate import GateConfig
+from edge.horizon import Horizon
+from edge.pipeline import Pipeline, PipelineConfig
+from edge.recognition import recognise
+from edge.records import all_records
+from edge.rttm import read_rttm
+from edge.scoring import OperatingPoint
+from edge.speakers import SpeakerBook
+from edge.statistics import Profile, Sums
+from edge.stretch import Stretch
+from edge.tracker_config import HorizonConfig
+from edge.turns import turns_from_events
+from edge.voices import UNKNOWN, Voices, doubt, usual_odds
+
+CONFIG = HorizonConfig()
+
+
+@cache
+def turns(speaker: str) -> tuple[Sums, ...]:
+    """Statistics of the longer turns of a voice of the conversation, the longest first."""
+    own = sorted(
+        (t for t in read_rttm(TRUTH) if t.speaker == speaker), key=lambda t: t.start - t.end
+    )
+    spans = [conversation()[round(t.start * RATE) : round(t.end * RATE)] for t in own[:3]]
+    heard = [all_records(model(), GateConfig(), span) for span in spans]
+    return tuple(np.sum([r.statistics for r in some if r.speech], axis=0) for some in heard)
+
+
+def known(*names: str) -> Voices:
+    """Enrolled by one turn."""
+    profiles = [Profile(name, turns(name)[0]) for name in names]
+    return Voices(model(), SpeakerBook(model(), profiles).known, usual_odds(model()))
+
+
+def found(
+    voices: Voices, heard: list[Sums], names: list[str], settled: int = 0
+) -> list[str | None]:
+    return recognise(model(), voices, heard, names, CONFIG, settled=settled)
+
+
+def test_everybody_has_their_own_name_and_a_guest_has_none() -> None:
+    heard = [turns(name)[1] for name in ("ben", "callum", "ada")]
+    assert found(known("ada", "ben"), heard, [UNKNOWN] * 3) == ["ben", None, "ada"]
+    assert found(known("ada", "ben"), [], []) == []
+    assert found(known(), heard, [UNKNOWN] * 3) == [None] * 3
+
+
+def test_nobody_is_two_voices() -> None:
+    one, other, _ = turns("ada")
+    assert found(known("ada"), [other, one], [UNKNOWN] * 2) == [None, "ada"]
+    assert found(known("ada"), [one, other], [UNKNOWN] * 2) == ["ada", None]
+
+
+def in_doubt() -> tuple[Voices, Sums]:
+    """Somebody enrolled, and speech that is hardly likelier theirs than not."""
+    voices = known("ada")
+    for share in np.linspace(0.0, 1.0, 101):
+        mixed = share * turns("ada")[1] + (1.0 - share) * turns("callum")[1]
+        llr = voices.llr("ada", model().embed(mixed[None])[0], mixed)
+        if 0.0 < llr < CONFIG.keep_llr:
+            return voices, mixed
+    raise AssertionError("there is always something between two voices")
+
+
+def test_in_doubt_a_voice_is_called_what_it_was() -> None:
+    voices, mixed = in_doubt()
+    assert found(voices, [mixed], [UNKNOWN]) == ["ada"]
+    assert found(voices, [mixed], ["speaker1"]) == ["ada"]
+    assert found(voices, [mixed], ["speaker1"], settled=1) == [None], "what it said is final"
+    less = 0.9 * mixed + 0.1 * turns("callum")[1]
+    while voices.llr("ada", model().embed(less[None])[0], less) > -0.1:
+        less = 0.9 * less + 0.1 * turns("callum")[1]
+    assert found(voices, [less], [UNKNOWN]) == [None]
+    assert found(voices, [less], ["ada"], settled=1) == ["ada"]
+    assert found(voices, [turns("callum")[1]], ["ada"], settled=1) == [None]
+
+
+def test_of_more_who_are_enrolled_each_is_less_likely_here() -> None:
+    assert [doubt(count) for count in (0, 1)] == [0.0, 0.0]
+    assert doubt(100) == pytest.approx(np.log(100))
+    voices, mixed = in_doubt()
+    crowd = [Profile(f"v{i}", turns("ben")[0]) for i in range(30)]
+    many = SpeakerBook(model(), [Profile("ada", turns("ada")[0]), *crowd]).known
+    assert found(voices, [mixed], [UNKNOWN]) == ["ada"]
+    assert found(Voices(model(), many, usual_odds(model())), [mixed], [UNKNOWN]) == [None]
+
+
+def stretch(number: int, end: int, statistics: Sums, speaker: str = UNKNOWN) -> Stretch:
+    embedding = model().embed(statistics[None])[0]
+    return Stretch(number, 0, end - 4 * RATE, end, statistics, embedding, speaker)
+
+
+def horizon(*enrolled: str) -> tuple[SpeakerBook, Horizon]:
+    book = SpeakerBook(model(), [Profile(name, turns(name)[0]) for name in enrolled])
+    return book, Horizon(model(), book, CONFIG, OperatingPoint())
+
+
+def test_a_guest_who_had_a_name_by_mistake_loses_it_and_takes_nothing_along() -> None:
+    book, looking_back = horizon("ada")
+    book.learn("ada", turns("callum")[0])
+    events = looking_back.add(stretch(0, 5 * RATE, turns("callum")[1]))
+    assert [e.speaker for e in events if isinstance(e, SpeakerCreated)] == ["speaker1"]
+    assert not [e for e in events if isinstance(e, SpeakerMerged)], "ada is still somebody"
+    assert [e.speaker for e in events if isinstance(e, Segment)] == ["speaker1"]
+    assert book.names == ["ada", "speaker1"]
+    np.testing.assert_array_equal(book.known[0].statistics, turns("ada")[0])
+    events = looking_back.add(stretch(1, 10 * RATE, turns("ada")[1]))
+    assert [e.speaker for e in events if isinstance(e, Segment)] == ["ada"]
+
+
+def test_a_voice_that_turns_out_to_be_somebodys_goes_on_as_theirs() -> None:
+    book, looking_back = horizon("ada")
+    book.learn(book.new_name(), turns("ada")[1])
+    events = looking_back.add(stretch(0, 5 * RATE, turns("ada")[2]))
+    assert SpeakerMerged(5 * RATE, "speaker1", "ada") in events
+    assert [e.speaker for e in events if isinstance(e, Segment)] == ["ada"]
+    assert book.names == ["ada"]
+    assert [voice.elsewhere for voice in book.voices] == [False]
+
+
+def test_an_idle_voice_that_loses_its_name_is_told_where_the_stream_is() -> None:
+    book, looking_back = horizon("ada")
+    book.learn("ada", turns("callum")[0])
+    events = looking_back.add(stretch(0, 5 * RATE, turns("ben")[0]))
+    created = {e.speaker: e.sample for e in events if isinstance(e, SpeakerCreated)}
+    assert len(created) == 2
+    assert 5 * RATE in created.values()
+
+
+def run(profiles: list[Profile]) -> tuple[list[Event], Pipeline]:
+    pipeline = Pipeline(model(), profiles, PipelineConfig())
+    return pipeline.push(conversation()) + pipeline.flush(), pipeline
+
+
+def test_nobody_is_told_apart_otherwise_for_who_is_enrolled() -> None:
+    """Names are given to voices as they are heard, whoever is enrolled: only the names differ."""
+    plain, named = (
+        turns_from_events(run([Profile(name, turns(name)[0]) for name in names])[0])
+        for names in ((), ("ada", "ben"))
+    )
+    plain = [replace(turn, speaker=f"voice of {turn.speaker}") for turn in plain]
+    alike = compare(plain, named)
+    assert alike.right > 0.95
+    assert {"ada", "ben"} < set(alike.names.values())
+
+
+def test_verdicts_are_by_what_is_enrolled() -> None:
+    """Not by what was heard of whoever is taken for them: what is said here changes no profile."""
+    events, pipeline = run([Profile("ada", turns("ada")[0])])
+    verdicts = [event for event in events if isinstance(event, Verdict)]
+    assert {"yes", "no"} <= {event.answer for event in verdicts}
+    said = {event.id: event for event in events if isinstance(event, Segment)}
+    wrong = [v for v in verdicts if v.answer == "yes" and said[v.segment].speaker != "ada"]
+    assert sum(said[v.segment].end - said[v.segment].start for v in wrong) < RATE
+    (profile,) = pipeline._tracker._horizon.known
+    np.testing.assert_array_equal(profile.statistics, turns("ada")[0])
