@@ -30,7 +30,8 @@ from edge.pipeline import PipelineConfig
 from edge.whole_file import replacing
 from export.diarization import Diarization, judge
 from export.hearing import Hearing, hear
-from export.tables import diarization_table, page
+from export.households import evaluate_households
+from export.tables import diarization_table, naming_table, page
 from train.lists import read_list
 from train.manifest import Utterance, split_speakers
 from train.simulate import Meeting, simulate_meeting
@@ -90,6 +91,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--excerpts", type=int, default=160, help="of half a minute, 2 to 4 voices (%(default)s)"
     )
+    parser.add_argument(
+        "--households", type=int, default=12, help="in which some are enrolled (%(default)s)"
+    )
     parser.add_argument("--kept", type=Path, required=True, help="folder for what was heard")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (all cores)")
     args = parser.parse_args(argv)
@@ -106,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def develop(args: argparse.Namespace) -> None:
-    """Print how well meetings and excerpts are told, at once and in the end."""
+    """Print how well meetings, excerpts and names are told, at once and in the end."""
     console = page()
     kept = args.kept / Model.load(args.model).id
     meetings, excerpts = rehearsals(args.corpus, kept, args.meetings, args.excerpts)
@@ -126,6 +130,12 @@ def develop(args: argparse.Namespace) -> None:
                 for row in _rows(f"{len(some)} of {name}", some)
             ]
             console.print(diarization_table(what, rows))
+    if args.households:
+        _, voices = split_speakers(read_list(args.corpus, "train"))
+        config = load(args.config).pipeline
+        model = Model.load(args.model)
+        named = evaluate_households(voices, args.corpus, model, args.households, config)
+        console.print(naming_table(named))
 
 
 def _rows(name: str, hearings: Sequence[Hearing]) -> list[Diarization]:

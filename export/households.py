@@ -16,10 +16,11 @@ from rich.progress import track
 
 from edge.encoder import Model
 from edge.front_end import SAMPLE_RATE
+from edge.pipeline import PipelineConfig
 from edge.rttm import Turn
 from edge.statistics import Profile
 from export.diarization import speaking
-from export.hearing import STEP, Hearing, hear
+from export.hearing import DEFAULTS, STEP, Hearing, hear
 from export.sides import speech_records
 from train.cast import of_one_sitting
 from train.manifest import Utterance
@@ -53,7 +54,11 @@ class Naming:
 
 
 def evaluate_households(
-    utterances: Sequence[Utterance], corpus: Path, model: Model, count: int
+    utterances: Sequence[Utterance],
+    corpus: Path,
+    model: Model,
+    count: int,
+    config: PipelineConfig = DEFAULTS,
 ) -> list[Naming]:
     """`count` households of voices of a list, each with few and with more of them enrolled.
 
@@ -68,7 +73,9 @@ def evaluate_households(
         audio = list(meeting.blocks())
         for number in ENROLLED:
             names = [profile.name for profile in profiles[:number]]
-            hearing = hear(f"{seed}", model, audio, meeting.turns, profiles=profiles[:number])
+            hearing = hear(
+                f"{seed}", model, audio, meeting.turns, config, profiles=profiles[:number]
+            )
             heard[number].append((names, hearing))
     return [
         _naming(number, when, heard[number]) for number in ENROLLED for when in ("at once", "final")
