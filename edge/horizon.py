@@ -210,15 +210,17 @@ class Horizon:
             for total, own in zip(settled, clusters, strict=True)
         ]
         found = recognise(self._model, self.known, totals, called, self.config, settled=len(heard))
-        names, events = list[str](), list[Event]()
         taken = self.known.names | {UNKNOWN}
-        for place, (old, known) in enumerate(zip(called, found, strict=True)):
-            name = known or (self._book.new_name() if old in taken else old)
-            if place < len(heard) and name != old:
-                self._book.call(old, name)
-                if old not in taken:
-                    events.append(SpeakerMerged(sample, old, name))
-            names.append(name)
+        names = [
+            known or (self._book.new_name() if old in taken else old)
+            for old, known in zip(called, found, strict=True)
+        ]
+        self._book.call(names[: len(heard)])
+        events: list[Event] = [
+            SpeakerMerged(sample, old, name)
+            for old, name in zip(called[: len(heard)], names, strict=False)
+            if old not in taken and name != old
+        ]
         return names, events
 
     def _sum_voices(self) -> None:
@@ -275,6 +277,11 @@ class Horizon:
         if pair is None:
             return []
         older, newer = pair
+        known = self.known.names
+        if newer in known:  # carried over from another recording, by which its number is known
+            older, newer = newer, older
+        if newer in known:
+            return []
         self._book.merge(newer, older)
         events = [SpeakerMerged(settled.end, newer, older), *self._rename(newer, older)]
         self._sum_voices()

@@ -96,11 +96,11 @@ class SpeakerBook:
                 return
         self.heard.append(self._voice(name, statistics))
 
-    def call(self, name: str, new: str) -> None:
-        """A voice that was heard goes on under another name."""
+    def call(self, names: Sequence[str]) -> None:
+        """The voices that were heard go on under these names, in their order."""
         self.heard = [
-            self._voice(new, voice.statistics) if voice.name == name else voice
-            for voice in self.heard
+            voice if voice.name == name else self._voice(name, voice.statistics)
+            for voice, name in zip(self.heard, names, strict=True)
         ]
 
     def merge(self, gone: str, into: str) -> None:

@@ -19,6 +19,7 @@ from edge.records import all_records
 from edge.rttm import read_rttm
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook
+from edge.state import new_state
 from edge.statistics import Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker_config import HorizonConfig
@@ -138,6 +139,54 @@ def test_an_idle_voice_that_loses_its_name_is_told_where_the_stream_is() -> None
     created = {e.speaker: e.sample for e in events if isinstance(e, SpeakerCreated)}
     assert len(created) == 2
     assert 5 * RATE in created.values()
+
+
+def test_two_voices_that_had_each_others_names_change_them() -> None:
+    book, looking_back = horizon("ada", "ben")
+    book.learn("ada", turns("ben")[1])
+    book.learn("ben", turns("ada")[1])
+    looking_back.add(stretch(0, 5 * RATE, turns("dan")[0]))
+    heard = {voice.name: voice.statistics for voice in book.heard}
+    np.testing.assert_array_equal(heard["ada"], turns("ada")[1])
+    np.testing.assert_array_equal(heard["ben"], turns("ben")[1])
+
+
+def test_a_name_goes_from_one_voice_to_another_that_came_before_it() -> None:
+    book, looking_back = horizon("ada")
+    book.learn(book.new_name(), turns("ada")[1])
+    book.learn("ada", turns("callum")[0])
+    events = looking_back.add(stretch(0, 5 * RATE, turns("dan")[0]))
+    assert SpeakerMerged(5 * RATE, "speaker1", "ada") in events
+    heard = {voice.name: voice.statistics for voice in book.heard}
+    assert sorted(heard) == ["ada", "speaker2"]
+    np.testing.assert_array_equal(heard["ada"], turns("ada")[1])
+    np.testing.assert_array_equal(heard["speaker2"], turns("callum")[0])
+
+
+def carried(*names: str) -> tuple[SpeakerBook, Horizon]:
+    """Two voices with numbers, the same one's, those of the `names` known from elsewhere."""
+    book, looking_back = horizon()
+    voices = {name: turns("ada")[0] for name in names}
+    book.restore(new_state(model(), 2, 0, voices), elsewhere=True)
+    book.learn("speaker1", turns("ada")[1])
+    book.learn("speaker2", turns("ada")[2])
+    looking_back._renew()
+    return book, looking_back
+
+
+@pytest.mark.parametrize("number", ["speaker1", "speaker2"])
+def test_a_number_that_was_carried_over_stays(number: str) -> None:
+    book, looking_back = carried(number)
+    (merged,) = looking_back._fuse(stretch(0, 5 * RATE, turns("ada")[2], "speaker2"))
+    assert isinstance(merged, SpeakerMerged)
+    assert merged.into == number
+    assert book.names == [number]
+
+
+def test_two_who_were_told_apart_elsewhere_are_not_fused() -> None:
+    book, looking_back = carried("speaker1", "speaker2")
+    assert looking_back._fuse(stretch(0, 5 * RATE, turns("ada")[2], "speaker2")) == []
+    assert book.names == ["speaker1", "speaker2"]
 
 
 def run(profiles: list[Profile]) -> tuple[list[Event], Pipeline]:
