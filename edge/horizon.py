@@ -1,22 +1,24 @@
 """Looking back: recent stretches of speech are clustered anew whenever one is added.
 
 A stretch may change its speaker while it is within the horizon; then it settles, its statistics are
-added to its speaker, and it is gone from memory. Speakers keep their ids: a cluster bears the name
-that most of its speech had before.
+added to its speaker, and it is gone from memory. Speakers keep their ids: a cluster bears the
+number that most of its speech had before, or the name of whoever it is recognised as.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edge.attribution import attribute
 from edge.encoder import Model
 from edge.events import Event, SpeakerCreated, SpeakerMerged, renamed
-from edge.grouping import Grouping, group
+from edge.grouping import group
 from edge.recognition import called_before, recognise
+from edge.room import room_for
 from edge.scoring import OperatingPoint
 from edge.speakers import SpeakerBook, numbered, twins
 from edge.state import State, new_state
@@ -29,7 +31,13 @@ SPARED = 4  # stretches to one clustering, where the machine cannot keep up
 
 
 class Horizon:
-    """The stretches that may still change, and the voices that they and the past add up to."""
+    """The stretches that may still change, and the voices that they and the past add up to.
+
+    Attributes:
+        config: the settings.
+        voices: all, each by what was heard of it here, if anything was.
+        known: those from elsewhere, by what is known of them.
+    """
 
     def __init__(
         self, model: Model, book: SpeakerBook, config: HorizonConfig, point: OperatingPoint
@@ -55,6 +63,14 @@ class Horizon:
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a stretch within the horizon, by its id; None if it is not."""
         return next((s.statistics for s in self._stretches if s.id == segment), None)
+
+    def voice(self, name: str) -> Voice | None:
+        """The voice that goes by a name at present, with what was carried over of one with none."""
+        voice = next((voice for voice in self.voices if voice.name == name), None)
+        carried = next((known for known in self._book.known if known.name == name), None)
+        if voice is None or voice.elsewhere or voice.enrolled or carried is None:
+            return voice
+        return replace(voice, statistics=voice.statistics + carried.statistics)
 
     def state(self, segments: int) -> State:
         """What the next run should know: all voices without a name, settled or not yet.
@@ -124,10 +140,6 @@ class Horizon:
         events: list[Event] = [
             SpeakerMerged(sample, name, new) for name, new in moved.items() if name in known
         ]
-        numbers = known - {voice.name for voice in self._book.voices if voice.enrolled}
-        for stretch in self._stretches:
-            if stretch.speaker in numbers and stretch.speaker in moved:
-                stretch.profile = stretch.speaker
         self._book.reload(profiles, moved)
         self._renew()
         for name, new in names.items():
@@ -146,8 +158,16 @@ class Horizon:
         known = {*before.values(), *self._book.names}
         grouping = group(self._model, self._book.heard, self._stretches, self._odds, self.config)
         self._odds = grouping.odds
-        clusters = self._with_room(grouping)
-        names, events = self._name(clusters, sample)
+        clusters = [*grouping.settled, *grouping.new]
+        called = called_before(self._model, [voice.name for voice in self._book.heard], clusters)
+        found = self._recognise(clusters, called)
+        most, borne = self.config.max_speakers, {*before.values()}
+        places, gone = room_for(self._model, self._book, clusters, found, most=most, borne=borne)
+        if gone:
+            self._book.drop(gone)
+            self._renew()
+        clusters = [clusters[i] for i in places]
+        names, events = self._name([called[i] for i in places], [found[i] for i in places], sample)
         created = [name for name in names if name not in known]
         owners = {s.id: n for n, own in zip(names, clusters, strict=True) for s in own}
         for stretch in self._stretches:
@@ -167,58 +187,32 @@ class Horizon:
         told = {event.speaker for event in events if isinstance(event, SpeakerMerged)}
         return events + self._merges(before, sample, told)
 
-    def _with_room(self, grouping: Grouping) -> list[list[Stretch]]:
-        """Stretches by speaker: the settled speakers' in their order, then those of the new ones
-        for whom there is room.
-        """
-        settled, old, new = self._book.heard, grouping.settled, grouping.new
-        nameless = sum(not voice.enrolled for voice in self._book.voices)
-        lacking = len(new) + nameless - self.config.max_speakers
-        if lacking > 0:
-            busy = {v.name for v, own in zip(settled, old, strict=True) if own}
-            idle = {*self._book.names} - busy
-            gone = self._make_room(lacking, idle)
-            old = [own for v, own in zip(settled, old, strict=True) if v.name not in gone]
-            new = new[: max(0, len(new) - lacking + len(gone))]
-        return old + new
-
-    def _make_room(self, lacking: int, idle: Collection[str]) -> set[str]:
-        """Forget so many of the idle voices without a profile, who were heard least; their names.
-
-        None of them whom a stretch bears that may still change.
-        """
-        borne = {stretch.speaker for stretch in self._stretches}
-        free = [
-            v
-            for v in self._book.voices
-            if v.name in idle and not v.enrolled and v.name not in borne
-        ]
-        free.sort(key=lambda voice: float(self._model.seconds(voice.statistics)))
-        gone = {voice.name for voice in free[:lacking]}
-        self._book.drop(gone)
-        return gone
-
-    def _name(self, clusters: list[list[Stretch]], sample: int) -> tuple[list[str], list[Event]]:
-        """What they are called by all that they have said; a voice that was settled is told to go
-        on under another name, unless that was somebody's who is known.
-        """
-        called = called_before(self._model, [voice.name for voice in self._book.heard], clusters)
+    def _recognise(self, clusters: list[list[Stretch]], called: list[str]) -> list[str | None]:
+        """Who of the known each cluster is, by all that it has said; None of all others."""
         heard = [voice.statistics for voice in self._book.heard]
         settled = heard + [np.zeros(self._model.statistics_size)] * (len(clusters) - len(heard))
         totals = [
-            total + sum(stretch.statistics for stretch in own if stretch.profile is None)
+            total + sum(stretch.statistics for stretch in own)
             for total, own in zip(settled, clusters, strict=True)
         ]
-        found = recognise(self._model, self.known, totals, called, self.config, settled=len(heard))
+        return recognise(self._model, self.known, totals, called, self.config, settled=len(heard))
+
+    def _name(
+        self, called: list[str], found: list[str | None], sample: int
+    ) -> tuple[list[str], list[Event]]:
+        """What the clusters are called; a voice that was settled is told to go on under another
+        name, unless that was somebody's who is known.
+        """
         taken = self.known.names | {UNKNOWN}
         names = [
             known or (self._book.new_name() if old in taken else old)
             for old, known in zip(called, found, strict=True)
         ]
-        self._book.call(names[: len(heard)])
+        settled = len(self._book.heard)
+        self._book.call(names[:settled])
         events: list[Event] = [
             SpeakerMerged(sample, old, name)
-            for old, name in zip(called[: len(heard)], names, strict=False)
+            for old, name in zip(called[:settled], names[:settled], strict=True)
             if old not in taken and name != old
         ]
         return names, events
@@ -227,7 +221,7 @@ class Horizon:
         """The voices: what is settled, and the stretches that are theirs at present."""
         sums = {voice.name: voice.statistics for voice in self._book.heard}
         embeddings = {voice.name: voice.embedding for voice in self._book.heard}
-        adding = [stretch for stretch in self._stretches if stretch.adds]
+        adding = [stretch for stretch in self._stretches if stretch.speaker != UNKNOWN]
         for stretch in adding:
             sums[stretch.speaker] = sums.get(stretch.speaker, 0.0) + stretch.statistics
         heard = sorted({stretch.speaker for stretch in adding})
@@ -259,7 +253,7 @@ class Horizon:
         """Make a stretch final; its speech is learnt where it surely belongs."""
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
-        if stretch.adds:
+        if stretch.speaker != UNKNOWN:
             enrolled = stretch.speaker in self._book.enrolled
             sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
             if sure or not known:
@@ -291,8 +285,6 @@ class Horizon:
         """What `name` has said lately is `new`'s."""
         events: list[Event] = []
         for stretch in self._stretches:
-            if stretch.profile == name:
-                stretch.profile = new
             event = stretch.event(final=False)
             changed = renamed(event, name, new)
             if changed != event:

@@ -71,7 +71,7 @@ class Pipeline:
 
     def voice(self, name: str) -> Voice | None:
         """The voice that goes by a name at present, if there is one."""
-        return next((voice for voice in self._tracker.voices if voice.name == name), None)
+        return self._tracker.voice(name)
 
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""

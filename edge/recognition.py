@@ -52,6 +52,7 @@ def recognise(
             llrs[voice, places[name]] += config.keep_llr
         elif voice < settled:
             llrs[voice] -= config.keep_llr
+    llrs[sums[:, 0] <= 0.0] = -np.inf  # nothing was heard of it
     likely = np.flatnonzero(llrs >= config.known_llr)
     for place in likely[np.argsort(-llrs.flat[likely], kind="stable")]:
         voice, somebody = divmod(int(place), len(order))

@@ -38,7 +38,7 @@ class SpeakerBook:
     """The voices that are known.
 
     Attributes:
-        known: those from elsewhere: enrolled, or carried over. They never change.
+        known: those from elsewhere: enrolled, or carried over. What is heard here changes none.
         heard: those in this recording, by the speech that is settled. One of them who is also
             known has that name.
         named: numbers given so far.

@@ -23,15 +23,9 @@ class Stretch:
     statistics: Sums
     embedding: Floats
     speaker: str = UNKNOWN
-    profile: str | None = None  # whose enrolment it is part of
     standing: Standing = field(default_factory=Standing)
     both: Sequence[Both] = ()  # where two speak at once
     overlaps: tuple[Overlap, ...] = ()  # and whose the second voice is
-
-    @property
-    def adds(self) -> bool:
-        """Whether it adds to what is known of its speaker: it is no part of their profile yet."""
-        return self.speaker not in (UNKNOWN, self.profile)
 
     def event(self, final: bool) -> Segment:
         """The stretch as it is now, for subscribers."""

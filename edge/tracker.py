@@ -27,7 +27,7 @@ from edge.state import State
 from edge.statistics import TOKEN, Profile, Sums
 from edge.stretch import Stretch
 from edge.tracker_config import TrackerConfig
-from edge.voices import UNKNOWN, Score, Voices, standing
+from edge.voices import UNKNOWN, Score, Voice, Voices, standing
 
 SHOWN_AGAIN = 10  # records by which a segment has grown when it is shown anew, at the latest
 
@@ -61,6 +61,10 @@ class Tracker:
     def voices(self) -> Voices:
         """Every voice known at present, enrolled ones included."""
         return self._horizon.voices
+
+    def voice(self, name: str) -> Voice | None:
+        """The voice that goes by a name at present, if there is one."""
+        return self._horizon.voice(name)
 
     def speech_in(self, segment: int) -> Sums | None:
         """Statistics (size,) of a segment that is not final yet, by its id; None if none is."""

@@ -20,7 +20,9 @@ class HorizonConfig:
     new_speech: float = 3.0  # least speech of a new speaker
     merge_llr: float = -0.25  # clusters that match at least so well are one voice
     beside_llr: float = 3.0  # by so much a short stretch is likelier a neighbour's, without a pause
-    known_llr: float = 0.0  # enrolled, or carried over: named from here on, beside_llr added
+    # Enrolled, or carried over: named from here on, beside_llr added, less the logarithm of how
+    # many they are.
+    known_llr: float = 0.0
     keep_llr: float = 3.0  # by so much the name that a voice has is likelier than another
     learn_llr: float = 1.0  # a settled stretch is added to its voice only from here on
     max_speakers: int = 64  # without a profile; then one more takes the place of the least heard

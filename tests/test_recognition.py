@@ -189,6 +189,77 @@ def test_two_who_were_told_apart_elsewhere_are_not_fused() -> None:
     assert book.names == ["speaker1", "speaker2"]
 
 
+def test_of_what_nothing_was_heard_is_nobodys() -> None:
+    nothing = np.zeros(model().statistics_size)
+    assert found(known("ada"), [nothing], ["ada"], settled=1) == [None]
+
+
+def limited(most: int, *carry: str) -> tuple[SpeakerBook, Horizon]:
+    """So many voices without a name at most; some, called speaker1 and so on, carried over."""
+    book = SpeakerBook(model(), [Profile("ada", turns("ada")[0])])
+    config = replace(CONFIG, max_speakers=most)
+    looking_back = Horizon(model(), book, config, OperatingPoint())
+    voices = {f"speaker{i}": turns(name)[0] for i, name in enumerate(carry, start=1)}
+    looking_back.restore(new_state(model(), len(carry), 0, voices), elsewhere=True)
+    return book, looking_back
+
+
+def test_who_is_forgotten_for_want_of_room_is_recognised_no_more() -> None:
+    book, looking_back = limited(1, "ben")
+    events = looking_back.add(stretch(0, 5 * RATE, turns("dan")[0]))
+    assert [e.speaker for e in events if isinstance(e, SpeakerCreated)] == ["speaker2"]
+    assert looking_back.known.names == {"ada"}
+    events = looking_back.add(stretch(1, 10 * RATE, turns("ben")[1]))
+    assert "speaker1" not in book.names
+    assert not [e for e in events if isinstance(e, SpeakerCreated) and e.speaker == "speaker1"]
+
+
+def test_who_is_known_takes_nobodys_room() -> None:
+    book, looking_back = limited(1)
+    book.learn(book.new_name(), turns("ben")[0])
+    looking_back.add(stretch(0, 5 * RATE, turns("ada")[1]))
+    assert book.names == ["ada", "speaker1"]
+    book, looking_back = limited(2, "ben", "callum")
+    for number, name in enumerate(("ben", "callum")):
+        end = 5 * RATE * (number + 1)
+        (event,) = looking_back.add(stretch(number, end, turns(name)[1]))[:1]
+        assert isinstance(event, Segment)
+        assert event.speaker == f"speaker{number + 1}"
+    assert book.names == ["ada", "speaker1", "speaker2"]
+
+
+def test_what_was_carried_over_of_a_voice_is_enrolled_with_it() -> None:
+    _, looking_back = limited(9, "ben")
+    looking_back.add(stretch(0, 5 * RATE, turns("ben")[1]))
+    voice = looking_back.voice("speaker1")
+    assert voice is not None
+    np.testing.assert_array_equal(voice.statistics, turns("ben")[0] + turns("ben")[1])
+    state = {known.name: known.sums for known in looking_back.state(1).voices}
+    np.testing.assert_array_equal(state["speaker1"], voice.statistics)
+    assert looking_back.voice("nobody") is None
+    enrolled = looking_back.voice("ada")
+    assert enrolled is not None
+    np.testing.assert_array_equal(enrolled.statistics, turns("ada")[0])
+
+
+@pytest.mark.parametrize("others", [1, 40])
+def test_who_is_enrolled_live_and_forgotten_is_nobody_else(others: int) -> None:
+    crowd = [Profile(f"v{i}", turns(("ada", "ben")[i % 2])[0]) for i in range(others)]
+    book = SpeakerBook(model(), crowd)
+    looking_back = Horizon(model(), book, CONFIG, OperatingPoint())
+    looking_back.add(stretch(0, 5 * RATE, turns("dan")[0]))
+    heard = looking_back.voice("speaker1")
+    assert heard is not None
+    profile = Profile("dan", heard.statistics)
+    events = looking_back.reload([*crowd, profile], {"speaker1": "dan"}, 6 * RATE)
+    assert {e.speaker for e in events if isinstance(e, Segment)} == {"dan"}
+    assert not [e for e in events if isinstance(e, SpeakerCreated)]
+    events = looking_back.reload(crowd, {}, 7 * RATE)
+    assert [e.speaker for e in events if isinstance(e, SpeakerCreated)] == ["speaker2"]
+    assert [e.speaker for e in events if isinstance(e, Segment)][-1] == "speaker2"
+    assert "dan" not in book.names
+
+
 def run(profiles: list[Profile]) -> tuple[list[Event], Pipeline]:
     pipeline = Pipeline(model(), profiles, PipelineConfig())
     return pipeline.push(conversation()) + pipeline.flush(), pipeline
