@@ -189,6 +189,8 @@ class Horizon:
 
     def _recognise(self, clusters: list[list[Stretch]], called: list[str]) -> list[str | None]:
         """Who of the known each cluster is, by all that it has said; None of all others."""
+        if not self.known:
+            return [None] * len(clusters)
         heard = [voice.statistics for voice in self._book.heard]
         settled = heard + [np.zeros(self._model.statistics_size)] * (len(clusters) - len(heard))
         totals = [
@@ -228,7 +230,7 @@ class Horizon:
         if heard:
             rows = np.stack([sums[name] for name in heard])
             embeddings.update(zip(heard, self._model.embed(rows), strict=True))
-        enrolled = self._book.enrolled
+        enrolled = self.known.enrolled
         here = [
             Voice(name, statistics, embeddings[name], name in enrolled, elsewhere=False)
             for name, statistics in sums.items()
@@ -254,7 +256,7 @@ class Horizon:
         known = stretch.speaker in self._book.names
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
         if stretch.speaker != UNKNOWN:
-            enrolled = stretch.speaker in self._book.enrolled
+            enrolled = stretch.speaker in self.known.enrolled
             sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
             if sure or not known:
                 self._book.learn(stretch.speaker, stretch.statistics)

@@ -128,10 +128,11 @@ class SpeakerBook:
         ]
         self.known += carried
         heard, self.heard = self.heard, []
+        named = before | moved.keys()
         for voice in heard:
             name = moved.get(voice.name, voice.name)
             # A number that somebody is enrolled as by now was another's.
-            if name in enrolled if voice.name in before | moved.keys() else name not in enrolled:
+            if (name in enrolled) == (voice.name in named):
                 self.learn(name, voice.statistics)
 
     def _voice(

@@ -165,7 +165,7 @@ def _between_recordings(
     corpora = np.array([homes[owner] for owner in owners])
     next_channel = [*heard[1:], heard[0]]
     pairs = [
-        (_chosen(older, here), _chosen(newer, here), owners[here])
+        (older.chosen(here), newer.chosen(here), owners[here])
         for (older, _), (_, newer) in zip(heard, next_channel, strict=True)
         for here in (corpora == corpus for corpus in np.unique(corpora))
     ]
@@ -173,10 +173,6 @@ def _between_recordings(
     means = [trial.cosines[~trial.same].mean() for trial in alone if not trial.same.all()]
     usual = float(np.mean(means)) if means else 0.0
     return alone, [_trials(*pair, usual) for pair in pairs], usual
-
-
-def _chosen(sides: Sides, which: Marks) -> Sides:
-    return Sides(sides.embeddings[which], sides.seconds[which])
 
 
 def _at_tables(
@@ -191,7 +187,7 @@ def _at_tables(
             speakers = random.permutation(sorted({s for s in owners if homes[s] == corpus}))
             for first in range(0, len(speakers) - 1, TABLE):
                 seated = np.isin(owners, speakers[first : first + TABLE])
-                one, other = _chosen(older, seated), _chosen(newer, seated)
+                one, other = older.chosen(seated), newer.chosen(seated)
                 trials = _trials(one, other, owners[seated])
                 if not trials.same.all():
                     tables[corpus].append(trials)

@@ -112,9 +112,10 @@ def main(argv: list[str] | None = None) -> int:
 def develop(args: argparse.Namespace) -> None:
     """Print how well meetings, excerpts and names are told, at once and in the end."""
     console = page()
-    kept = args.kept / Model.load(args.model).id
+    model, config = Model.load(args.model), load(args.config).pipeline
+    kept = args.kept / model.id
     meetings, excerpts = rehearsals(args.corpus, kept, args.meetings, args.excerpts)
-    hear_one = partial(rehearse, args.model, load(args.config).pipeline)
+    hear_one = partial(rehearse, args.model, config)
     with ProcessPoolExecutor(args.jobs, get_context("spawn")) as pool:
         for what, group in (("meetings", meetings), ("excerpts of half a minute", excerpts)):
             if not group:
@@ -132,8 +133,6 @@ def develop(args: argparse.Namespace) -> None:
             console.print(diarization_table(what, rows))
     if args.households:
         _, voices = split_speakers(read_list(args.corpus, "train"))
-        config = load(args.config).pipeline
-        model = Model.load(args.model)
         named = evaluate_households(voices, args.corpus, model, args.households, config)
         console.print(naming_table(named))
 

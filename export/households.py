@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 from edge.encoder import Model
@@ -30,8 +29,6 @@ VOICES, MINUTES = 6, 4.0
 ENROLLED = (1, 3)  # of them
 ENROL_SECONDS = 8.0  # of speech
 PAUSE = 2.0  # seconds from one enrolment to the next
-
-Marks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

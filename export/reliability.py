@@ -155,7 +155,7 @@ def _trials(
     if not len(long):
         return np.zeros(0), np.zeros(0, dtype=bool)
     tested = sides_of(model, np.stack([tests[i][count] for i in long]))
-    known = Sides(enrolled.embeddings[told], enrolled.seconds[told])
+    known = enrolled.chosen(told)
     names = speakers[long], speakers[told]
     llrs = all_llrs(model, tested, known, names if beside else None)
     used = long[:, None] != told[None]
@@ -214,7 +214,7 @@ def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
     """The sequential test at its default rates, a look at every tenth of a second of speech."""
     speakers, enrolled, tests = heard
     told = np.flatnonzero(enrolled.seconds > 0)
-    known = Sides(enrolled.embeddings[told], enrolled.seconds[told])
+    known = enrolled.chosen(told)
     point = OperatingPoint()
     accept, refuse = each_look(point).accept_llr, each_look(point).refuse_llr
     first_look = round(FIRST_LOOK * SAMPLE_RATE / model.record_samples)

@@ -45,6 +45,10 @@ class Sides(NamedTuple):
     embeddings: Floats  # (trials, size)
     seconds: Floats  # of net speech (trials,)
 
+    def chosen(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Sides:
+        """Some of them, by marks or places."""
+        return Sides(self.embeddings[which], self.seconds[which])
+
 
 @dataclass(frozen=True)
 class Cut:
