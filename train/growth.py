@@ -12,8 +12,15 @@ from torch import Tensor
 from edge.errors import EarmarkError
 from train.encoder import Encoder, EncoderConfig
 
-WIDTHS = ("channels", "attention", "head_hidden")  # that may grow
-TWO_DEPTHS = ("feature.linear.weight", "activity.inner.weight")  # read two depths side by side
+WIDTHS = ("channels", "features", "attention", "head_hidden")  # that may grow
+# Two things side by side: depths of the trunk, or means and deviations of the features.
+OF_TWO = (
+    "feature.linear.weight",
+    "activity.inner.weight",
+    "head_linear.weight",
+    "head_in.weight",
+    *(f"head_norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")),
+)
 
 
 def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
@@ -37,7 +44,7 @@ def grow(narrow: Encoder, config: EncoderConfig) -> Encoder:
     for name, values in narrow.state_dict().items():
         if values.ndim == 0:  # a count of batches
             continue
-        parts = 2 if name in TWO_DEPTHS else 1
+        parts = 2 if name in OF_TWO else 1
         pairs = zip(values.chunk(parts, -1), weights[name].chunk(parts, -1), strict=True)
         weights[name] = torch.cat([_grown(*pair) for pair in pairs], -1)
     encoder.load_state_dict(weights)
