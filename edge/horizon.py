@@ -52,8 +52,15 @@ class Horizon:
         self._renew()
 
     def _renew(self) -> None:
-        self.voices = Voices(self._model, self._book.voices, self._odds)
+        self.voices = self._side_by_side(self._book.heard)
         self.known = Voices(self._model, self._book.known, self._odds)
+
+    def _side_by_side(self, heard: Sequence[Voice]) -> Voices:
+        """Voices by what was heard of them here; and, by what is known, those who were not."""
+        names = {voice.name for voice in heard}
+        absent = [voice for voice in self._book.known if voice.name not in names]
+        present = [voice for voice in self._book.known if voice.name in names]
+        return Voices(self._model, [*absent, *heard], self._odds, present)
 
     @property
     def next_name(self) -> str:
@@ -235,8 +242,7 @@ class Horizon:
             Voice(name, statistics, embeddings[name], name in enrolled, elsewhere=False)
             for name, statistics in sums.items()
         ]
-        absent = [voice for voice in self._book.known if voice.name not in sums]
-        self.voices = Voices(self._model, [*absent, *here], self._odds)
+        self.voices = self._side_by_side(here)
 
     def _merges(self, before: dict[int, str], sample: int, told: set[str]) -> list[Event]:
         """Names that no stretch bears any more, and who took over their speech; those `told` are

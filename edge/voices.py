@@ -103,6 +103,13 @@ class Ranking(Sequence[Score]):
 class Voices(Sequence[Voice]):
     """Voices as they are when this is made; what changes of them later does not count.
 
+    Args:
+        model: embeds.
+        voices: see above.
+        odds: by which they are compared.
+        others: from elsewhere, too; they are compared with nothing, and tell how alike strangers
+            are (see `edge.across`).
+
     Attributes:
         odds: by which they are compared.
         names: of all.
@@ -110,20 +117,23 @@ class Voices(Sequence[Voice]):
         enrolled: names of those that are.
     """
 
-    def __init__(self, model: Model, voices: Iterable[Voice], odds: Odds) -> None:
+    def __init__(
+        self, model: Model, voices: Iterable[Voice], odds: Odds, others: Sequence[Voice] = ()
+    ) -> None:
         self.odds = odds
         self._model = model
         self._voices = list(voices)
         self.names = {voice.name for voice in self._voices}
         self.enrolled = {voice.name for voice in self._voices if voice.enrolled}
         self._absent = {voice.name for voice in self._voices if voice.elsewhere}
-        embeddings = np.array([voice.embedding for voice in self._voices])
+        embeddings = np.array([voice.embedding for voice in [*self._voices, *others]])
         self._directions = directions(embeddings.reshape(-1, model.spec.embedding))
         statistics = np.array([voice.statistics for voice in self._voices])
         self.seconds = model.seconds(statistics.reshape(-1, model.statistics_size))
-        self._elsewhere = np.array([voice.elsewhere for voice in self._voices], dtype=bool)
+        elsewhere = np.array([voice.elsewhere for voice in [*self._voices, *others]], dtype=bool)
+        self._elsewhere = elsewhere  # and the others
         self._enrolled = np.array([voice.enrolled for voice in self._voices], dtype=bool)
-        self._weights = odds.weights(self._elsewhere)
+        self._weights = [weight[: len(self)] for weight in odds.weights(elsewhere)]
 
     @overload
     def __getitem__(self, index: int) -> Voice: ...
@@ -140,13 +150,14 @@ class Voices(Sequence[Voice]):
         return self.weigh(self.match(embeddings), seconds[:, None], self.seconds)
 
     def match(self, embeddings: Floats) -> Match:
-        """Embeddings (rows, size) beside every voice (rows, voices)."""
+        """Embeddings (rows, size) beside every voice and the others (rows, voices and others)."""
         return match_all(directions(embeddings), self._directions)
 
     def weigh(self, match: Match, first: Floats, second: Floats) -> Floats:
         """Llrs (rows, voices) of `first` seconds of speech and `second` of the voices."""
-        match = self.odds.across.discount(match, self._elsewhere)
-        return weighted_llr(self._weights, match, first, second)
+        told = self.odds.across.discount(match, self._elsewhere)
+        own = Match(*(values[:, : len(self)] for values in told))
+        return weighted_llr(self._weights, own, first, second)
 
     def llr(self, name: str, embedding: Floats, statistics: Sums) -> float:
         """That speech (size,), embedded, is the voice `name`'s, who is one of them."""

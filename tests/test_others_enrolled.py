@@ -15,11 +15,13 @@ from edge.cli import main
 from edge.database import Database
 from edge.gallery import OTHERS, Gallery, claimed_gallery
 from edge.gate import GateConfig
+from edge.horizon import Horizon
 from edge.records import all_records
 from edge.scoring import Match, OperatingPoint, directions, match_all
 from edge.speakers import SpeakerBook
 from edge.statistics import Profile
 from edge.store import Store
+from edge.tracker_config import HorizonConfig
 from edge.verification import verify
 from edge.voices import Voice, Voices, usual_odds
 
@@ -176,3 +178,15 @@ def test_in_a_stream_those_without_a_name_are_no_strangers_to_count() -> None:
         Voices(model(), [*enrolled, nameless], usual_odds(model())).rank(heard.statistics)
     )
     assert {name: beside[name] for name in without} == pytest.approx(without)
+
+
+def test_in_a_stream_those_enrolled_who_were_heard_are_still_asked() -> None:
+    """That somebody spoke here takes nothing from what their profile tells of the next one."""
+    first, second, heard = pieces(3)
+    book = SpeakerBook(model(), [ada(), first, second])
+    before = dict(Voices(model(), book.known, usual_odds(model())).rank(heard.statistics))
+    book.learn("v0", first.statistics)
+    after = Horizon(model(), book, HorizonConfig(), OperatingPoint()).voices
+    assert dict(after.rank(heard.statistics))["ada"] == pytest.approx(before["ada"])
+    forgotten = Voices(model(), book.voices, usual_odds(model()))
+    assert dict(forgotten.rank(heard.statistics))["ada"] != pytest.approx(before["ada"], abs=0.01)
