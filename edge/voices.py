@@ -16,6 +16,7 @@ from edge.scoring import Calibration, Floats, Match, directions, match_all, weig
 from edge.statistics import Sums
 
 UNKNOWN = "unknown"
+AS_TELLING = 5.0  # seconds of a voice in this recording that tell as much as its profile
 
 
 @dataclass
@@ -107,8 +108,7 @@ class Voices(Sequence[Voice]):
         model: embeds.
         voices: see above.
         odds: by which they are compared.
-        others: from elsewhere, too; they are compared with nothing, and tell how alike strangers
-            are (see `edge.across`).
+        profiles: of some who were heard here, by their names: what is known of them from elsewhere.
 
     Attributes:
         odds: by which they are compared.
@@ -118,7 +118,7 @@ class Voices(Sequence[Voice]):
     """
 
     def __init__(
-        self, model: Model, voices: Iterable[Voice], odds: Odds, others: Sequence[Voice] = ()
+        self, model: Model, voices: Iterable[Voice], odds: Odds, profiles: Sequence[Voice] = ()
     ) -> None:
         self.odds = odds
         self._model = model
@@ -126,14 +126,18 @@ class Voices(Sequence[Voice]):
         self.names = {voice.name for voice in self._voices}
         self.enrolled = {voice.name for voice in self._voices if voice.enrolled}
         self._absent = {voice.name for voice in self._voices if voice.elsewhere}
-        embeddings = np.array([voice.embedding for voice in [*self._voices, *others]])
+        sides = [*self._voices, *profiles]
+        embeddings = np.array([side.embedding for side in sides])
         self._directions = directions(embeddings.reshape(-1, model.spec.embedding))
-        statistics = np.array([voice.statistics for voice in self._voices])
-        self.seconds = model.seconds(statistics.reshape(-1, model.statistics_size))
-        elsewhere = np.array([voice.elsewhere for voice in [*self._voices, *others]], dtype=bool)
-        self._elsewhere = elsewhere  # and the others
+        statistics = np.array([side.statistics for side in sides])
+        seconds = model.seconds(statistics.reshape(-1, model.statistics_size))
+        self.seconds, self._profile_seconds = np.split(seconds, [len(self)])
+        self._elsewhere = np.array([side.elsewhere for side in sides], dtype=bool)
         self._enrolled = np.array([voice.enrolled for voice in self._voices], dtype=bool)
-        self._weights = [weight[: len(self)] for weight in odds.weights(elsewhere)]
+        places = {voice.name: place for place, voice in enumerate(self._voices)}
+        self._owners = [places[profile.name] for profile in profiles]
+        weights = [np.split(values, [len(self)]) for values in odds.weights(self._elsewhere)]
+        self._weights, self._profile_weights = zip(*weights, strict=True)
 
     @overload
     def __getitem__(self, index: int) -> Voice: ...
@@ -146,17 +150,31 @@ class Voices(Sequence[Voice]):
         return len(self._voices)
 
     def llrs(self, embeddings: Floats, seconds: Floats) -> Floats:
-        """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech."""
-        return self.weigh(self.match(embeddings), seconds[:, None], self.seconds)
+        """Llrs (rows, voices) of embeddings (rows, size) of so many seconds (rows,) of speech.
+
+        Who has a profile is compared with that, too: the less was heard, the more it counts.
+        """
+        match, first = self.match(embeddings), seconds[:, None]
+        llrs = self.weigh(match, first, self.seconds)
+        known = Match(*(values[:, len(self) :] for values in match))
+        by_profile = weighted_llr(self._profile_weights, known, first, self._profile_seconds)
+        heard = self.seconds[self._owners]
+        share = heard / (heard + AS_TELLING)
+        llrs[:, self._owners] = share * llrs[:, self._owners] + (1.0 - share) * by_profile
+        return llrs
 
     def match(self, embeddings: Floats) -> Match:
-        """Embeddings (rows, size) beside every voice and the others (rows, voices and others)."""
-        return match_all(directions(embeddings), self._directions)
+        """Embeddings (rows, size) beside voices, then profiles (rows, voices + profiles): cosines
+        less what those from elsewhere tell of each other.
+        """
+        match = match_all(directions(embeddings), self._directions)
+        return self.odds.across.discount(match, self._elsewhere)
 
     def weigh(self, match: Match, first: Floats, second: Floats) -> Floats:
-        """Llrs (rows, voices) of `first` seconds of speech and `second` of the voices."""
-        told = self.odds.across.discount(match, self._elsewhere)
-        own = Match(*(values[:, : len(self)] for values in told))
+        """Llrs (rows, voices) of `first` seconds of speech and `second` of the voices, by what was
+        heard of those who were.
+        """
+        own = Match(*(values[:, : len(self)] for values in match))
         return weighted_llr(self._weights, own, first, second)
 
     def llr(self, name: str, embedding: Floats, statistics: Sums) -> float:
