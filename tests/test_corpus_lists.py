@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 from tiny_corpus import build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
 from edge.sources.file import SUFFIXES
+from train.cli import main
 from train.config import TrainConfig
 from train.corpus import Corpus
 from train.lists import read_list
+from train.manifest import is_held_out
 from train.trainer import Trainer
 from train.waveforms import Waveforms, read_audio
 
@@ -207,16 +210,99 @@ def test_nothing_left_to_train_on_is_said(built: Path, tmp_path: Path) -> None:
         Corpus.open(corpus, tmp_path / "cache", config)
 
 
+def test_a_corpus_whose_few_speakers_are_all_held_out_is_told_so(
+    built: Path, tmp_path: Path
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_folders(corpus, [line | {"speaker": "grace"} for line in lines])
+    assert is_held_out("grace")
+    with pytest.raises(EarmarkError, match=r"all .* utterances that can be read are held out"):
+        Corpus.open(corpus, tmp_path / "cache", by_labels(tmp_path))
+
+
+def test_one_speaker_alone_is_nothing_to_learn_from(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_folders(corpus, [line | {"speaker": "bob"} for line in lines])
+    by_labels(tmp_path)
+    run = tmp_path / "run"
+    words = ["--corpus", str(corpus), "--config", str(tmp_path / "tiny.yaml"), "--workers", "0"]
+    assert main([*words, "--run", str(run)]) == 1
+    assert "bob is the only speaker to train on" in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_what_is_no_recording_of_a_speaker_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speaker = tmp_path / "train" / "ann"
+    speaker.mkdir(parents=True)
+    noise = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+    soundfile.write(speaker / "0.mp3", noise, 16000)
+    soundfile.write(speaker / "1.flac", noise, 16000)
+    soundfile.write(speaker.parent / "2.flac", noise, 16000)
+    (speaker / "3.m4a").write_bytes(b"")
+    found = read_list(tmp_path, "train")
+    assert [u.path.name for u in found] == ["0.mp3", "1.flac"]
+    assert found[0].seconds == pytest.approx(1.0, abs=0.1)
+    assert len(read_audio(found[0].path)) == pytest.approx(16000, abs=2400)
+    assert "train: left out 1 .flac, 1 .m4a; expected" in capsys.readouterr().err
+
+
+def test_folders_of_speakers_who_are_reported_on_are_not_trained_on(
+    built: Path, tmp_path: Path
+) -> None:
+    corpus, lines = without_csv(built, tmp_path)
+    as_folders(corpus, lines)
+    name = next(line["speaker"] for line in lines).replace("/", "-")
+    shutil.copytree(corpus / "train" / name, corpus / "dev" / name)
+    with pytest.raises(EarmarkError, match=f"1 speakers stand in both splits, for example {name}"):
+        Corpus.open(corpus, tmp_path / "cache", by_labels(tmp_path))
+
+
+def by_labels(folder: Path, **loss: float) -> TrainConfig:
+    """Settings of a corpus with no teacher."""
+    path = tiny_config(folder)
+    values = yaml.safe_load(path.read_text())
+    values["data"] |= {"lists": ["train"], "teachers": []}
+    if loss:
+        values["loss"] = loss
+        values["data"]["views"] = 2
+    path.write_text(yaml.safe_dump(values))
+    return load_config(TrainConfig, path)
+
+
+def test_speech_of_nobody_known_is_trained_on_where_views_of_it_are_told_apart(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = shutil.copytree(built, tmp_path / "corpus")
+    lines = [line | {"speaker": ""} for line in rows(corpus)]
+    with (corpus / "train.csv").open("w", newline="", encoding="utf-8") as output:
+        writer = csv.DictWriter(output, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+    by_label = by_labels(tmp_path)
+    with pytest.raises(EarmarkError, match="nothing to train on"):
+        Corpus.open(corpus, tmp_path / "cache", by_label)
+    assert f"{len(lines)} utterances without speaker and teacher" in capsys.readouterr().err
+    config = by_labels(tmp_path, classification=0.0, contrastive=1.0)
+    opened = Corpus.open(corpus, tmp_path / "cache", config)
+    assert len(opened.train) == len(lines)
+    trainer = Trainer(config, opened, tmp_path / "run", workers=0)
+    before = trainer.encoder.stem.linear.weight.detach().clone()
+    after = trainer.train().stem.linear.weight.detach()
+    assert after.isfinite().all()
+    assert not np.array_equal(before.numpy(), after.numpy())
+
+
 def test_a_corpus_without_a_teacher_is_trained_on_by_its_labels(
     built: Path, tmp_path: Path
 ) -> None:
     corpus, lines = without_csv(built, tmp_path)
     as_folders(corpus, lines)
     shutil.rmtree(corpus / "teachers")
-    yaml = tiny_config(tmp_path)
-    text = yaml.read_text().replace("data: {", "data: {lists: [train], teachers: [], ")
-    yaml.write_text(text)
-    config = load_config(TrainConfig, yaml)
+    config = by_labels(tmp_path)
     trainer = Trainer(
         config, Corpus.open(corpus, tmp_path / "cache", config), tmp_path / "run", workers=0
     )

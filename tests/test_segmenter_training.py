@@ -158,3 +158,11 @@ def test_parts_that_no_talk_has_are_named(tmp_path: Path, opened: Opened) -> Non
     encoder.activity.outer.bias.data[:] = -100.0
     with pytest.raises(EarmarkError, match=rf"segmenter.tokens is {SETTINGS.tokens}, expected 0 "):
         train_segmenter(encoder, config, corpus, tmp_path, workers=0)
+
+
+def test_held_out_talks_without_speech_are_not_measured(tmp_path: Path, opened: Opened) -> None:
+    config, corpus = opened
+    encoder = settled_encoder(2)
+    encoder.activity.outer.bias.data[:] = -100.0
+    with pytest.raises(EarmarkError, match="hears too little speech in talks of those held out"):
+        measure_segmenter(encoder, config, corpus, tmp_path, workers=0)

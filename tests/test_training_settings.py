@@ -117,7 +117,8 @@ def one_name(speaker: str) -> str:
     [
         ("head: {steps: 4}", nobody, "no training utterance has a label"),
         ("activity: {steps: 4}", nobody, "mixtures need utterances of 99 s"),
-        ("segmenter: {steps: 4}", one_name, "talks need 4 speakers"),
+        ("segmenter: {steps: 4}", str, "speech outputs, by which"),
+        ("{activity: {steps: 4}, segmenter: {steps: 4}}", one_name, "talks need 4 speakers"),
     ],
 )
 def test_what_a_later_stage_needs_is_asked_for_before_the_first_is_trained(
@@ -129,7 +130,8 @@ def test_what_a_later_stage_needs_is_asked_for_before_the_first_is_trained(
     said: str,
 ) -> None:
     """A run of hours could then not go on, neither with other settings nor with other lists."""
-    monkeypatch.setattr("train.mixtures.MIN_SECONDS", 99.0)
+    if "mixtures" in said:
+        monkeypatch.setattr("train.mixtures.MIN_SECONDS", 99.0)
     corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
     values = yaml.safe_load(config.read_text()) | {"activity": {}, "segmenter": {}}
     config.write_text(yaml.safe_dump(values | yaml.safe_load(stage)))
@@ -171,3 +173,17 @@ def test_what_is_shipped_is_within_its_bounds() -> None:
     for path in CONFIGS.glob("*.yaml"):
         if path.name != "earmark.yaml":
             load_config(TrainConfig, path).check()
+
+
+def test_what_stays_behind_an_encoder_that_is_trained_on_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, config = build_corpus(tmp_path / "corpus"), tiny_config(tmp_path)
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
+    assert main([*words, "--run", str(tmp_path / "first")]) == 0
+    assert "done: export it" in capsys.readouterr().out
+    values = yaml.safe_load(config.read_text()) | {"activity": {}, "segmenter": {}}
+    config.write_text(yaml.safe_dump(values))
+    further = ["--run", str(tmp_path / "second"), "--init", str(tmp_path / "first" / "encoder.pt")]
+    assert main([*words, *further]) == 0
+    assert "done, but for what activity.steps and segmenter.steps" in capsys.readouterr().out

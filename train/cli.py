@@ -18,6 +18,7 @@ except ModuleNotFoundError:
         "earmark-train: torch is not installed. Run: pip install '.[train]' in the folder of "
         "Earmark's sources"
     )
+import numpy as np
 
 from edge.config_file import load_config
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
@@ -144,7 +145,9 @@ def main(argv: list[str] | None = None) -> int:
                 "Give one with --init or --grow",
             )
         config.check()
+        _check_speech_outputs(config, initial)
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
+        _check_lesson(config, corpus)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
         stages = _stages(trainer, args.workers)
         for stage in stages:  # before hours of those ahead of it
@@ -164,13 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED
-    if encoder.activity.trained:
-        print(f"{outcome}: export it with  earmark-export {trainer.run.encoder}")
-    else:
-        print(
-            f"{outcome}, but for the speech and overlap outputs: train them (activity.steps) in "
-            f"another run with  --init {trainer.run.encoder}"
-        )
+    print(f"{outcome}{_what_next(config, initial, trainer.run.encoder, encoder)}")
     return 0
 
 
@@ -190,6 +187,46 @@ def _finish(encoder: Encoder, run: RunFolder, stages: list[Stage]) -> str:
         return "already finished"
     save_encoder(encoder, run.encoder)
     return "done"
+
+
+def _check_speech_outputs(config: TrainConfig, initial: Encoder | None) -> None:
+    """Raise if the network that cuts segments would hear speech where there is none."""
+    trained = initial is not None and initial.activity.trained
+    if config.segmenter.steps and not config.activity.steps and not trained:
+        raise EarmarkError(
+            "segmenter.steps is more than 0, and the encoder's speech outputs, by which the "
+            "network that cuts segments hears speech alone, were never trained",
+            "Train them before, or with it: activity.steps",
+        )
+
+
+def _check_lesson(config: TrainConfig, corpus: Corpus) -> None:
+    """Raise if one speaker is all that there is to train on, and no other lesson."""
+    taught = np.isfinite(corpus.targets[corpus.train_indices]).any()
+    speakers = {u.speaker for u in corpus.train} - {""}
+    alone = not taught and not config.loss.contrastive and len(speakers) < 2
+    if alone and config.optimiser.steps:
+        raise EarmarkError(
+            f"{min(speakers)} is the only speaker to train on, expected others to be told from",
+            "Name more speakers: 15 % of them, by their names, are held out",
+        )
+
+
+def _what_next(config: TrainConfig, initial: Encoder | None, path: Path, encoder: Encoder) -> str:
+    """What to do with the encoder that a run made."""
+    if not encoder.activity.trained:
+        return (
+            ", but for the speech and overlap outputs: train them (activity.steps) in another run "
+            f"with  --init {path}"
+        )
+    stages = (("activity", config.activity), ("segmenter", config.segmenter))
+    missing = " and ".join(f"{name}.steps" for name, settings in stages if not settings.steps)
+    if initial and initial.activity.trained and config.optimiser.steps and missing:
+        return (
+            f", but for what {missing} would train: it is as it was behind the encoder of before, "
+            f"and fits this one less. Train it in another run with  --init {path}"
+        )
+    return f": export it with  earmark-export {path}"
 
 
 def _check_folder(run: Path) -> None:

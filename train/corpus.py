@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from edge.sources.file import recordings_in
 from train.augment import AugmentConfig, Augmenter
 from train.config import DataConfig, TrainConfig
 from train.kept_voices import KeptVoices
-from train.lists import read_list
-from train.manifest import Utterance, check_disjoint, is_held_out, read_manifest, split_speakers
+from train.lists import find_list, read_list
+from train.manifest import Utterance, check_disjoint, is_held_out, split_speakers
 from train.rooms import simulate_rooms
 from train.teacher import OnlineTarget, OnnxTeacher, check_rows, fuse_teachers, teacher_rows
 from train.turn_taking import read_timings
@@ -73,13 +74,13 @@ class Corpus:
                 "List each recording once: one of a speaker held out would be trained on",
             )
         train, held_out = split_speakers(utterances)
-        if (folder / "dev.csv").is_file():
-            dev = read_manifest(folder / "dev.csv")
+        dev = find_list(folder, "dev")
+        if dev is not None:
             check_disjoint(train + held_out, dev)
             shared = {u.path for u in dev} & set(index)
             if shared:
                 raise EarmarkError(
-                    f"{min(shared)} stands in dev.csv and in {', '.join(data.lists)}",
+                    f"{min(shared)} stands in dev and in {', '.join(data.lists)}",
                     "Take it out of the lists: what is reported on is not trained on",
                 )
         counts = dict(zip(data.lists, map(len, lists), strict=True))
@@ -100,7 +101,10 @@ class Corpus:
         )
         readable = [u for u in train if waveforms.length(index[u.path])]
         taught = np.isfinite(targets[:, 0])
-        train = [u for u in readable if u.speaker or taught[index[u.path]]]
+        nameless = config.loss.contrastive > 0.0  # are told apart from each other
+        train = [u for u in readable if u.speaker or taught[index[u.path]] or nameless]
+        if left := len(readable) - len(train):
+            print(f"{left} utterances without speaker and teacher are left out", file=sys.stderr)
         held_out = [u for u in held_out if waveforms.length(index[u.path])]
         online = _online_target(folder / "teachers", data, counts, targets, waveforms)
         if config.augment.voices.shift_probability and online is None:
@@ -109,6 +113,12 @@ class Corpus:
                 "Name their ONNX graphs in data.online_teachers",
             )
         kept = _kept_voices(folder / "teachers", cache, config, waveforms, online)
+        if held_out and not readable:
+            raise EarmarkError(
+                f"nothing to train on in {folder}: the speakers of all {len(held_out)} utterances "
+                "that can be read are held out, as 15 % are, by their names",
+                "Name more speakers",
+            )
         if not train:
             raise EarmarkError(
                 f"nothing to train on in {folder}: of {len(utterances)} utterances none can be "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
 
 import soundfile
@@ -9,6 +11,8 @@ import soundfile
 from edge.errors import EarmarkError
 from edge.sources.file import SUFFIXES
 from train.manifest import Utterance, read_manifest, read_utf8
+
+AUDIO = {*SUFFIXES, ".mp3"}  # some large corpora come in
 
 # What a corpus is, as the help of commands tells it.
 FOLDER = "folder with train.csv, train/SPEAKER/*.flac or a Kaldi folder train/"
@@ -24,19 +28,28 @@ def read_list(corpus: Path, name: str) -> list[Utterance]:
     Raises:
         EarmarkError: there is none of these, or a line of it is wrong.
     """
-    csv_path, folder = corpus / f"{name}.csv", corpus / name
-    if csv_path.is_file():
-        return read_manifest(csv_path)
-    if (folder / "wav.scp").is_file():
-        return _read_kaldi(folder, name)
-    utterances = _read_folders(folder, name) if folder.is_dir() else []
-    if not utterances:
+    utterances = find_list(corpus, name)
+    if utterances is None:
         raise EarmarkError(
             f"no list '{name}' in {corpus}: expected {name}.csv, a Kaldi folder {name} with "
             f"wav.scp, or a folder {name} with a folder of audio files a speaker",
             "Give the folder of the corpus with --corpus FOLDER, or name its lists in data.lists",
         )
     return utterances
+
+
+def find_list(corpus: Path, name: str) -> list[Utterance] | None:
+    """As `read_list`; None if there is no such list.
+
+    Raises:
+        EarmarkError: a line of it is wrong.
+    """
+    csv_path, folder = corpus / f"{name}.csv", corpus / name
+    if csv_path.is_file():
+        return read_manifest(csv_path)
+    if (folder / "wav.scp").is_file():
+        return _read_kaldi(folder, name)
+    return _read_folders(folder, name) or None
 
 
 def _read_kaldi(folder: Path, corpus: str) -> list[Utterance]:
@@ -85,8 +98,15 @@ def _table(path: Path) -> dict[str, str]:
 
 
 def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
-    paths = sorted(p for p in folder.glob("*/**/*") if p.suffix.lower() in SUFFIXES)
-    return [_utterance(path, path.relative_to(folder).parts[0], corpus) for path in paths]
+    """The recordings in a folder of folders, one a speaker; what else lies there is told."""
+    files = sorted(path for path in folder.glob("**/[!.]*") if not path.is_dir())
+    taken = [p for p in files if p.suffix.lower() in AUDIO and p.parent != folder]
+    left = Counter(path.suffix or "without ending" for path in set(files).difference(taken))
+    if left:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(left.items()))
+        expected = f"expected {', '.join(sorted(AUDIO))} in a folder a speaker"
+        print(f"{folder}: left out {kinds}; {expected}", file=sys.stderr)
+    return [_utterance(path, path.relative_to(folder).parts[0], corpus) for path in taken]
 
 
 def _utterance(path: Path, speaker: str, corpus: str) -> Utterance:

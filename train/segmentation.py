@@ -84,7 +84,11 @@ def train_segmenter(
 def measure_segmenter(
     encoder: Encoder, config: TrainConfig, corpus: Corpus, folder: Path, workers: int
 ) -> dict[str, float]:
-    """How well pairs of tokens are told apart in talks of the voices held out."""
+    """How well pairs of tokens are told apart in talks of the voices held out.
+
+    Raises:
+        EarmarkError: the encoder hears too little speech in them.
+    """
     talks = Talks(config, corpus, MEASURED, held_out=True)
     odds, truths = [], []
     for talk in hear(encoder, talks, folder / "held_out", workers):
@@ -95,6 +99,11 @@ def measure_segmenter(
             same, clear = pairs(torch.from_numpy(talk.speakers[None]))
             odds.append(log_odds[clear[0].numpy()])
             truths.append(same[0].numpy()[clear[0].numpy()])
+    if len({*np.concatenate([*truths, np.empty(0, bool)])}) < 2:
+        raise EarmarkError(
+            "the encoder hears too little speech in talks of those held out",
+            "See that its speech outputs are trained, or raise segmenter.seconds",
+        )
     return {"one_voice_auc": roc_auc(np.concatenate(odds), np.concatenate(truths))}
 
 
