@@ -7,7 +7,8 @@ import json
 import shutil
 import sys
 import warnings
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 try:
@@ -24,6 +25,7 @@ from rich.console import Console
 from edge._native import Fbank, FbankOptions
 from edge.encoder import GRAPHS, Model, ModelSpec
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
+from edge.lock import locked
 from export.calibrate import fit_calibration
 from export.card import write_card, write_windowed_card
 from export.gate import measure
@@ -141,14 +143,21 @@ def export(
     encoder = levelled(_trained(encoder_path))
     config = TrainConfig(encoder=encoder.config, data=_data(encoder_path))
     corpus = Corpus.open(corpus_folder, cache, config)
+    with _staged(output) as staging:
+        failures = _make(encoder, corpus, staging, fp32_folder, name=output.name, licence=licence)
+        if not failures:
+            _replace(output, staging)
+    return failures
+
+
+def _make(
+    encoder: Encoder, corpus: Corpus, staging: Path, fp32_folder: Path, *, name: str, licence: str
+) -> list[str]:
+    """Write both models and the card of the int8 one; returns the reasons why it must not ship."""
     audios, speakers = corpus.held_out_trials()
     training_data = ", ".join(sorted({u.corpus for u in corpus.train}))
-
-    staging = _emptied(_staging(output))
-    staging.mkdir(parents=True)
     print("writing float32 graphs")
     export_graphs(encoder, fp32_folder)
-    name = output.name
     write_spec(fp32_folder, model_spec(encoder.config, name, training_data, licence, "float32"))
 
     random = np.random.default_rng(1)
@@ -195,10 +204,7 @@ def export(
         least_bits=least_bits,
         origin=provenance(encoder.config),
     )
-    failures = gate.failures()
-    if not failures:
-        _replace(output, staging)
-    return failures
+    return gate.failures()
 
 
 def _trained(path: Path) -> Encoder:
@@ -230,21 +236,21 @@ def export_windowed(encoder: Path, corpus_folder: Path, output: Path, cache: Pat
     Its odds are fitted on speakers of `train` held out, none of whom it is taken to know.
     """
     output = _checked(output)
-    staging = _emptied(_staging(output))
-    spec = write_windowed(encoder, staging, output.name)
-    write_spec(staging, spec)
-    config = TrainConfig(data=DataConfig(lists=("train",), teachers=()))
-    corpus = Corpus.open(corpus_folder, cache, config)
-    speech = corpus.held_out_speech(HELD_OUT_RECORDINGS)
-    spec = _calibrated(staging, spec, corpus, speech, set(speech[1]))
-    write_windowed_card(
-        staging,
-        spec,
-        encoder=encoder,
-        corpora=", ".join(sorted(set(speech[2]))),
-        origin=provenance(config),
-    )
-    _replace(output, staging)
+    with _staged(output) as staging:
+        spec = write_windowed(encoder, staging, output.name)
+        write_spec(staging, spec)
+        config = TrainConfig(data=DataConfig(lists=("train",), teachers=()))
+        corpus = Corpus.open(corpus_folder, cache, config)
+        speech = corpus.held_out_speech(HELD_OUT_RECORDINGS)
+        spec = _calibrated(staging, spec, corpus, speech, set(speech[1]))
+        write_windowed_card(
+            staging,
+            spec,
+            encoder=encoder,
+            corpora=", ".join(sorted(set(speech[2]))),
+            origin=provenance(config),
+        )
+        _replace(output, staging)
 
 
 def _calibrated(
@@ -264,6 +270,30 @@ def _calibrated(
 def _staging(output: Path) -> Path:
     """Where beside `output` that is made which may take its place."""
     return output.with_name(f".{output.name}.partial")
+
+
+@contextmanager
+def _staged(output: Path) -> Iterator[Path]:
+    """That folder, empty, for this export alone; it is left if something is in it.
+
+    Raises:
+        EarmarkError: another export works in it.
+    """
+    staging = _staging(output)
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(staging, 0.0):
+            for left in staging.iterdir():
+                left.unlink()
+            try:
+                yield staging
+            finally:
+                if staging.is_dir() and not any(staging.iterdir()):
+                    staging.rmdir()
+    except BlockingIOError as error:
+        raise EarmarkError(
+            f"another export is making {output}", "Wait for it, or give another --output"
+        ) from error
 
 
 def _emptied(staging: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from train.corpus import Corpus
 from train.lists import read_list
 from train.manifest import is_held_out
 from train.trainer import Trainer
-from train.waveforms import Waveforms, read_audio
+from train.waveforms import Waveforms, _read_ahead, read_audio
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +164,24 @@ def test_audio_that_cannot_be_read_is_named_counted_and_left_out(
     left = {str(u.path) for u in [*opened.train, *opened.held_out]}
     assert not any(path.endswith(line["path"]) for path in left for line in lines[:4])
     assert all(opened.waveforms.length(int(i)) for i in opened.train_indices)
+
+
+def test_of_many_long_recordings_a_few_wait_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = list[Path]()
+
+    def read(path: Path) -> np.ndarray:
+        begun.append(path)
+        return np.full(1, int(path.name), dtype=np.float32)
+
+    monkeypatch.setattr("train.waveforms._read_or_name", read)
+    paths = [Path(str(number)) for number in range(50)]
+    with ThreadPoolExecutor() as pool:
+        for number, audio in enumerate(_read_ahead(paths, pool, ahead=3)):
+            assert audio[0] == number
+            assert len(begun) <= number + 4
+    assert set(begun) == set(paths)
 
 
 def without_length(path: Path) -> None:

@@ -30,6 +30,7 @@ from edge._native import Fbank, FbankOptions
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
 from edge.frame_stream import FrameStream
+from edge.lock import locked
 from edge.rttm import read_rttm
 from export.cli import _data, _replace, main
 from export.gate import GateFigures, Window, measure
@@ -464,6 +465,23 @@ def test_what_is_no_model_is_not_replaced(
     assert status == 1
     assert "is no folder of a model" in capsys.readouterr().err
     assert set(before) <= set(tmp_path.rglob("*"))
+
+
+def test_two_exports_to_one_place_do_not_mix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    staging = tmp_path / "models" / ".tiny.partial"
+    staging.mkdir(parents=True)
+    (staging / "frames.onnx").write_text("the other's")
+    with locked(staging, 0.0):
+        status, output = run_export(tmp_path, settled_encoder(0))
+    assert status == 1
+    assert f"another export is making {output}" in capsys.readouterr().err
+    assert (staging / "frames.onnx").read_text() == "the other's"
+    shutil.rmtree(tmp_path / "run")
+    status, output = run_export(tmp_path, settled_encoder(0))
+    assert status == 0, capsys.readouterr().err
+    assert [path.name for path in staging.parent.iterdir()] == ["tiny"]
 
 
 @pytest.mark.parametrize("renamed", [0, 1])

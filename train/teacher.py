@@ -53,7 +53,10 @@ class OnnxTeacher:
         self._path = path
         self._owner = 0
         try:
-            self.size = len(self(np.random.default_rng(0).standard_normal(16000).astype("f4")))
+            row = self(np.random.default_rng(0).standard_normal(16000).astype("f4"))
+            if row.ndim != 1:
+                raise ValueError(f"its first output is {(1, *row.shape)}")
+            self.size = len(row)
         except Exception as error:  # onnxruntime raises bare exceptions of its own making
             raise EarmarkError(
                 f"{path} does not work as a teacher: {error}",

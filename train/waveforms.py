@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -157,14 +159,26 @@ def _lengths(index: Path, samples: Path, count: int) -> list[int] | None:
 
 def _decode(paths: Sequence[Path], target: Path) -> list[int]:
     lengths = []
-    batches = [paths[i : i + 256] for i in range(0, len(paths), 256)]  # bounds what waits in memory
     with target.open("wb") as output, ThreadPoolExecutor() as pool:
-        for batch in track(batches, description="decoding audio"):
-            for audio in pool.map(_read_or_name, batch):
-                pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-                output.write(pcm.tobytes())
-                lengths.append(len(pcm))
+        read = _read_ahead(paths, pool, ahead=2 * (os.cpu_count() or 1))
+        for audio in track(read, description="decoding audio", total=len(paths)):
+            pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+            output.write(pcm.tobytes())
+            lengths.append(len(pcm))
     return lengths
+
+
+def _read_ahead(
+    paths: Sequence[Path], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[NDArray[np.float32]]:
+    """The audio of each file in turn; no more than so many wait in memory, since some are long."""
+    waiting = deque[Future[NDArray[np.float32]]]()
+    for path in paths:
+        waiting.append(pool.submit(_read_or_name, path))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _read_or_name(path: Path) -> NDArray[np.float32]:
