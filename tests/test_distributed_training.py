@@ -20,7 +20,9 @@ def train(tmp_path: Path, name: str, extra: str, launcher: list[str]) -> dict[st
     config = tiny_config(tmp_path)
     config = config.rename(tmp_path / f"{name}.yaml")
     text = config.read_text().replace("warmup: 2", f"warmup: 2, {extra}")
-    config.write_text(text.replace("activity: {steps: 4", "activity: {steps: 0"))
+    for stage in ("activity", "segmenter"):
+        text = text.replace(f"{stage}: {{steps: 4", f"{stage}: {{steps: 0")
+    config.write_text(text)
     run = tmp_path / "runs" / name
     command = [sys.executable, *launcher, "-m", *["--"] * bool(launcher), "train.cli"]
     command += ["--corpus", str(tmp_path / "corpus"), "--run", str(run), "--config", str(config)]
