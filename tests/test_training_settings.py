@@ -186,4 +186,6 @@ def test_what_stays_behind_an_encoder_that_is_trained_on_is_told(
     config.write_text(yaml.safe_dump(values))
     further = ["--run", str(tmp_path / "second"), "--init", str(tmp_path / "first" / "encoder.pt")]
     assert main([*words, *further]) == 0
-    assert "done, but for what activity.steps and segmenter.steps" in capsys.readouterr().out
+    told, what = capsys.readouterr(), "what activity.steps and segmenter.steps would train, stays"
+    assert f"done. {what}" in told.out
+    assert what in told.err

@@ -146,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
             )
         config.check()
         _check_speech_outputs(config, initial)
+        if missing := _missing_stages(config, initial):
+            print(missing, file=sys.stderr)  # before the hours that it may take
         corpus = Corpus.open(args.corpus, args.run.parent / "cache", config)
         _check_lesson(config, corpus)
         trainer = Trainer(config, corpus, args.run, args.workers, initial)
@@ -167,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from {args.run}", file=sys.stderr)
         return INTERRUPTED
-    print(f"{outcome}{_what_next(config, initial, trainer.run.encoder, encoder)}")
+    print(f"{outcome}{_what_next(encoder, trainer.run.encoder, missing)}")
     return 0
 
 
@@ -202,7 +204,8 @@ def _check_speech_outputs(config: TrainConfig, initial: Encoder | None) -> None:
 
 def _check_lesson(config: TrainConfig, corpus: Corpus) -> None:
     """Raise if one speaker is all that there is to train on, and no other lesson."""
-    taught = np.isfinite(corpus.targets[corpus.train_indices]).any()
+    of_teachers = config.loss.distillation or config.loss.relational
+    taught = of_teachers and np.isfinite(corpus.targets[corpus.train_indices]).any()
     speakers = {u.speaker for u in corpus.train} - {""}
     alone = not taught and not config.loss.contrastive and len(speakers) < 2
     if alone and config.optimiser.steps:
@@ -212,21 +215,26 @@ def _check_lesson(config: TrainConfig, corpus: Corpus) -> None:
         )
 
 
-def _what_next(config: TrainConfig, initial: Encoder | None, path: Path, encoder: Encoder) -> str:
+def _what_next(encoder: Encoder, path: Path, missing: str) -> str:
     """What to do with the encoder that a run made."""
     if not encoder.activity.trained:
         return (
             ", but for the speech and overlap outputs: train them (activity.steps) in another run "
             f"with  --init {path}"
         )
-    stages = (("activity", config.activity), ("segmenter", config.segmenter))
-    missing = " and ".join(f"{name}.steps" for name, settings in stages if not settings.steps)
-    if initial and initial.activity.trained and config.optimiser.steps and missing:
-        return (
-            f", but for what {missing} would train: it is as it was behind the encoder of before, "
-            f"and fits this one less. Train it in another run with  --init {path}"
-        )
+    if missing:
+        return f". {missing}. Train it in another run with  --init {path}"
     return f": export it with  earmark-export {path}"
+
+
+def _missing_stages(config: TrainConfig, initial: Encoder | None) -> str:
+    """What the later stages trained of an encoder that is trained on without them, if anything."""
+    if initial is None or not initial.activity.trained or not config.optimiser.steps:
+        return ""
+    stages = (("activity", config.activity), ("segmenter", config.segmenter))
+    names = " and ".join(f"{name}.steps" for name, settings in stages if not settings.steps)
+    stays = "would train, stays as it was behind the encoder of before, and fits the new one less"
+    return names and f"what {names} {stays}"
 
 
 def _check_folder(run: Path) -> None:

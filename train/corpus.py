@@ -120,11 +120,8 @@ class Corpus:
                 "Name more speakers",
             )
         if not train:
-            raise EarmarkError(
-                f"nothing to train on in {folder}: of {len(utterances)} utterances none can be "
-                "read and has a speaker or a teacher's embedding",
-                "Check the lists",
-            )
+            what = "none of its utterances can be read and has a speaker or a teacher's embedding"
+            raise EarmarkError(f"nothing to train on in {folder}: {what}", "Check the lists")
         return cls(
             waveforms=waveforms,
             targets=targets,

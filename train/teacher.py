@@ -53,10 +53,10 @@ class OnnxTeacher:
         self._path = path
         self._owner = 0
         try:
-            row = self(np.random.default_rng(0).standard_normal(16000).astype("f4"))
-            if row.ndim != 1:
-                raise ValueError(f"its first output is {(1, *row.shape)}")
-            self.size = len(row)
+            said = self._said(np.random.default_rng(0).standard_normal(16000).astype("f4"))
+            if said.ndim != 2 or len(said) != 1:
+                raise ValueError(f"its first output is {said.shape}")
+            self.size = said.shape[1]
         except Exception as error:  # onnxruntime raises bare exceptions of its own making
             raise EarmarkError(
                 f"{path} does not work as a teacher: {error}",
@@ -65,6 +65,10 @@ class OnnxTeacher:
 
     def __call__(self, audio: Audio) -> NDArray[np.float32]:
         """The embedding (size,) of samples at 16 kHz."""
+        row: NDArray[np.float32] = self._said(audio)[0]
+        return row
+
+    def _said(self, audio: Audio) -> NDArray[np.float32]:
         if self._owner != os.getpid():  # a session does not outlive a fork into a loader process
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = 1
@@ -79,8 +83,7 @@ class OnnxTeacher:
         frames = self._fbank.push(audio)
         frames = frames - frames.mean(axis=0)
         name = self._session.get_inputs()[0].name
-        row: NDArray[np.float32] = self._session.run(None, {name: frames[None]})[0][0]
-        return row
+        return np.asarray(self._session.run(None, {name: frames[None]})[0])
 
 
 class OnlineTarget:
