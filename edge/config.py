@@ -18,6 +18,7 @@ from edge.pipeline import PipelineConfig
 SOURCE_KINDS = ("mic", "file", "satellite")  # keys of a source, of which one at most is given
 RAW = ("rate", "channels", "format")  # further keys, of raw PCM on standard input alone
 SPEED = ("fast",)  # of any other file alone
+LONGEST_STREAM = 200  # bytes: its state is a file of that name, and some more beside it
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,11 @@ def _check_stream(key: str, name: str) -> None:
         raise EarmarkError(
             f"{key} is '{name}', expected letters, digits, '_', '.' and '-'",
             "Choose a plain name such as 'mic' or 'kitchen'",
+        )
+    if len(name.encode()) > LONGEST_STREAM:
+        raise EarmarkError(
+            f"{key} has {len(name.encode())} bytes, expected {LONGEST_STREAM} at most",
+            "Choose a short name such as 'mic' or 'kitchen'",
         )
 
 

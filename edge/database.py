@@ -132,5 +132,5 @@ class Database:
     def _unusable(self, error: Exception) -> EarmarkError:
         return EarmarkError(
             f"cannot use {self.path} as the store of speakers: {error}",
-            "Check its permissions, or give another file with --store",
+            "Check its permissions and the space on the disk, or give another file with --store",
         )

@@ -123,7 +123,8 @@ class Journal:
         try:
             self._write(data)
         except OSError as error:
-            if len(self._segments) > 1:  # the disk may be full: the newest matter most
+            passes = error.errno in _PASSING  # what is kept is not in its way
+            if len(self._segments) > 1 and not passes:  # a full disk: the newest matter most
                 with suppress(OSError):
                     self._drop_oldest()
                     self._write(data)
@@ -235,8 +236,14 @@ class Journal:
         sync(self._folder)
 
     def _write(self, data: bytes) -> None:
-        if self._file is None or self._size + len(data) > self._limit // SEGMENTS:
-            self._begin_segment()
+        size, most = self._size + len(data), self._limit // SEGMENTS
+        if self._file is None or size > most:
+            try:
+                self._begin_segment()
+            except OSError as error:
+                going_on = self._file is not None and size <= 2 * most
+                if error.errno not in _PASSING or not going_on:
+                    raise
         assert self._file is not None
         if self._partial:
             os.truncate(self._file, self._size)
@@ -263,7 +270,7 @@ class Journal:
     def _drop_oldest(self) -> None:
         with self._lock:
             oldest = self._segments.pop(0)
-        oldest.path.unlink()
+        oldest.path.unlink(missing_ok=True)
 
     def _give_up(self, error: OSError) -> None:
         """The numbers on disk stop here: should this run be killed, the next must not go on."""

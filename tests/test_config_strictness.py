@@ -89,6 +89,7 @@ def test_the_example_shows_every_key_at_its_default() -> None:
         ("source: {mic: on}", ["str", "bool", "mic", "Put it in quotes"]),
         ("stream: ''", ["stream is ''"]),
         ("stream: a/b", ["stream is 'a/b'", "Choose a plain name"]),
+        (f"stream: {'ü' * 101}", ["stream has 202 bytes, expected 200 at most"]),
         ("source: {file: ''}", ["source.file is empty"]),
         ("curve: ''", ["curve is empty"]),
         ('store: "a\\0b"', ["store has a NUL in it"]),

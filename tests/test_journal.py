@@ -159,6 +159,44 @@ def test_what_cannot_be_read_for_now_is_not_told_as_lost(
         assert journal.read(0, *EVERYTHING) == (0, [line(n) for n in range(3)])
 
 
+def test_too_many_open_files_for_a_while_cost_nothing_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.open
+
+    def fail(path: Any, *args: Any) -> int:
+        if str(path).endswith(".jsonl"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return whole(path, *args)
+
+    with opened(tmp_path, SEGMENTS * 1_000) as journal:
+        append(journal, 100)
+        segments, last = sorted(tmp_path.glob("*.jsonl")), len(line(0)) + 1
+        with monkeypatch.context() as patch:
+            patch.setattr("edge.journal.os.open", fail)
+            append(journal, 600 // last)
+            assert journal.unwritten == 0
+            append(journal, 5_000 // last)
+            assert journal.unwritten > 0, "one segment does not grow without bound"
+            assert 1_500 < segments[-1].stat().st_size <= 2_000
+        assert sorted(tmp_path.glob("*.jsonl")) == segments
+        append(journal, 20)
+        assert len(sorted(tmp_path.glob("*.jsonl"))) > len(segments)
+        first, lines = journal.read(0, *EVERYTHING)
+        assert (first, lines[0]) == (0, line(0))
+
+
+def test_a_part_that_somebody_removed_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    with opened(tmp_path, SEGMENTS * 1_000) as journal:
+        append(journal, 10)
+        while len(sorted(tmp_path.glob("*.jsonl"))) < SEGMENTS:
+            append(journal, 10)
+        for path in sorted(tmp_path.glob("*.jsonl"))[:3]:
+            path.unlink()
+        append(journal, 200)
+        assert journal.unwritten == 0
+
+
 @pytest.mark.parametrize(
     ("at", "byte"),
     [(-1, b"x"), (-1, b" "), (5, b"\n"), (0, b"\n"), (8, b"9"), (15, b"\xff")],
