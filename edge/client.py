@@ -204,8 +204,10 @@ class Subscriber:
                 return True
             if not self._events.poll(0):
                 return False
-        self._live = self._parse(self._events.recv_multipart())
-        self._checked = time.monotonic()
+        self._live = live = self._parse(self._events.recv_multipart())
+        assert self.bookmark is not None
+        if live is not None and live.seq >= self.bookmark.next:  # else it may be numbered anew
+            self._checked = time.monotonic()
         return True
 
     def _catch_up(self, deadline: float | None, unless: zmq.Socket[bytes] | None = None) -> bool:
@@ -217,8 +219,9 @@ class Subscriber:
         if not isinstance(reply, Replay):
             return True
         journal = journal_of(reply.session)
-        if journal != self.bookmark.journal:
-            # Another numbering: all its events are new. What came of it live stays where it is.
+        if journal != self.bookmark.journal or reply.end < self.bookmark.next:
+            # Another numbering, or this one from an older copy of its folder: all its events are
+            # new. What came of it live stays where it is.
             self.bookmark = Bookmark(journal, 0)
             return True
         self._replayed.extend(self._decode(reply.events))

@@ -54,6 +54,7 @@ class _Identity(msgspec.Struct, frozen=True):
     run: int
     boot: str
     closed: bool
+    end: int | None = None  # the number after the last event, once it is closed
 
 
 _IDENTITIES = msgspec.json.Decoder(_Identity)
@@ -70,8 +71,8 @@ class Journal:
     `append` belongs to one thread at a time; `read` to any.
 
     Attributes:
-        session: `JOURNAL.RUN`. As long as the first part stays the same, the numbers go on; a power
-            cut, after which the last lines may be missing, begins a new journal with number 0.
+        session: `JOURNAL.RUN`. As long as the first part stays the same, the numbers go on; where
+            the last lines are missing, or may be after a power cut, a new journal begins with 0.
         next: the number that the next event gets.
         unwritten: events of this run that could not be kept, for instance because the disk is full.
     """
@@ -180,8 +181,9 @@ class Journal:
         if not self.unwritten:  # else the next run begins a new journal
             with suppress(OSError):
                 for segment in self._segments:
-                    sync(segment.path)
-                self._save(msgspec.structs.replace(self._identity, closed=True))
+                    with suppress(FileNotFoundError):  # somebody removed it
+                        sync(segment.path)
+                self._save(msgspec.structs.replace(self._identity, closed=True, end=self.next))
         os.close(self._held)
 
     def _open(self) -> None:
@@ -192,7 +194,7 @@ class Journal:
         boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
         last = self._load()
         end = self._end()
-        if last is None or end is None or not (last.closed or last.boot == boot):
+        if last is None or end is None or not self._goes_on(last, end, boot):
             while self._segments:
                 self._segments.pop().path.unlink()
             last, end = _Identity(secrets.token_hex(6), -1, boot, closed=False), 0
@@ -204,6 +206,12 @@ class Journal:
             self._file = os.open(self._segments[-1].path, os.O_WRONLY | os.O_APPEND)
         else:
             self._begin_segment()
+
+    def _goes_on(self, last: _Identity, end: int, boot: str) -> bool:
+        """Whether no event can have had a number from `end` on: else it would come twice."""
+        if last.closed:
+            return last.end in (None, end)  # None: closed by a version that did not keep it
+        return last.boot == boot and bool(self._segments)
 
     def _end(self) -> int | None:
         """The number after the last event; None where the last line does not tell its own."""

@@ -197,6 +197,46 @@ def test_a_part_that_somebody_removed_is_no_fault_of_the_disk(tmp_path: Path) ->
         assert journal.unwritten == 0
 
 
+@pytest.mark.parametrize("left", [0, 2])
+def test_no_number_comes_twice_where_the_last_parts_were_removed(tmp_path: Path, left: int) -> None:
+    """While it was closed, and while it was open."""
+    journals = []
+    for removed_early in (False, True, False):
+        with opened(tmp_path, SEGMENTS * 1_000) as journal:
+            journals.append(journal_of(journal.session))
+            append(journal, 100)
+            parts = sorted(tmp_path.glob("*.jsonl"))[left:]
+            for path in parts if removed_early else ():
+                path.unlink()
+        for path in () if removed_early else parts:
+            path.unlink()
+    assert len(set(journals)) == len(journals)
+
+
+def test_a_journal_closed_before_its_end_was_kept_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        session = journal.session
+    path = tmp_path / "journal.json"
+    identity = json.loads(path.read_text())
+    assert identity.pop("end") == 10
+    path.write_text(json.dumps(identity))
+    with opened(tmp_path) as journal:
+        assert (journal.next, journal_of(journal.session)) == (10, journal_of(session))
+
+
+def test_parts_of_a_killed_run_that_were_all_removed_begin_a_new_journal(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        append(journal, 10)
+        session = journal.session
+        as_killed = (tmp_path / "journal.json").read_bytes()
+    (tmp_path / "journal.json").write_bytes(as_killed)
+    (tmp_path / f"{0:020}.jsonl").unlink()
+    with opened(tmp_path) as journal:
+        assert journal.next == 0
+        assert journal_of(journal.session) != journal_of(session)
+
+
 @pytest.mark.parametrize(
     ("at", "byte"),
     [(-1, b"x"), (-1, b" "), (5, b"\n"), (0, b"\n"), (8, b"9"), (15, b"\xff")],

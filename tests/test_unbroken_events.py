@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -280,4 +281,26 @@ def test_the_last_events_of_all_are_not_lost_either(endpoint: str, tmp_path: Pat
             assert publisher.wait_for_subscriber(HANGING)
             sent = [publisher.publish("a", SpeechStarted(n), n) for n in range(100)]
         assert [events.receive(HANGING) for _ in sent] == sent
+        assert events.missed == 0
+
+
+def test_a_journal_put_back_to_an_older_copy_hides_no_event(endpoint: str, tmp_path: Path) -> None:
+    """Its numbers have been given already, to other events, and the daemon cannot know it."""
+    journal, copy = tmp_path / "journal", tmp_path / "copy"
+
+    def run(count: int) -> list[Envelope]:
+        with Publisher(endpoint, journal) as publisher:
+            sent = [publisher.publish("a", SpeechStarted(n), n) for n in range(count)]
+            if count:
+                assert [events.receive(HANGING) for _ in sent] == sent
+        return sent
+
+    with Subscriber(endpoint) as events:
+        with Publisher(endpoint, journal):
+            assert events.join(HANGING)
+        shutil.copytree(journal, copy)
+        run(200)
+        shutil.rmtree(journal)
+        copy.rename(journal)
+        run(50)
         assert events.missed == 0
