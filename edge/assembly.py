@@ -53,15 +53,16 @@ def run_daemon(read_config: Callable[[], Config], stop: Stop, reload: Reload) ->
         model = Model.load(Path(config.model) if config.model else None)
         recalibrate(model, Path(config.calibration) if config.calibration else None)
 
-        def open_store() -> Store:
+        def open_store(create: bool = False) -> Store:
             return Store(
                 Path(config.store) if config.store else None,
                 model,
+                create,
                 key=Path(config.key) if config.key else None,
                 patience=STORE_PATIENCE,
             )
 
-        with open_store() as store:
+        with open_store(create=True) as store:
             profiles = store.profiles()
         pipelines = {name: Pipeline(model, profiles, config.pipeline) for name in config.streams}
         streams = [
@@ -83,20 +84,35 @@ def run_daemon(read_config: Callable[[], Config], stop: Stop, reload: Reload) ->
         packed = publisher.msgpack_endpoint
         also = f", and as MessagePack on {packed}" if packed else ""
         log.info("publishing", f"publishing {names} on {publisher.endpoint}{also}")
-        while config.wait_for_subscriber and not publisher.wait_for_subscriber(WAIT_SECONDS):
-            controller.carry_out()
-            if stop.asked:
-                return
+        notifier = Notifier()
         with metrics_of(streams, publisher, config.metrics):
-            serve(
-                streams,
-                publisher,
-                stop,
-                health_seconds=lambda: controller.config.health_seconds,
-                between=controller.carry_out,
-                notifier=Notifier(),
-            )
+            if not config.wait_for_subscriber or _somebody_listens(
+                publisher, notifier, stop, between=controller.carry_out
+            ):
+                serve(
+                    streams,
+                    publisher,
+                    stop,
+                    health_seconds=lambda: controller.config.health_seconds,
+                    between=controller.carry_out,
+                    notifier=notifier,
+                )
     log.info("stopped", "the daemon has ended")
+
+
+def _somebody_listens(
+    publisher: Publisher, notifier: Notifier, stop: Stop, between: Callable[[], None]
+) -> bool:
+    """Wait for a subscriber; whether there is one before `stop` is asked."""
+    notifier.ready()  # else a service manager would give it up before anybody comes
+    notifier.status("waiting for a subscriber")
+    while not publisher.wait_for_subscriber(WAIT_SECONDS):
+        notifier.alive()
+        between()
+        if stop.asked:
+            notifier.stopping()
+            return False
+    return True
 
 
 def _stream(

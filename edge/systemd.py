@@ -30,7 +30,7 @@ class Notifier:
             self._socket.setblocking(False)
 
     def ready(self) -> None:
-        """All sources are open."""
+        """All sources are open, or will be once somebody listens."""
         self._send("READY=1")
 
     def alive(self) -> None:

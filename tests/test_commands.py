@@ -16,23 +16,26 @@ import pytest
 import soundfile
 import zmq
 from daemons import HANGING, next_event, until_end
+from running import basic, running
 from shell import earmark
-from voices import CONVERSATION
+from voices import CONVERSATION, ENROLMENT
 
 from edge.cli import main
 from edge.client import Subscriber
 from edge.command_queue import PER_MINUTE, Outcome
 from edge.endpoints import request_endpoint
 from edge.errors import EarmarkError
-from edge.events import Envelope, Segment, SpeakerMerged
+from edge.events import Envelope, Health, Segment, SpeakerMerged
 from edge.keyring import Client, Keyring, change_keyring, make_keyring, read_keyring
 from edge.protocol import (
     Command,
     Done,
     EnrolCommand,
+    EnrolledCommand,
     ForgetCommand,
     Refusal,
     ReloadCommand,
+    RenameCommand,
     StatusRequest,
     StopCommand,
     encode,
@@ -286,3 +289,32 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
     finally:
         daemon.send_signal(signal.SIGKILL)
         daemon.communicate()
+
+
+def test_a_store_that_is_away_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    """As where its disk is unmounted meanwhile: who is enrolled stays so, and nothing is made."""
+    disk = tmp_path / "disk"
+    store = disk / "speakers.db"
+    assert earmark("enroll", "ada", ENROLMENT, "--store", store).returncode == 0
+    with running(tmp_path, store=str(store), health_seconds=0.05) as daemon:
+        daemon.line("publishing")
+        endpoint = basic(tmp_path)["endpoint"]
+        disk.rename(tmp_path / "away")
+        for refused in (
+            ReloadCommand(id=1),
+            EnrolledCommand(id=2),
+            ForgetCommand(id=3, name="ada"),
+            RenameCommand(id=4, name="ada", new="Ada"),
+        ):
+            with pytest.raises(EarmarkError, match=f"no store at {store}"):
+                command(endpoint, refused)
+        assert not disk.exists()
+        with Subscriber(endpoint) as events:
+            assert events.join(HANGING)
+            while not isinstance(beat := next_event(events).event, Health):
+                pass
+            assert beat.speakers == 1
+        (tmp_path / "away").rename(disk)
+        assert command(endpoint, ForgetCommand(id=5, name="ada")) == Done(
+            id=5, what="'ada' is erased"
+        )

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from running import running
 from service_machine import UNIT
 from test_daemon_streams import Endless, Takes, second
+from test_metrics import free_port
 from tiny_daemon import SECOND, TinyPipeline
 
 from edge.daemon import Stream, serve
@@ -73,6 +75,24 @@ def test_a_daemon_tells_that_it_is_ready_alive_and_stopping(
         daemon.process.terminate()
         manager.until("STOPPING=1")
         assert daemon.process.wait(HANGING) == 0
+
+
+def test_a_daemon_that_waits_for_a_subscriber_is_ready_alive_and_measured(
+    manager: Manager, tmp_path: Path
+) -> None:
+    environment = os.environ | {"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "300000"}
+    address = f"127.0.0.1:{free_port()}"
+    with running(tmp_path, environment, wait_for_subscriber=True, metrics=address) as daemon:
+        manager.until("READY=1")
+        manager.until("STATUS=waiting for a subscriber")
+        manager.until("WATCHDOG=1")
+        manager.until("WATCHDOG=1")
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=HANGING) as page:
+            assert b"earmark_" in page.read()
+        daemon.process.terminate()
+        manager.until("STOPPING=1")
+        assert daemon.process.wait(HANGING) == 0
+        daemon.line("stopped")
 
 
 @contextmanager
