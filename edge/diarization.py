@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,9 +132,15 @@ _context: tuple[Model, Sequence[Profile]]  # of a worker
 
 
 def _begin(folder: Path | None, profiles: Sequence[Profile]) -> None:
-    """Set up a worker."""
+    """Set up a worker. It ends with the process that began it, however that ends."""
+    Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
     global _context  # noqa: PLW0603 (loaded once a worker, not once a file)
     _context = Model.load(folder), profiles
+
+
+def _end_with(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)  # in the midst of a recording, which nobody waits for
 
 
 def _hear(path: Path) -> Diarization | EarmarkError:

@@ -106,6 +106,17 @@ def test_ctrl_c_ends_every_process_and_leaves_whole_files(
     assert _gone(process.pid), "workers are left behind"
 
 
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_a_process_that_had_no_time_to_end_them(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    process, _ = _long_work(tmp_path)
+    assert _workers(process)
+    process.send_signal(end)
+    process.communicate(timeout=HANGING)
+    assert _gone(process.pid), "workers are left behind"
+
+
 def test_ctrl_c_is_not_for_a_worker_that_begins(tmp_path: Path) -> None:
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.flac", beginning(), RATE)
