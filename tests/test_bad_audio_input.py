@@ -56,6 +56,19 @@ def test_file_that_was_cut_off_anywhere(tmp_path: Path, container: str, subtype:
     assert hear(path) == RATE
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_recordings_one_after_another_are_not_taken_for_the_first(
+    tmp_path: Path, subtype: str
+) -> None:
+    """As `cat a.ogg b.ogg > both.ogg` makes them, and stations that stream over the web."""
+    parts = [record(tmp_path / name, "OGG", subtype) for name in "ab"]
+    assert parts[0][14:18] != parts[1][14:18]  # the numbers of their streams
+    path = tmp_path / "both"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(EarmarkError, match=r"several recordings one after another.*ffmpeg"):
+        FileSource(path)
+
+
 def test_cut_off_wav_says_what_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     path.write_bytes(record(path)[:-100])

@@ -1,7 +1,8 @@
-"""Sees what libsndfile does not say: that a WAV or an Ogg file was cut off.
+"""Sees what libsndfile does not say: that a WAV or an Ogg file was cut off, or that it goes on.
 
-libsndfile reads as much as there is and calls that the length. The container itself knows better:
-a WAV's data chunk states its size, the last page of an Ogg stream is marked as such.
+libsndfile reads as much as there is and calls that the length, and of recordings that follow one
+another in an Ogg file the first. The container itself knows better: a WAV's data chunk states its
+size, the last page of an Ogg stream is marked as such, and every page bears its stream's number.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def check_whole(file: bytes, name: str) -> WavData | None:
             size = _file_size(handle)
             data = find_wav_data(handle)
             handle.seek(0)
-            ogg_without_end = handle.read(4) == b"OggS" and not _ogg_has_end(handle, size)
+            ogg = handle.read(4) == b"OggS"
+            last_page = _last_ogg_page(handle, size) if ogg else b""
+            chained = ogg and last_page[14:18] not in _ogg_streams(handle)
     except OSError as error:
         raise EarmarkError(f"cannot read {name}: {error.strerror}", "Check the path") from error
     if data is not None and data.size is not None and data.start + data.size > size:
@@ -66,9 +69,14 @@ def check_whole(file: bytes, name: str) -> WavData | None:
             f"there are {max(size - data.start, 0)}",
             _REMEDY,
         )
-    if ogg_without_end:
+    if ogg and not _is_ogg_end(last_page):
         raise EarmarkError(
             f"{name} is cut off: its last page is not the last of the stream", _REMEDY
+        )
+    if chained:
+        raise EarmarkError(
+            f"{name} holds several recordings one after another, of which the first would be heard",
+            "'ffmpeg -i IN OUT.wav' makes one of them",
         )
     return data
 
@@ -131,12 +139,25 @@ def _file_size(handle: BinaryIO) -> int:
     return os.fstat(handle.fileno()).st_size
 
 
-def _ogg_has_end(handle: BinaryIO, size: int) -> bool:
-    """Whether the last page is whole and bears the end-of-stream flag."""
+def _last_ogg_page(handle: BinaryIO, size: int) -> bytes:
     handle.seek(max(size - _MAX_OGG_PAGE, 0))
     tail = handle.read(_MAX_OGG_PAGE)
-    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    return tail[max(tail.rfind(b"OggS"), 0) :]
+
+
+def _is_ogg_end(page: bytes) -> bool:
+    """Whether a page is whole and bears the end-of-stream flag."""
     if len(page) < 27 or not page[5] & 4:
         return False
     segments = page[26]
     return len(page) >= 27 + segments + sum(page[27 : 27 + segments])
+
+
+def _ogg_streams(handle: BinaryIO) -> set[bytes]:
+    """Serial numbers of the streams that run beside each other from the beginning (RFC 3533)."""
+    serials = set()
+    handle.seek(0)
+    while len(page := handle.read(27)) == 27 and page.startswith(b"OggS") and page[5] & 2:
+        serials.add(page[14:18])
+        handle.seek(sum(handle.read(page[26])), os.SEEK_CUR)
+    return serials
