@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from edge.attribution import attribute
@@ -91,7 +92,15 @@ class Horizon:
         return new_state(self._model, self._book.named, segments, voices)
 
     def restore(self, state: State, elsewhere: bool) -> None:
-        """Go on where an earlier run has ended; `elsewhere`: it heard another recording."""
+        """Go on where an earlier run has ended; `elsewhere`: it heard another recording.
+
+        Who was heard by a number elsewhere, and is enrolled by now, has a name instead.
+        """
+        if elsewhere:
+            sums, new = [voice.sums for voice in state.voices], [UNKNOWN] * len(state.voices)
+            names = recognise(self._model, self.known, sums, new, self.config, settled=0)
+            left = (v for v, name in zip(state.voices, names, strict=True) if name is None)
+            state = msgspec.structs.replace(state, voices=tuple(left))
         self._book.restore(state, elsewhere)
         self._renew()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import EarmarkError
 from edge.picture import draw_turns
-from edge.rttm import Turn, format_rttm
+from edge.rttm import Turn, format_rttm, token
 from edge.srt import format_srt
 from edge.whole_file import check_writable, write_whole
 
@@ -131,7 +131,7 @@ def totals(turns: Sequence[Turn]) -> dict[str, float]:
 
 
 def _check_distinct(paths: Sequence[Path]) -> None:
-    stems = [path.stem for path in paths]
+    stems = [token(path.stem) for path in paths]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if twice is not None:
         raise EarmarkError(

@@ -26,18 +26,21 @@ def format_rttm(turns: Iterable[Turn], recording: str) -> str:
     What is not UTF-8 in them, as file names may be, is escaped; what else cannot be printed is '?'.
     """
     lines = [
-        f"SPEAKER {_token(recording)} 1 {turn.start:.3f} {turn.end - turn.start:.3f} "
-        f"<NA> <NA> {_token(turn.speaker)} <NA> <NA>\n"
+        f"SPEAKER {token(recording)} 1 {turn.start:.3f} {turn.end - turn.start:.3f} "
+        f"<NA> <NA> {token(turn.speaker)} <NA> <NA>\n"
         for turn in sorted(turns)
     ]
     return "".join(lines)
 
 
-def read_rttm(path: Path) -> list[Turn]:
+def read_rttm(path: Path, recording: str | None = None) -> list[Turn]:
     """The turns of an RTTM file; lines of other types than SPEAKER are passed over.
 
+    `recording`: whose turns are wanted, where there are those of several.
+
     Raises:
-        EarmarkError: the file cannot be read, or a SPEAKER line is malformed.
+        EarmarkError: the file cannot be read, a SPEAKER line is malformed, or there are several
+            recordings and the wanted one is not among them.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -45,7 +48,7 @@ def read_rttm(path: Path) -> list[Turn]:
         raise EarmarkError(
             f"cannot read the RTTM file {path}: {error}", "Check the path"
         ) from error
-    turns = []
+    turns: dict[str, list[Turn]] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
         if not fields or fields[0] != "SPEAKER":
@@ -59,10 +62,18 @@ def read_rttm(path: Path) -> list[Turn]:
                 f"{path}, line {number}: a SPEAKER line needs start, duration, name; got '{line}'",
                 "Correct the line",
             ) from error
-        turns.append(Turn(start, start + duration, speaker))
-    return sorted(turns)
+        turns.setdefault(fields[1], []).append(Turn(start, start + duration, speaker))
+    if recording is None or len(turns) < 2:
+        return sorted(turn for each in turns.values() for turn in each)
+    if token(recording) not in turns:
+        raise EarmarkError(
+            f"{path} holds the turns of {len(turns)} recordings, and none is {token(recording)}",
+            "Give a file of that recording alone",
+        )
+    return sorted(turns[token(recording)])
 
 
-def _token(text: str) -> str:
+def token(text: str) -> str:
+    """A name as it stands in a line."""
     whole = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return printable("_".join(whole.split())) or "_"

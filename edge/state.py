@@ -17,7 +17,7 @@ import numpy as np
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.lock import locked
-from edge.private_file import make_private, replace_private
+from edge.private_file import check_replaceable, make_private, replace_private
 from edge.statistics import Sums
 from edge.untrusted import parse
 
@@ -62,21 +62,43 @@ def alone_with(folder: Path) -> Iterator[None]:
     Raises:
         EarmarkError: another does, or the folder cannot be written.
     """
-    lock = folder / "voices.lock"
+    with _alone(
+        folder / "voices.lock",
+        f"the voices in {folder} are in use by another daemon",
+        "Stop that one, or choose another folder with --state",
+    ):
+        yield
+
+
+@contextmanager
+def alone_with_file(path: Path) -> Iterator[None]:
+    """No other run reads voices in a file and writes them back meanwhile.
+
+    Raises:
+        EarmarkError: another does, or the file cannot be replaced.
+    """
+    check_replaceable(path)
+    with _alone(
+        path.with_name(f"{path.name}.lock"),  # not the file, which is replaced by another
+        f"the voices in {path} are in use by another run",
+        "Wait for that one, or choose another file with --speakers",
+    ):
+        yield
+
+
+@contextmanager
+def _alone(lock: Path, used: str, remedy: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            make_private(folder)
+            make_private(lock.parent)
             lock.touch(mode=0o600)
             held.enter_context(locked(lock, PATIENCE))
         except BlockingIOError as error:
-            raise EarmarkError(
-                f"the voices in {folder} are in use by another daemon",
-                "Stop that one, or choose another folder with --state",
-            ) from error
+            raise EarmarkError(used, remedy) from error
         except OSError as error:
             raise EarmarkError(
-                f"cannot keep voices in {folder}: {error.strerror}",
-                "Check its permissions, or choose another folder with --state",
+                f"cannot keep voices in {lock.parent}: {error.strerror}",
+                "Check its permissions, or choose another",
             ) from error
         yield
 

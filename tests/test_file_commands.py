@@ -345,6 +345,10 @@ def test_diarizing_what_cannot_be(
     assert_one_clear_line([*words, short, "--rttm", folder], capsys, folder, "mkdir")
     twice = [*words, short, short, "--rttm", "-"]
     assert_one_clear_line(twice, capsys, "the recording 'short'")
+    soundfile.write(tmp_path / "a b.wav", beginning(), RATE)
+    soundfile.write(tmp_path / "a_b.wav", beginning(), RATE)
+    one_word = [*words, tmp_path / "a b.wav", tmp_path / "a_b.wav", "--rttm", "-"]
+    assert_one_clear_line(one_word, capsys, "the recording 'a_b'")
     missing = tmp_path / "missing.db"
     assert_one_clear_line(["diarize", short, "--store", missing], capsys, "no store at")
     both = [*words, short, CONVERSATION]
@@ -382,6 +386,9 @@ def test_an_output_takes_nothing_elses_place(
     assert_one_clear_line(drawn, capsys, "heard.rttm is to be read")
     assert_one_clear_line([*drawn, "--truth", tmp_path], capsys, "heard.rttm is to be read")
     assert "ada" in truth.read_text()
+    for option in ("--store", "--key", "--speakers"):
+        read = ["diarize", short, option, truth, "--rttm", truth]
+        assert_one_clear_line(read, capsys, "heard.rttm is to be read")
     thrown_away = ["--rttm", "/dev/null", "--srt", "/dev/null"]
     assert main([*words, str(short), *thrown_away]) == 0
 

@@ -101,3 +101,17 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 def test_the_bundled_truth_goes_through_unchanged() -> None:
     assert format_rttm(read_rttm(TRUTH), "conversation") == TRUTH.read_text(encoding="ascii")
+
+
+def test_turns_of_several_recordings_are_not_drawn_as_one(tmp_path: Path) -> None:
+    lines = [
+        f"SPEAKER {name} 1 {start} 1.0 <NA> <NA> ada <NA> <NA>\n"
+        for name, start in (("monday", 0.0), ("my_week", 3.0), ("monday", 5.0))
+    ]
+    path = written(tmp_path, "".join(lines))
+    assert [turn.start for turn in read_rttm(path, "monday")] == [0.0, 5.0]
+    assert [turn.start for turn in read_rttm(path, "my week")] == [3.0]
+    with pytest.raises(EarmarkError, match="2 recordings, and none is friday"):
+        read_rttm(path, "friday")
+    alone = written(tmp_path, lines[0])
+    assert len(read_rttm(alone, "friday")) == 1  # a truth by another name is its truth

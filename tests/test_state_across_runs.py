@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from voices import (
     CONVERSATION,
+    ENROLMENT,
     RATE,
     TRUTH,
     ada,
@@ -33,7 +34,7 @@ from edge.client import Subscriber
 from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeakerCreated
 from edge.rttm import Turn, read_rttm
-from edge.state import KnownVoice, State, new_state, read_state, write_state
+from edge.state import KnownVoice, State, alone_with_file, new_state, read_state, write_state
 from edge.turns import turns_from_events
 
 
@@ -174,6 +175,38 @@ def test_diarize_carries_speakers_from_one_call_to_the_next(
     voices.write_bytes(b"garbage")
     assert main(["diarize", *words]) != 0
     assert "is not a file of voices that Earmark wrote" in capsys.readouterr().err
+
+
+def test_who_is_enrolled_since_has_a_name_instead_of_the_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voices, store = str(tmp_path / "team.voices"), str(tmp_path / "speakers.db")
+
+    def names(*words: str) -> set[str]:
+        assert (
+            main(["diarize", str(CONVERSATION), "--speakers", voices, "--rttm", "-", *words]) == 0
+        )
+        return {line.split()[7] for line in capsys.readouterr().out.splitlines()}
+
+    before = names("--anonymous")
+    assert len(before) == 4
+    assert main(["enroll", "ada", str(ENROLMENT), "--store", store]) == 0
+    capsys.readouterr()
+    after = names("--store", store)
+    assert "ada" in after
+    assert len(after - {"ada"}) == 3
+    assert after - {"ada"} < before
+
+
+def test_two_runs_do_not_lose_each_others_voices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voices = tmp_path / "team.voices"
+    words = ["diarize", str(CONVERSATION), "--anonymous", "--speakers", str(voices)]
+    with alone_with_file(voices):
+        assert main(words) == 1
+    assert f"{voices} are in use by another run" in capsys.readouterr().err
+    assert not voices.exists()
 
 
 def test_speakers_are_carried_in_order_or_not_at_all(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
         EarmarkError: a bad model, store or truth, or an output that cannot be written.
     """
     from edge.diarization import recordings
-    from edge.private_file import check_replaceable
     from edge.rttm import read_rttm
+    from edge.state import alone_with_file
 
     targets = {kind: target for kind in KINDS if (target := getattr(args, kind))}
     if list(targets.values()).count(STANDARD_OUTPUT) > 1:
@@ -106,13 +106,13 @@ def run(args: argparse.Namespace) -> int:
         tell_left_out(folder)
     paths = recordings(args.files)
     truth = _truth_files(args.truth, paths)
-    outputs = Outputs(targets, paths, {path: read_rttm(file) for path, file in truth.items()})
-    outputs.spare([*paths, *truth.values()])
-    if args.speakers:
-        check_replaceable(args.speakers)
-    model = load_model(args)
+    right = {path: read_rttm(file, path.stem) for path, file in truth.items()}
+    outputs = Outputs(targets, paths, right)
+    kept = filter(None, (args.store, args.key, args.speakers))
+    outputs.spare([*paths, *truth.values(), *kept])
+    alone = alone_with_file(args.speakers) if args.speakers else nullcontext()
     failures = 0
-    with closing(_found(args, paths, model, _profiles(args, model))) as found:
+    with alone, closing(_found(args, paths)) as found:
         for result in found:
             if isinstance(result, EarmarkError):
                 failures += 1
@@ -149,13 +149,15 @@ def _profiles(args: argparse.Namespace, model: Model) -> list[Profile]:
 
 
 def _found(
-    args: argparse.Namespace, paths: Sequence[Path], model: Model, profiles: Sequence[Profile]
+    args: argparse.Namespace, paths: Sequence[Path]
 ) -> Generator[Diarization | EarmarkError, None, None]:
     """What is in each recording, or what is wrong with it, in their order."""
     from edge.diarization import diarize, diarize_in_parallel
     from edge.progress import count_with_progress, stream_with_progress
     from edge.state import read_state, write_state
 
+    model = load_model(args)
+    profiles = _profiles(args, model)
     if args.jobs > 1 and len(paths) > 1:
         in_parallel = diarize_in_parallel(paths, args.model, profiles, args.jobs)
         yield from count_with_progress(in_parallel, len(paths))
