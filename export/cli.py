@@ -143,7 +143,7 @@ def export(
     encoder = levelled(_trained(encoder_path))
     config = TrainConfig(encoder=encoder.config, data=_data(encoder_path))
     corpus = Corpus.open(corpus_folder, cache, config)
-    with _staged(output) as staging:
+    with _staged(output) as staging, _alone_in(fp32_folder, "--fp32"):
         failures = _make(encoder, corpus, staging, fp32_folder, name=output.name, licence=licence)
         if not failures:
             _replace(output, staging)
@@ -280,19 +280,30 @@ def _staged(output: Path) -> Iterator[Path]:
         EarmarkError: another export works in it.
     """
     staging = _staging(output)
-    staging.mkdir(parents=True, exist_ok=True)
+    with _alone_in(staging, "--output"):
+        for left in staging.iterdir():
+            left.unlink()
+        try:
+            yield staging
+        finally:
+            if staging.is_dir() and not any(staging.iterdir()):
+                staging.rmdir()
+
+
+@contextmanager
+def _alone_in(folder: Path, option: str) -> Iterator[None]:
+    """No other export writes into a folder meanwhile; it is made if it is not there.
+
+    Raises:
+        EarmarkError: another does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with locked(staging, 0.0):
-            for left in staging.iterdir():
-                left.unlink()
-            try:
-                yield staging
-            finally:
-                if staging.is_dir() and not any(staging.iterdir()):
-                    staging.rmdir()
+        with locked(folder, 0.0):
+            yield
     except BlockingIOError as error:
         raise EarmarkError(
-            f"another export is making {output}", "Wait for it, or give another --output"
+            f"another export writes into {folder}", f"Wait for it, or give another {option}"
         ) from error
 
 

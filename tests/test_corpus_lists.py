@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from tiny_corpus import build_corpus, tiny_config
+from tiny_corpus import YAML, build_corpus, tiny_config
 
 from edge.config_file import load_config
 from edge.errors import EarmarkError
@@ -250,6 +250,22 @@ def test_one_speaker_alone_is_nothing_to_learn_from(
     assert main([*words, "--run", str(run)]) == 1
     assert "bob is the only speaker to train on" in capsys.readouterr().err
     assert not run.exists()
+
+
+def test_nobody_known_is_nothing_to_tell_apart(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Speech that teachers embedded, and a loss that does not listen to them."""
+    corpus, lines = without_csv(built, tmp_path)
+    as_kaldi(corpus, lines)
+    (corpus / "train" / "utt2spk").unlink()
+    config = tmp_path / "tiny.yaml"
+    settings = yaml.safe_load(YAML)
+    settings["loss"] = {"distillation": 0.0, "relational": 0.0, "classification": 1.0}
+    config.write_text(yaml.safe_dump(settings))
+    words = ["--corpus", str(corpus), "--config", str(config), "--workers", "0"]
+    assert main([*words, "--run", str(tmp_path / "run")]) == 1
+    assert "nobody is the only speaker to train on" in capsys.readouterr().err
 
 
 def test_what_is_no_recording_of_a_speaker_is_told(

@@ -476,8 +476,15 @@ def test_two_exports_to_one_place_do_not_mix(
     with locked(staging, 0.0):
         status, output = run_export(tmp_path, settled_encoder(0))
     assert status == 1
-    assert f"another export is making {output}" in capsys.readouterr().err
+    assert f"another export writes into {staging}" in capsys.readouterr().err
+    assert not output.exists()
     assert (staging / "frames.onnx").read_text() == "the other's"
+    fp32 = tmp_path / "fp32"  # beside the encoder, unless it is said: of both
+    fp32.mkdir()
+    shutil.rmtree(tmp_path / "run")
+    with locked(fp32, 0.0):
+        assert run_export(tmp_path, settled_encoder(0), "--fp32", str(fp32))[0] == 1
+    assert f"another export writes into {fp32}" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run")
     status, output = run_export(tmp_path, settled_encoder(0))
     assert status == 0, capsys.readouterr().err

@@ -24,6 +24,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("seed: 9223372036854775808", r"seed"),
         ("seed: -1", r"`int` >= 0 - at `\$\.seed`"),
         ("augment: {noise_probability: 1.5}", r"<= 1\.0 - at `\$\.augment\.noise_probability`"),
         ("augment: {room_probability: -0.1}", r"at `\$\.augment\.room_probability`"),

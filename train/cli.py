@@ -209,8 +209,9 @@ def _check_lesson(config: TrainConfig, corpus: Corpus) -> None:
     speakers = {u.speaker for u in corpus.train} - {""}
     alone = not taught and not config.loss.contrastive and len(speakers) < 2
     if alone and config.optimiser.steps:
+        only = min(speakers, default="nobody")
         raise EarmarkError(
-            f"{min(speakers)} is the only speaker to train on, expected others to be told from",
+            f"{only} is the only speaker to train on, expected others to be told from",
             "Name more speakers: 15 % of them, by their names, are held out",
         )
 

@@ -127,7 +127,7 @@ class SegmenterConfig:
 class TrainConfig:
     """Everything that decides a run's result."""
 
-    seed: Number = 1
+    seed: Annotated[int, Meta(ge=0, lt=1 << 62)] = 1
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

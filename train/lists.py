@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 import soundfile
 
 from edge.errors import EarmarkError
-from edge.sources.file import SUFFIXES
+from edge.sources.file import SUFFIXES, by_kind
 from train.manifest import Utterance, read_manifest, read_utf8
 
 AUDIO = {*SUFFIXES, ".mp3"}  # some large corpora come in
@@ -101,11 +100,9 @@ def _read_folders(folder: Path, corpus: str) -> list[Utterance]:
     """The recordings in a folder of folders, one a speaker; what else lies there is told."""
     files = sorted(path for path in folder.glob("**/[!.]*") if not path.is_dir())
     taken = [p for p in files if p.suffix.lower() in AUDIO and p.parent != folder]
-    left = Counter(path.suffix or "without ending" for path in set(files).difference(taken))
-    if left:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(left.items()))
+    if left := by_kind(set(files).difference(taken)):
         expected = f"expected {', '.join(sorted(AUDIO))} in a folder a speaker"
-        print(f"{folder}: left out {kinds}; {expected}", file=sys.stderr)
+        print(f"{folder}: left out {left}; {expected}", file=sys.stderr)
     return [_utterance(path, path.relative_to(folder).parts[0], corpus) for path in taken]
 
 

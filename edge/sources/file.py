@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import soundfile
@@ -33,14 +33,18 @@ def recordings_in(folder: Path) -> list[Path]:
 
 
 def left_out(folder: Path) -> str:
-    """What else a folder shows than its recordings, such as '2 .mp3, 1 folder'; empty for nothing.
+    """What else a folder shows than its recordings, by kind; empty for nothing.
 
     Raises:
         EarmarkError: it cannot be read.
     """
-    others = [path for path in _shown_in(folder) if not _is_recording(path)]
+    return by_kind(path for path in _shown_in(folder) if not _is_recording(path))
+
+
+def by_kind(paths: Iterable[Path]) -> str:
+    """How many there are of each kind, such as '2 .mp3, 1 folder'; empty for nothing."""
     kinds = Counter(
-        "folder" if path.is_dir() else path.suffix or "without ending" for path in others
+        "folder" if path.is_dir() else path.suffix or "without ending" for path in paths
     )
     return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
