@@ -45,6 +45,12 @@ def over_telephone(audios: Sequence[Audio]) -> list[Audio]:
     return [telephone(audio, *LINE_HZ, companded=True) for audio in audios]
 
 
+def half_over_telephone(audios: Sequence[Audio]) -> list[Audio]:
+    """Every second recording over such a line, and the others as they are."""
+    lines = over_telephone(audios[1::2])
+    return [lines[i // 2] if i % 2 else audio for i, audio in enumerate(audios)]
+
+
 def in_bands(audios: Sequence[Audio]) -> list[Audio]:
     """Each recording by a microphone with a band of its own."""
     random = np.random.default_rng(1)

@@ -23,7 +23,7 @@ from edge.audio import read_audio
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.enrolment import speech_statistics
 from edge.errors import FAILED, INTERRUPTED, EarmarkError
-from export.conditions import in_babble, in_bands
+from export.conditions import half_over_telephone, in_babble, in_bands
 from export.detection import evaluate_detection
 from export.diarization import Outcome, evaluate_conversations, evaluate_meetings
 from export.graphs import export_graphs
@@ -185,6 +185,7 @@ def evaluate_verification(
         crops = {length: [centre_crop(a, LENGTHS[length]) for a in audios] for length in LENGTHS}
         crops[f"3 s, babble {BABBLE_DB:g} dB"] = in_babble(crops["3 s"], speakers, BABBLE_DB)
         crops["3 s, each its own band"] = in_bands(crops["3 s"])
+        crops["3 s, half over the telephone"] = half_over_telephone(crops["3 s"])
         cells = [(crop, form) for crop in crops for form in forms]
         for crop, form in track(cells, description=name, transient=True):
             eer, cost = verification_errors(crops[crop], speakers, forms[form], None)

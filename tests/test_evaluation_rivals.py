@@ -17,7 +17,7 @@ from tiny_corpus import conversation
 from edge.encoder import DEFAULT_MODEL, Model
 from edge.errors import EarmarkError
 from edge.rttm import Turn
-from export.conditions import in_babble, in_bands
+from export.conditions import half_over_telephone, in_babble, in_bands
 from export.detection import DetectionRow
 from export.diarization import judge
 from export.evaluate import BABBLE_DB, CONVERSATION, WEIGHTS, main
@@ -124,6 +124,20 @@ def test_too_few_strangers_for_babble_are_told() -> None:
     voices = [np.ones(16, dtype=np.float32)] * 6
     with pytest.raises(EarmarkError, match="babble for a needs 5 recordings of others"):
         in_babble(voices, ["a", "a", *"bbcd"], BABBLE_DB)
+
+
+def test_every_second_recording_is_over_a_line_and_the_others_are_as_they_are() -> None:
+    random = np.random.default_rng(0)
+    noises = [random.standard_normal(16000).astype(np.float32) for _ in range(5)]
+    heard = half_over_telephone(noises)
+    assert len(heard) == 5
+    for number, (audio, noise) in enumerate(zip(heard, noises, strict=True)):
+        spectrum = np.abs(np.fft.rfft(audio))
+        above = np.median(spectrum[5000:7500]) / np.median(spectrum[1000:3000])
+        if number % 2:
+            assert above < 0.1
+        else:
+            np.testing.assert_array_equal(audio, noise)
 
 
 def test_every_recording_gets_a_band_of_its_own() -> None:
