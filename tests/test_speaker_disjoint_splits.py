@@ -93,6 +93,18 @@ def test_whoever_said_much_is_not_most_of_the_held_out_trials(tmp_path: Path) ->
     assert Counter(more.held_out_speech()[1])[first] > often
 
 
+def test_of_long_recordings_held_out_the_beginning_is_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, corpus = open_corpus(tmp_path)
+    whole = corpus.held_out_speech()[0]
+    most = min(map(len, whole)) + 1000
+    monkeypatch.setattr("train.corpus.HELD_OUT_SAMPLES", most)
+    for beginning, audio in zip(corpus.held_out_speech()[0], whole, strict=True):
+        np.testing.assert_array_equal(beginning, audio[:most])
+    assert max(map(len, whole)) > most
+
+
 def test_voices_that_a_stage_has_heard_are_not_among_the_unheard(tmp_path: Path) -> None:
     _, corpus = open_corpus(tmp_path)
     names = (f"common_voice/{i:04}" for i in range(10_000))

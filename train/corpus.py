@@ -30,6 +30,7 @@ from train.waveforms import Waveforms
 HELD_OUT_SECONDS = 2.5  # the least of a held-out utterance that is used: sentences, not words
 UNHEARD_SHARE = 0.06  # of the training side's speakers: no stage of any weights heard them
 LENGTH_TOLERANCE = 0.1  # seconds by which a list may be mistaken in a length
+HELD_OUT_SAMPLES = 60 * SAMPLE_RATE  # of a recording at most: all of them are in memory at once
 HELD_OUT_RECORDINGS = 8  # of a speaker in all pairs: a few who said much would be most of them
 
 # Audio, speakers and corpora of recordings.
@@ -163,14 +164,18 @@ class Corpus:
         return {u.speaker for u in self.held_out if is_held_out(u.speaker, UNHEARD_SHARE)}
 
     def held_out_speech(self, most: int | None = None) -> Speech:
-        """What those held out said, `most` recordings of each."""
+        """What those held out said, `most` recordings of each, and the beginning of a long one."""
         counts = Counter[str]()
         chosen = []
         for i, u in zip(self.held_out_indices, self.held_out, strict=True):
             if u.seconds >= HELD_OUT_SECONDS and (most is None or counts[u.speaker] < most):
                 counts[u.speaker] += 1
                 chosen.append((int(i), u))
-        audios = [self.waveforms[i] for i, _ in chosen]
+        lengths = [min(self.waveforms.length(i), HELD_OUT_SAMPLES) for i, _ in chosen]
+        audios = [
+            self.waveforms.crop(i, 0, length)
+            for (i, _), length in zip(chosen, lengths, strict=True)
+        ]
         return audios, [u.speaker for _, u in chosen], [u.corpus for _, u in chosen]
 
     def held_out_trials(self) -> tuple[list[NDArray[np.float32]], list[str]]:
