@@ -148,8 +148,10 @@ class Controller:
         with self._usable_store() as store:
             known = [store.profile(command.name)] if command.name in store.names() else []
             check_agreement(self._model, profile, known)
-            store.enrol(profile, lambda grown: check_enough(self._model, grown))
+            grown = store.enrol(profile, lambda grown: check_enough(self._model, grown))
             self._reload(store, {command.stream: moved})  # elsewhere the number is another's
+        if grown.again:
+            return f"'{command.name}': the same speech, not counted again"
         return f"'{command.name}' has {float(self._model.seconds(statistics)):.1f} s of speech more"
 
     def _read_anew(self) -> str:

@@ -40,24 +40,34 @@ class Ledger(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     @property
     def total(self) -> Sums:
         """The profile's statistics (size,): the sum of all that is here."""
-        sums = list(self.conditions.values()) + [update.statistics for update in self.updates]
+        sums = [statistics for _, statistics in self._parts]
         return sum(sums[1:], sums[0])
 
     def adapt(self, condition: str, statistics: Sums) -> Ledger:
         """With one more update; the oldest of too many becomes part of its condition."""
-        ledger = Ledger(self.conditions, (*self.updates, Update(condition, statistics)))
-        return ledger._fold(MAX_UPDATES)
+        conditions, updates = self.conditions, (*self.updates, Update(condition, statistics))
+        for oldest in updates[:-MAX_UPDATES]:
+            conditions = _added(conditions, oldest.condition, oldest.statistics)
+        return Ledger(conditions, updates[-MAX_UPDATES:])
 
     def undo(self) -> Ledger:
         """Without the last update, of which there must be one."""
         return Ledger(self.conditions, self.updates[:-1])
 
     def merge(self, other: Ledger) -> Ledger:
-        """With all that another ledger holds; its updates can no longer be undone."""
+        """With all that another ledger holds; its updates can no longer be undone.
+
+        What is the same speech, bit for bit and under the same condition, counts once.
+        """
         conditions = self.conditions
-        for condition, statistics in other._fold(0).conditions.items():
-            conditions = _added(conditions, condition, statistics)
+        for condition, statistics in other._parts:
+            if not self._holds(condition, statistics):
+                conditions = _added(conditions, condition, statistics)
         return Ledger(conditions, self.updates)
+
+    def repeats(self, other: Ledger) -> bool:
+        """Whether some of another ledger is the same speech as some of this one."""
+        return any(self._holds(*part) for part in other._parts)
 
     def check(self, size: int) -> None:
         """See that this is a profile of a model with statistics (size,).
@@ -79,13 +89,16 @@ class Ledger(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
             if not np.isfinite(statistics).all() or statistics[0] <= 0:
                 raise EarmarkError("values came that are no statistics of speech")
 
-    def _fold(self, kept: int) -> Ledger:
-        """With only the last updates apart, the others in their conditions."""
-        conditions = self.conditions
-        split = max(0, len(self.updates) - kept)
-        for update in self.updates[:split]:
-            conditions = _added(conditions, update.condition, update.statistics)
-        return Ledger(conditions, self.updates[split:])
+    @property
+    def _parts(self) -> list[tuple[str, Sums]]:
+        """The condition and the statistics (size,) of all that is added up here."""
+        updates = [(update.condition, update.statistics) for update in self.updates]
+        return [*self.conditions.items(), *updates]
+
+    def _holds(self, condition: str, statistics: Sums) -> bool:
+        return any(
+            known == condition and np.array_equal(sums, statistics) for known, sums in self._parts
+        )
 
 
 def encode(value: Any) -> bytes:

@@ -9,6 +9,7 @@ float64, so that months of additions stay exact to float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,13 @@ class Profile:
 
     name: str
     statistics: Sums
+
+
+class Grown(NamedTuple):
+    """A profile as it is now; `again` if some of what came was in it, and did not count twice."""
+
+    profile: Profile
+    again: bool
 
 
 def surroundings(totals: Sums) -> Sums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -16,8 +16,11 @@ from edge.ledger import DEFAULT_CONDITION, Ledger, Update, decode, encode
 from edge.names import check_name
 from edge.speaker_export import decode_export, encode_export
 from edge.speaker_table import Row, SpeakerTable
-from edge.statistics import Profile, Sums
+from edge.statistics import Grown, Profile, Sums
 from edge.user_folder import user_folder
+
+# Sees what is to be added to a speaker and what is known of them, and may refuse it.
+Agreement = Callable[[Profile, Sequence[Profile]], None]
 
 
 def default_path() -> Path:
@@ -118,10 +121,10 @@ class Store:
         profile: Profile,
         check: Callable[[Profile], None] | None = None,
         condition: str = DEFAULT_CONDITION,
-    ) -> Profile:
-        """Add a speaker, or more speech to one that is known; returns the profile as it is now.
+    ) -> Grown:
+        """Add a speaker, or more speech to one that is known.
 
-        `check` sees that profile before it is written, and may refuse it by an exception.
+        `check` sees the grown profile before it is written, and may refuse it by an exception.
 
         Raises:
             EarmarkError: no name for a speaker or a condition, too many conditions, no statistics,
@@ -137,7 +140,7 @@ class Store:
             if check is not None:
                 check(grown)
             self._put(profile.name, ledger)
-        return grown
+        return Grown(grown, known is not None and known.repeats(new))
 
     def adapt(self, name: str, statistics: Sums, condition: str = DEFAULT_CONDITION) -> Profile:
         """Add speech (size,) that matching recognised; returns the profile as it is now.
@@ -188,21 +191,20 @@ class Store:
             self._table.delete(name)
             self._table.put(row._replace(name=new))
 
-    def merge(self, name: str, other: str) -> Profile:
+    def merge(self, name: str, other: str, check: Agreement | None = None) -> Grown:
         """Add to one speaker all that is known of another, who is erased.
 
         Raises:
-            EarmarkError: nobody of one of the names, both are the same, too many conditions, or a
-                profile cannot be used.
+            EarmarkError: nobody of one of the names, both are the same, too many conditions, a
+                profile cannot be used, or `check` refuses.
         """
         if name == other:
             raise EarmarkError(f"cannot merge '{name}' with itself", "Give two speakers")
         with self._table.transaction():
-            ledger = self.ledger(name).merge(self.ledger(other))
-            self._put(name, ledger)
+            grown = self._add(name, self.ledger(name), self.ledger(other), check)
             self._table.delete(other)
         self._database.erase_deleted()
-        return Profile(name, ledger.total)
+        return grown
 
     def forget(self, name: str) -> None:
         """Erase a speaker.
@@ -232,24 +234,35 @@ class Store:
         ledgers = {row.name: self._parse(row) for row in self._table.rows()}
         return encode_export(self._model, ledgers, self._table.cipher)
 
-    def import_(self, data: bytes, merge: bool) -> list[str]:
+    def import_(self, data: bytes, merge: bool, check: Agreement | None = None) -> list[Grown]:
         """Add everybody who was exported, to those of the same name if `merge`; or nobody.
 
         Raises:
-            EarmarkError: not what `export` gave, another model's or sealed with another key, or
-                somebody in it is enrolled already and not to be merged.
+            EarmarkError: not what `export` gave, another model's or sealed with another key; or
+                somebody in it is enrolled already, and not to be merged or `check` refuses.
         """
         ledgers = decode_export(data, self._model, self._table.cipher)
         with self._table.transaction():
-            for name, ledger in ledgers.items():
-                known = self._find(name)
-                if known and not merge:
-                    raise EarmarkError(
-                        f"somebody is enrolled as '{name}' already; nobody was imported",
-                        "Add --merge if they are the same, or rename one",
-                    )
-                self._put(name, known.merge(ledger) if known else ledger)
-        return sorted(ledgers)
+            return [self._import(name, ledgers[name], merge, check) for name in sorted(ledgers)]
+
+    def _import(self, name: str, ledger: Ledger, merge: bool, check: Agreement | None) -> Grown:
+        known = self._find(name)
+        if known is None:
+            self._put(name, ledger)
+            return Grown(Profile(name, ledger.total), False)
+        if not merge:
+            raise EarmarkError(
+                f"somebody is enrolled as '{name}' already; nobody was imported",
+                "Add --merge if they are the same, or rename one",
+            )
+        return self._add(name, known, ledger, check)
+
+    def _add(self, name: str, known: Ledger, new: Ledger, check: Agreement | None) -> Grown:
+        if check is not None:
+            check(Profile(name, new.total), [Profile(name, known.total)])
+        ledger = known.merge(new)
+        self._put(name, ledger)
+        return Grown(Profile(name, ledger.total), known.repeats(new))
 
     def _find(self, name: str) -> Ledger | None:
         row = self._table.find(name)

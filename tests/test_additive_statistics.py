@@ -42,7 +42,7 @@ def test_enrolling_twice_is_the_embedding_of_the_sum(tmp_path: Path) -> None:
     first, second = clip(0.5, 5), clip(12.8, 16.8)
     with Store(tmp_path / "s.db", model()) as store:
         store.enrol(Profile("ada", first))
-        grown = store.enrol(Profile("ada", second))
+        grown, _ = store.enrol(Profile("ada", second))
     with Store(tmp_path / "s.db", model()) as store:
         (read,) = store.profiles()
     assert np.array_equal(read.statistics, first + second)

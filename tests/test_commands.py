@@ -271,6 +271,8 @@ def test_a_voice_of_the_stream_is_enrolled_renamed_and_forgotten(tmp_path: Path)
             until(events, lambda e: isinstance(e, Segment) and e.speaker == "unknown")
             assert "s of speech more" in tell("enroll", "eve", "mic", "--segment", str(long.id))
             until(events, lambda e: isinstance(e, Segment) and e.speaker == "eve")
+            again = tell("enroll", "eve", "mic", "--segment", str(long.id))
+            assert again == "'eve': the same speech, not counted again\n"
             for asked, why in (
                 (("forget", "Robert"), "nobody is enrolled as 'Robert'"),
                 (("enroll", "eve", "mic", "--segment", "9999"), "no segment 9999"),

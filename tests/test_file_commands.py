@@ -17,7 +17,9 @@ from daemons import HANGING
 from shell import earmark
 from voices import CONVERSATION, ENROLMENT, RATE, TRUTH, ada, beginning, conversation, model
 
+from edge.audio import read_audio
 from edge.cli import main
+from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
 from edge.rttm import read_rttm
 from edge.statistics import Profile
@@ -89,18 +91,22 @@ def assert_one_clear_line(
         assert word in complaint
 
 
-def test_a_voice_from_enrolment_to_oblivion(store: Path) -> None:
+def test_a_voice_from_enrolment_to_oblivion(store: Path, tmp_path: Path) -> None:
     enrol = earmark("enroll", "ada", ENROLMENT, "--store", store)
     assert (enrol.returncode, enrol.stderr) == (0, "")
     seconds = float(model().seconds(ada().statistics))
     assert f"{seconds:.1f} s of speech added, {seconds:.1f} s in all" in enrol.stdout
-    again = earmark("enroll", "ada", ENROLMENT, ENROLMENT, "--store", store)
-    assert f"{2 * seconds:.1f} s of speech added, {3 * seconds:.1f} s in all" in again.stdout
+    own = alone(tmp_path, "ada")
+    more = profile_from_audio(model(), "ada", read_audio(own)).statistics
+    total = ada().statistics + more
+    new, whole = (f"{float(model().seconds(sums)):.1f} s" for sums in (more, total))
+    again = earmark("enroll", "ada", own, "--store", store)
+    assert f"{new} of speech added, {whole} in all" in again.stdout
     (grown,) = the_profiles(store)
-    np.testing.assert_allclose(grown.statistics, 3 * ada().statistics, rtol=1e-12)
+    np.testing.assert_allclose(grown.statistics, total, rtol=1e-12)
     listed = earmark("speakers", "list", "--store", store)
-    assert listed.stdout.split() == ["ada", f"{3 * seconds:.1f}", "s", "of", "speech"]
-    assert f"{3 * seconds:.1f} s" in earmark("speakers", "show", "ada", "--store", store).stdout
+    assert listed.stdout.split() == ["ada", *whole.split(), "of", "speech"]
+    assert whole in earmark("speakers", "show", "ada", "--store", store).stdout
     assert earmark("speakers", "rename", "ada", "Ada L", "--store", store).returncode == 0
     forgotten = earmark("speakers", "forget", "Ada L", "--store", store)
     assert (forgotten.returncode, forgotten.stdout) == (0, "Ada L is forgotten\n")

@@ -6,11 +6,13 @@ import stat
 from pathlib import Path
 
 import pytest
-from voices import ENROLMENT, ada, model
+from voices import ENROLMENT, ada, model, two_voices
 
 from edge.cli import main
 from edge.config import Config
 from edge.config_file import load_config
+from edge.enrolment import profile_from_audio
+from edge.statistics import Profile
 from edge.store import Store
 
 
@@ -65,7 +67,8 @@ def test_what_matching_added_is_shown_and_undone(earmark: Shell, store: Path) ->
 
 
 def test_two_names_of_one_voice_become_one(earmark: Shell, store: Path) -> None:
-    earmark("enroll", "ada2", ENROLMENT, *STORE)
+    with Store(store, model()) as opened:
+        opened.enrol(Profile("ada2", ada().statistics), condition="telephone")
     merged = earmark("speakers", "merge", "ada", "ada2", *STORE)
     assert merged == f"ada2 is part of ada now: {TWICE}\n"
     assert earmark("speakers", "list", *STORE).split() == ["ada", *TWICE.split()]
@@ -73,6 +76,41 @@ def test_two_names_of_one_voice_become_one(earmark: Shell, store: Path) -> None:
         "speakers", "merge", "ada", "ada2", *STORE, status=1
     )
     assert "with itself" in earmark("speakers", "merge", "ada", "ada", *STORE, status=1)
+
+
+def test_two_voices_become_one_by_force_alone(earmark: Shell, store: Path) -> None:
+    one, other = (profile_from_audio(model(), "ben", samples) for samples in two_voices())
+    with Store(store, model()) as opened:
+        opened.enrol(one)
+        opened.enrol(Profile("eve", other.statistics))
+    with Store(Path("other.db"), model()) as opened:
+        opened.enrol(other)
+    earmark("speakers", "export", "voices", "--store", "other.db")
+    for words in (("merge", "ben", "eve"), ("import", "voices", "--merge")):
+        complaint = earmark("speakers", *words, *STORE, status=1)
+        assert "llr with what is known of ben is -" in complaint
+        assert "nothing was changed" in complaint and "--force" in complaint
+        with Store(store, model()) as opened:
+            assert opened.names() == ["ada", "ben", "eve"]
+            assert opened.profile("ben").statistics[0] == one.statistics[0]
+    earmark("speakers", "merge", "ben", "eve", "--force", *STORE)
+    earmark("speakers", "merge", "ada", "ben", "--force", *STORE)
+    with Store(store, model()) as opened:
+        opened.enrol(one)
+    earmark("speakers", "import", "voices", "--merge", "--force", *STORE)
+    with Store(store, model()) as opened:
+        grown = opened.profile("ben").statistics
+    assert grown[0] == one.statistics[0] + other.statistics[0]
+
+
+def test_the_same_speech_counts_once(earmark: Shell, store: Path) -> None:
+    again = "ada: the same speech, not counted again"
+    assert again in earmark("enroll", "ada", ENROLMENT, ENROLMENT, *STORE)
+    earmark("enroll", "ada2", ENROLMENT, *STORE)
+    earmark("speakers", "export", "voices", *STORE)
+    for words in (("merge", "ada", "ada2"), ("import", "voices", "--merge")):
+        assert again in earmark("speakers", *words, *STORE)
+        assert f"speech   {SPEECH}\n" in earmark("speakers", "show", "ada", *STORE)
 
 
 def test_speakers_are_carried_to_another_store(earmark: Shell, store: Path) -> None:
@@ -83,7 +121,7 @@ def test_speakers_are_carried_to_another_store(earmark: Shell, store: Path) -> N
     assert earmark("speakers", "import", "voices", *other) == "imported: ada\n"
     assert "--merge" in earmark("speakers", "import", "voices", *other, status=1)
     earmark("speakers", "import", "voices", "--merge", *other)
-    assert TWICE in earmark("speakers", "list", *other)
+    assert SPEECH in earmark("speakers", "list", *other)
     assert "cannot read" in earmark("speakers", "import", "missing", *other, status=1)
     assert "no exported speakers" in earmark("speakers", "import", ENROLMENT, *other, status=1)
 

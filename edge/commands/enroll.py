@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edge.encoder import Model
     from edge.enrolment import Recording
     from edge.quality import Quality
-    from edge.statistics import Profile
+    from edge.statistics import Profile, Sums
 
 EPILOG = """\
 examples:
@@ -91,16 +91,19 @@ def run(args: argparse.Namespace) -> int:
     recordings = assess(model, args.name, heard, known)
     for recording in recordings:
         check_accepted(recording)
-    statistics = [recording.quality.statistics for recording in recordings]
+    statistics = _distinct(recordings)
     added = Profile(args.name, sum(statistics[1:], statistics[0]))
     if not path.exists():
         check_enough(model, added)  # before a store is made
     with Store(path, model, key=args.key) as store:
-        profile = store.enrol(
+        profile, again = store.enrol(
             added, lambda grown: check_enough(model, grown), condition=args.condition
         )
     _report(recordings)
     new, total = (float(model.seconds(p.statistics)) for p in (added, profile))
+    if again:
+        print(f"{args.name}: the same speech, not counted again, {total:.1f} s in all")
+        return 0
     print(f"{args.name}: {new:.1f} s of speech added, {total:.1f} s in all")
     return 0
 
@@ -176,6 +179,20 @@ def _hear_microphone(model: Model, args: argparse.Namespace) -> tuple[str, Quali
     if view.reading is None:
         raise EarmarkError(f"{source.name}: no audio came; nothing was changed", "Try again")
     return source.name, view.reading.quality
+
+
+def _distinct(recordings: list[Recording]) -> list[Sums]:
+    """The statistics (size,) of each; of those that are the same speech once, which is told."""
+    from edge.printable import printable
+
+    distinct: dict[bytes, Sums] = {}
+    for recording in recordings:
+        statistics = recording.quality.statistics
+        if statistics.tobytes() in distinct:
+            source = printable(recording.source)
+            print(f"earmark: {source}: the same speech, not counted again", file=sys.stderr)
+        distinct[statistics.tobytes()] = statistics
+    return list(distinct.values())
 
 
 def _report(recordings: list[Recording]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ from edge.commands.options import add_key, add_model, add_store, existing_store,
 
 if TYPE_CHECKING:
     from edge.encoder import Model
-    from edge.statistics import Sums
-    from edge.store import Store
+    from edge.statistics import Grown, Profile, Sums
+    from edge.store import Agreement, Store
 
 EPILOG = """\
 examples:
@@ -22,6 +23,7 @@ examples:
   earmark speakers show ada
   earmark speakers rename ada "Ada L"
   earmark speakers merge ada ada2      what is known of ada2 is added to ada; ada2 is erased
+  earmark speakers merge ada ada2 --force           though they do not sound alike
   earmark speakers undo ada            what earmark adapt added last is taken back
   earmark speakers forget ada          her voice is erased from the file
   earmark speakers export voices       one new file, which 'earmark speakers import' reads
@@ -63,6 +65,10 @@ def add_parser(subparsers: Any) -> None:
             action.add_argument(
                 "--merge", action="store_true", help="add to speakers of the same name"
             )
+        if name in ("import", "merge"):
+            action.add_argument(
+                "--force", action="store_true", help="merge even what sounds like two voices"
+            )
         add_store(action)
         add_key(action, required=name == "encrypt")
         add_model(action)
@@ -94,8 +100,10 @@ def run(args: argparse.Namespace) -> int:
                 store.rename(args.old, args.new)
                 print(f"{args.old} is {args.new} now")
             case "merge":
-                speech = _speech(model, store.merge(args.name, args.other).statistics)
+                grown = store.merge(args.name, args.other, _agreement(args, model))
+                speech = _speech(model, grown.profile.statistics)
                 print(f"{args.other} is part of {args.name} now: {speech}")
+                _tell_again([grown])
             case "undo":
                 print(f"{_speech(model, store.undo(args.name).statistics)} taken from {args.name}")
             case "forget":
@@ -105,8 +113,10 @@ def run(args: argparse.Namespace) -> int:
                 write_private(args.file, store.export())
                 print(f"everybody is in {args.file}")
             case "import":
-                names = store.import_(read_export(args.file), args.merge)
-                print(f"imported: {', '.join(names)}")
+                check = _agreement(args, model)
+                found = store.import_(read_export(args.file), args.merge, check)
+                print(f"imported: {', '.join(grown.profile.name for grown in found)}")
+                _tell_again(found)
             case "encrypt":
                 store.encrypt(args.key)
                 print(f"{store.path} is encrypted: without {args.key} nobody can read it")
@@ -140,6 +150,26 @@ def _open(args: argparse.Namespace, model: Model) -> Store:
             except KeyNeededError as error:
                 raise EarmarkError(f"{error.what} already", "Nothing was changed") from error
     return existing_store(args, model)
+
+
+def _agreement(args: argparse.Namespace, model: Model) -> Agreement | None:
+    """What refuses to make one of two voices, unless that is forced."""
+    from edge.enrolment import check_agreement
+    from edge.errors import EarmarkError
+
+    def check(speech: Profile, known: Sequence[Profile]) -> None:
+        try:
+            check_agreement(model, speech, known)
+        except EarmarkError as error:
+            raise EarmarkError(error.what, f"{error.remedy}. Add --force if it is") from error
+
+    return None if args.force else check
+
+
+def _tell_again(found: Sequence[Grown]) -> None:
+    for profile, again in found:
+        if again:
+            print(f"{profile.name}: the same speech, not counted again")
 
 
 def _list(store: Store, model: Model) -> None:
