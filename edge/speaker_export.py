@@ -81,8 +81,8 @@ def _open(data: bytes, cipher: Cipher) -> bytes:
     if data.startswith(_SEALED):
         if isinstance(cipher, Clear):
             raise EarmarkError(
-                "the exported speakers are encrypted, and the store is not",
-                "Import them into a store that is encrypted with the same key",
+                "the exported speakers are encrypted, and no key was given",
+                "Give theirs with --key FILE, and a store that is encrypted with the same key",
             )
         try:
             return cipher.open(data[len(_SEALED) :], _CONTEXT)

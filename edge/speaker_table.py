@@ -55,16 +55,16 @@ class Clear:
 class SpeakerTable:
     """The rows, in the clear to its users."""
 
-    def __init__(self, database: Database, key: Path | None) -> None:
-        """Open with a key file or none; an empty table is encrypted from its first key on.
+    def __init__(self, database: Database, cipher: Cipher) -> None:
+        """Open with a key or none; an empty table is encrypted from its first key on.
 
         Raises:
-            EarmarkError: no key in that file, another key than the table's, a missing one, or one
-                for a table that is not encrypted.
+            EarmarkError: another key than the table's, a missing one, or one for a table that is
+                not encrypted.
         """
         self._database = database
-        self.cipher: Cipher = _read_key(key) if key else Clear()
-        if key and not database.query("SELECT 1 FROM speakers LIMIT 1"):
+        self.cipher = cipher
+        if not isinstance(cipher, Clear) and not database.query("SELECT 1 FROM speakers LIMIT 1"):
             with database.transaction():
                 self._take_key_if_empty()
         self._check_key()
@@ -108,7 +108,7 @@ class SpeakerTable:
         Raises:
             EarmarkError: no key in that file, or the table is encrypted already.
         """
-        cipher = _read_key(key)
+        cipher = read_cipher(key)
         with self.transaction():
             if not isinstance(self.cipher, Clear):
                 raise EarmarkError(f"{self._database.path} is encrypted already")
@@ -183,7 +183,14 @@ def _context(name: str, model: str) -> tuple[bytes, ...]:
     return b"ledger", name.encode(), model.encode()
 
 
-def _read_key(path: Path) -> Cipher:
+def read_cipher(key: Path | None) -> Cipher:
+    """The cipher of a key file, or that of no key.
+
+    Raises:
+        EarmarkError: no key in that file.
+    """
+    if key is None:
+        return Clear()
     from edge.sealing import Key
 
-    return Key.read(path)
+    return Key.read(key)

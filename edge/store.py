@@ -15,7 +15,7 @@ from edge.errors import EarmarkError
 from edge.ledger import DEFAULT_CONDITION, Ledger, Update, decode, encode
 from edge.names import check_name
 from edge.speaker_export import decode_export, encode_export
-from edge.speaker_table import Row, SpeakerTable
+from edge.speaker_table import Row, SpeakerTable, read_cipher
 from edge.statistics import Grown, Profile, Sums
 from edge.user_folder import user_folder
 
@@ -60,9 +60,10 @@ class Store:
                 f"nobody is enrolled: there is no store at {self.path}",
                 "Begin with 'earmark enroll NAME FILE'",
             )
+        cipher = read_cipher(key)  # or no store is made
         self._database = Database(self.path, patience)
         try:
-            self._table = SpeakerTable(self._database, key)
+            self._table = SpeakerTable(self._database, cipher)
         except BaseException:
             self._database.close()
             raise

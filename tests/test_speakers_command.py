@@ -126,6 +126,29 @@ def test_speakers_are_carried_to_another_store(earmark: Shell, store: Path) -> N
     assert "no exported speakers" in earmark("speakers", "import", ENROLMENT, *other, status=1)
 
 
+def test_an_import_that_fails_makes_nothing(earmark: Shell, store: Path) -> None:
+    for made in ("key", "other"):
+        earmark("speakers", "keygen", made)
+    earmark("speakers", "encrypt", *STORE, "--key", "key")
+    earmark("speakers", "export", "voices", *STORE, "--key", "key")
+    Path("damaged").write_bytes(Path("voices").read_bytes()[:-1])
+    empty = ("--store", "empty.db")
+    with Store(Path("empty.db"), model()):
+        pass
+    for file, key, said in (
+        ("voices", ("--key", "other"), "with another key"),
+        ("voices", ("--key", "missing"), "cannot read the key"),
+        ("voices", (), "no key was given"),
+        ("damaged", ("--key", "key"), "or damaged"),
+        ("missing", ("--key", "key"), "cannot read missing"),
+    ):
+        for place in (empty, ("--store", "new/store.db")):
+            assert said in earmark("speakers", "import", file, *place, *key, status=1)
+        assert not Path("new").exists()
+    earmark("speakers", "import", "voices", *empty, "--key", "key")
+    assert "ada" in earmark("speakers", "list", *empty, "--key", "key")
+
+
 def test_an_encrypted_store_opens_with_its_key_alone(earmark: Shell, store: Path) -> None:
     assert "keep a copy" in earmark("speakers", "keygen", "key")
     assert "exists already" in earmark("speakers", "keygen", "key", status=1)

@@ -87,9 +87,10 @@ def run(args: argparse.Namespace) -> int:
         EarmarkError: a bad model, store, key, file or name.
     """
     from edge.private_file import write_private
-    from edge.speaker_export import read_export
 
     model = load_model(args)
+    if args.action == "import":
+        return _import(args, model)
     with _open(args, model) as store:
         match args.action:
             case "list":
@@ -112,11 +113,6 @@ def run(args: argparse.Namespace) -> int:
             case "export":
                 write_private(args.file, store.export())
                 print(f"everybody is in {args.file}")
-            case "import":
-                check = _agreement(args, model)
-                found = store.import_(read_export(args.file), args.merge, check)
-                print(f"imported: {', '.join(grown.profile.name for grown in found)}")
-                _tell_again(found)
             case "encrypt":
                 store.encrypt(args.key)
                 print(f"{store.path} is encrypted: without {args.key} nobody can read it")
@@ -141,15 +137,27 @@ def _open(args: argparse.Namespace, model: Model) -> Store:
     from edge.speaker_table import KeyNeededError
     from edge.store import Store
 
-    match args.action:
-        case "import":  # may be what a store begins with
-            return Store(args.store, model, key=args.key)
-        case "encrypt":  # the key is for what it will be
-            try:
-                return Store(args.store, model, create=False)
-            except KeyNeededError as error:
-                raise EarmarkError(f"{error.what} already", "Nothing was changed") from error
-    return existing_store(args, model)
+    if args.action != "encrypt":
+        return existing_store(args, model)
+    try:  # the key is for what it will be
+        return Store(args.store, model, create=False)
+    except KeyNeededError as error:
+        raise EarmarkError(f"{error.what} already", "Nothing was changed") from error
+
+
+def _import(args: argparse.Namespace, model: Model) -> int:
+    """Add everybody in a file; it may be what a store begins with."""
+    from edge.speaker_export import decode_export, read_export
+    from edge.speaker_table import read_cipher
+    from edge.store import Store
+
+    data = read_export(args.file)
+    decode_export(data, model, read_cipher(args.key))  # before a store is made, or has its key
+    with Store(args.store, model, key=args.key) as store:
+        found = store.import_(data, args.merge, _agreement(args, model))
+    print(f"imported: {', '.join(grown.profile.name for grown in found)}")
+    _tell_again(found)
+    return 0
 
 
 def _agreement(args: argparse.Namespace, model: Model) -> Agreement | None:
