@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.encoder import Model
 from edge.errors import EarmarkError
+from edge.names import composed
 from edge.recalibration import fit
 from edge.records import Record
 from edge.scoring import directions, match_all
@@ -70,8 +71,11 @@ def clip_files(folder: Path) -> list[tuple[str, Path]]:
     Raises:
         EarmarkError: no such folder, or too few speakers or clips in it, or too many.
     """
-    found = {inner.name: recordings_in(inner) for inner in speaker_folders(folder)}
-    files = [(speaker, path) for speaker, paths in found.items() for path in paths]
+    files = [
+        (composed(inner.name), path)
+        for inner in speaker_folders(folder)
+        for path in recordings_in(inner)
+    ]
     check_pairs(folder, [speaker for speaker, _ in files])
     if len(files) > MOST_CLIPS:
         raise EarmarkError(

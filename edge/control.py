@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 
+import msgspec
+
 from edge import log
 from edge.command_queue import Outcome
 from edge.config import Config
@@ -12,6 +14,7 @@ from edge.encoder import Model
 from edge.enrolment import check_agreement, check_enough
 from edge.errors import EarmarkError
 from edge.keeper import Keeper
+from edge.names import composed
 from edge.pipeline import Pipeline
 from edge.protocol import (
     MAX_ENROLLED,
@@ -113,7 +116,8 @@ class Controller:
                 return "the daemon ends"
             case ReloadCommand():
                 return self._read_anew()
-            case RenameCommand(name=name, new=new):
+            case RenameCommand():
+                name, new = composed(command.name), composed(command.new)
                 with self._usable_store() as store:
                     store.rename(name, new)
                     self._reload(store, {stream: {name: new} for stream in self._pipelines})
@@ -125,8 +129,8 @@ class Controller:
                     finally:  # gone is gone, even where traces of it could not be erased
                         self._reload(store, {})
                 return f"'{name}' is erased"
-            case EnrolCommand():
-                return self._enrol(command)
+            case EnrolCommand(name=name):
+                return self._enrol(msgspec.structs.replace(command, name=composed(name)))
 
     def _enrolled(self, command: EnrolledCommand) -> Enrolled:
         with self._open_store() as store:

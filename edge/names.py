@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from edge.errors import EarmarkError
 
 MAX_NAME = 64
 _RESERVED = re.compile(r"unknown|speaker\d+")  # what the tracker calls voices without a name
+
+
+def composed(name: str) -> str:
+    """A name in the form that all are kept and compared in; an accent may come by itself, too."""
+    return unicodedata.normalize("NFC", name)
 
 
 def check_name(name: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.ledger import Ledger, decode, encode
-from edge.names import check_name
+from edge.names import check_name, composed
 from edge.speaker_table import Cipher, Clear
 
 MAX_BYTES = 1 << 30  # some 100,000 speakers
@@ -47,13 +47,19 @@ def decode_export(data: bytes, model: Model, cipher: Cipher) -> dict[str, Ledger
             f"the speakers were exported with the model {content.model}, this one is {model.id}",
             "Give that model with --model, or enrol again",
         )
-    for name, ledger in content.speakers.items():
+    speakers = {composed(name): ledger for name, ledger in content.speakers.items()}
+    if len(speakers) < len(content.speakers):
+        raise EarmarkError(
+            "two of the exported speakers have one name, in two forms of Unicode",
+            "Forget or rename one, and export again",
+        )
+    for name, ledger in speakers.items():
         check_name(name)
         try:
             ledger.check(model.statistics_size)
         except EarmarkError as error:
             raise EarmarkError(f"the exported profile of '{name}' is damaged: {error}") from error
-    return content.speakers
+    return speakers
 
 
 def read_export(path: Path) -> bytes:

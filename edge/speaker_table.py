@@ -7,13 +7,16 @@ What is sealed is bound to its row: a ledger opens under its own name and model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from edge.database import Database
 from edge.errors import EarmarkError
+from edge.names import composed
 
 _PROOF = b"earmark"
 
@@ -72,32 +75,30 @@ class SpeakerTable:
     def names(self) -> list[str]:
         """Everybody, sorted."""
         rows = self._database.query("SELECT name FROM speakers")
-        return sorted(self._open_name(name) for (name,) in rows)
+        return sorted(composed(self._open_name(name)) for (name,) in rows)
 
     def rows(self) -> list[Row]:
         """Everybody, sorted by name."""
-        rows = self._database.query("SELECT name, model, ledger FROM speakers")
-        return sorted(self._open(self._open_name(name), model, data) for name, model, data in rows)
+        return self._select("")
 
     def find(self, name: str) -> Row | None:
         """One speaker, if there is one of that name."""
-        rows = self._database.query(
-            "SELECT model, ledger FROM speakers WHERE name = ?", (self._seal_name(name),)
-        )
-        return self._open(name, *rows[0]) if rows else None
+        rows = self._select("WHERE name IN (?, ?)", self._seal_forms(name))
+        return rows[0] if rows else None
 
     def put(self, row: Row) -> None:
         """Write a speaker, in place of one of the same name."""
-        sealed = self.cipher.seal(row.ledger, *_context(row.name, row.model))
+        name = composed(row.name)
+        sealed = self.cipher.seal(row.ledger, *_context(name, row.model))
+        self.delete(name)
         self._database.query(
-            "INSERT OR REPLACE INTO speakers VALUES (?, ?, ?)",
-            (self._seal_name(row.name), row.model, sealed),
+            "INSERT INTO speakers VALUES (?, ?, ?)", (self._seal_name(name), row.model, sealed)
         )
 
     def delete(self, name: str) -> bool:
         """Remove a speaker; whether there was one of that name."""
-        where = "FROM speakers WHERE name = ?"
-        sealed = (self._seal_name(name),)
+        where = "FROM speakers WHERE name IN (?, ?)"
+        sealed = self._seal_forms(name)
         found = bool(self._database.query(f"SELECT 1 {where}", sealed))
         self._database.query(f"DELETE {where}", sealed)
         return found
@@ -154,6 +155,21 @@ class SpeakerTable:
                     "Give the file that it was encrypted with to --key",
                 ) from error
 
+    def _select(self, where: str, values: Sequence[bytes] = ()) -> list[Row]:
+        rows = self._database.query(f"SELECT name, model, ledger FROM speakers {where}", values)
+        opened = sorted(self._open(self._open_name(name), *row) for name, *row in rows)
+        for one, other in pairwise(opened):
+            if one.name == other.name:
+                raise EarmarkError(
+                    f"two are enrolled as '{one.name}', in two forms of Unicode",
+                    f"Run 'earmark speakers forget {one.name}', which erases both, and enrol again",
+                )
+        return opened
+
+    def _seal_forms(self, name: str) -> tuple[bytes, bytes]:
+        """As names are stored, and as stores of older versions may have them."""
+        return self._seal_name(composed(name)), self._seal_name(unicodedata.normalize("NFD", name))
+
     def _seal_name(self, name: str) -> bytes:
         # A name that UTF-8 cannot hold is nobody's, and must be found to be so.
         return self.cipher.seal(name.encode(errors="surrogatepass"), b"name")
@@ -171,7 +187,7 @@ class SpeakerTable:
 
     def _open(self, name: str, model: str, sealed: bytes) -> Row:
         try:
-            return Row(name, model, self.cipher.open(sealed, *_context(name, model)))
+            return Row(composed(name), model, self.cipher.open(sealed, *_context(name, model)))
         except ValueError as error:
             raise EarmarkError(
                 f"the profile of '{name}' is damaged, or was another speaker's",

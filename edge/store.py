@@ -13,7 +13,7 @@ from edge.database import BUSY_SECONDS, Database
 from edge.encoder import Model
 from edge.errors import EarmarkError
 from edge.ledger import DEFAULT_CONDITION, Ledger, Update, decode, encode
-from edge.names import check_name
+from edge.names import check_name, composed
 from edge.speaker_export import decode_export, encode_export
 from edge.speaker_table import Row, SpeakerTable, read_cipher
 from edge.statistics import Grown, Profile, Sums
@@ -101,7 +101,7 @@ class Store:
             if len(profiles) == most:
                 break
             # Of those who cannot, the commands tell in which they are asked for.
-            if other != name:
+            if other != composed(name):
                 with suppress(EarmarkError):
                     profiles.append(self.profile(other))
         return profiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -111,6 +112,20 @@ def test_the_same_speech_counts_once(earmark: Shell, store: Path) -> None:
     for words in (("merge", "ada", "ada2"), ("import", "voices", "--merge")):
         assert again in earmark("speakers", *words, *STORE)
         assert f"speech   {SPEECH}\n" in earmark("speakers", "show", "ada", *STORE)
+
+
+def test_a_name_is_one_person_in_every_form_of_unicode(earmark: Shell, store: Path) -> None:
+    joined, apart = "Jos\u00e9", "Jose\u0301"
+    earmark("enroll", apart, ENROLMENT, *STORE)
+    earmark("enroll", joined, ENROLMENT, *STORE)
+    assert earmark("speakers", "list", *STORE).count(joined) == 1
+    for name in (joined, apart):
+        assert json.loads(earmark("verify", name, ENROLMENT, "--json", *STORE))["claimed"] == joined
+        assert f"name     {joined}\n" in earmark("speakers", "show", name, *STORE)
+    assert "with itself" in earmark("speakers", "merge", joined, apart, *STORE, status=1)
+    assert "already" in earmark("speakers", "rename", "ada", apart, *STORE, status=1)
+    earmark("speakers", "forget", apart, *STORE)
+    assert joined not in earmark("speakers", "list", *STORE)
 
 
 def test_speakers_are_carried_to_another_store(earmark: Shell, store: Path) -> None:

@@ -65,6 +65,23 @@ def test_those_who_are_known_are_merged_only_if_asked(tmp_path: Path) -> None:
         assert [p.statistics[0] for p in store.profiles()] == [4, 1]
 
 
+def test_a_name_is_one_person_in_every_form_of_unicode(tmp_path: Path) -> None:
+    joined, apart = "Jos\u00e9", "Jose\u0301"
+    one, both = (
+        encode_export(stub(), {name: Ledger({"default": sums(2)}) for name in names}, Clear())
+        for names in ([apart], [apart, joined])
+    )
+    with Store(tmp_path / "one.db", stub()) as store:
+        store.enrol(profile(joined, 1))
+        with pytest.raises(EarmarkError, match=f"'{joined}' already"):
+            store.import_(one, merge=False)
+        with pytest.raises(EarmarkError, match="two forms of Unicode"):
+            store.import_(both, merge=True)
+        store.import_(one, merge=True)
+        (grown,) = store.profiles()
+        assert np.array_equal(grown.statistics, sums(1) + sums(2))
+
+
 def test_an_encrypted_export_needs_a_store_of_the_same_key(tmp_path: Path, key: Path) -> None:
     with Store(tmp_path / "one.db", stub(), key=key) as store:
         store.enrol(profile("ada"))

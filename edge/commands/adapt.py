@@ -20,6 +20,7 @@ from edge.commands.options import (
     load_calibrated_model,
 )
 from edge.errors import FAILED, EarmarkError
+from edge.names import composed
 
 if TYPE_CHECKING:
     from edge.enrolment import Recording
@@ -50,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", help="of the speaker")
+    parser.add_argument("name", metavar="NAME", type=composed, help="of the speaker")
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="WAV, FLAC or Ogg")
     add_condition(parser)
     add_store(parser)

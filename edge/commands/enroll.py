@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands.options import add_condition, add_key, add_model, add_store, load_model
 from edge.errors import EarmarkError
+from edge.names import composed
 
 if TYPE_CHECKING:
     from edge.encoder import Model
@@ -43,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", help="of the speaker")
+    parser.add_argument("name", metavar="NAME", type=composed, help="of the speaker")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "files", metavar="FILE", nargs="*", default=[], type=Path, help="WAV, FLAC or Ogg"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import EarmarkError
+from edge.names import composed
 
 if TYPE_CHECKING:
     from edge.encoder import Model
@@ -41,6 +42,7 @@ def add_condition(parser: argparse.ArgumentParser) -> None:
     """The option that names how a recording was made."""
     parser.add_argument(
         "--condition",
+        type=composed,
         default="default",
         metavar="WORD",
         help="how it was recorded, such as 'telephone': kept apart in the profile (%(default)s)",

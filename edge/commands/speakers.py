@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
+from edge.names import composed
 
 if TYPE_CHECKING:
     from edge.encoder import Model
@@ -60,7 +61,9 @@ def add_parser(subparsers: Any) -> None:
     for name, text, words in ACTIONS:
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         for word in words:
-            action.add_argument(word.lower(), metavar=word, type=Path if word == "FILE" else str)
+            action.add_argument(
+                word.lower(), metavar=word, type=Path if word == "FILE" else composed
+            )
         if name == "import":
             action.add_argument(
                 "--merge", action="store_true", help="add to speakers of the same name"

@@ -10,6 +10,7 @@ from typing import Any
 
 from edge.commands.answers import add_answers, answer_files
 from edge.commands.options import existing_store, load_calibrated_model, operating_point
+from edge.names import composed
 
 EPILOG = """\
 examples:
@@ -34,7 +35,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", help="of the speaker that it is claimed to be")
+    parser.add_argument(
+        "name", metavar="NAME", type=composed, help="of the speaker that it is claimed to be"
+    )
     add_answers(parser)
     parser.set_defaults(handler=run, fail=parser.error)
 
