@@ -161,6 +161,22 @@ def test_doctor_finds_a_calibration_with_which_nothing_starts(
     assert diagnose(check) == ("ok", f"your own, {file}", "")
 
 
+def test_one_clip_of_two_speakers_is_refused(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for own in sorted(clips.iterdir()):
+        (tmp_path / own.name).mkdir()
+        for clip in own.iterdir():
+            (tmp_path / own.name / clip.name).symlink_to(clip)
+    clip = sorted((tmp_path / "ada").iterdir())[0]
+    copy = tmp_path / "ben" / "copy.flac"
+    soundfile.write(copy, *soundfile.read(clip, dtype="int16"))
+    assert main(["calibrate", str(tmp_path), "--output", str(tmp_path / "own.json")]) == 1
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert f"{clip} and {copy} are the same speech" in complaint
+    assert not (tmp_path / "own.json").exists()
+
+
 def test_too_few_speakers_are_refused(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,7 +117,8 @@ def _hear(model: Model, folder: Path) -> list[Clip]:
     for inner in speaker_folders(folder):
         tell_left_out(inner)
     files = clip_files(folder)
-    clips = []
+    clips: list[Clip] = []
+    heard: dict[bytes, tuple[str, Path]] = {}
     for speaker, path in count_with_progress(files, len(files)):
         try:
             clip = hear_clip(model, speaker, iter_records(model, GateConfig(), stream_audio(path)))
@@ -131,6 +132,12 @@ def _hear(model: Model, folder: Path) -> list[Clip]:
                 file=sys.stderr,
             )
             continue
+        other, before = heard.setdefault(clip.whole.tobytes(), (speaker, path))
+        if other != speaker:
+            raise EarmarkError(
+                f"{before} and {path} are the same speech, expected of two speakers",
+                "Leave it in the folder of who speaks; the calibration was left as it is",
+            )
         clips.append(clip)
     check_pairs(folder, [clip.speaker for clip in clips])
     return clips
