@@ -25,7 +25,14 @@ from scipy.stats import norm
 
 from edge.audio import stream_audio
 from edge.cli import exit_status
-from edge.commands.options import add_key, add_model, add_store, existing_store, load_model
+from edge.commands.options import (
+    add_calibration,
+    add_key,
+    add_model,
+    add_store,
+    existing_store,
+    load_calibrated_model,
+)
 from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import EarmarkError
@@ -47,7 +54,8 @@ examples:
 
 A line of the list is ENROL_WAV TEST_WAV target|nontarget, paths as seen from the current folder;
 a line of the scores is ENROL_WAV TEST_WAV LLR, a natural logarithm, of all the speech in both.
-Of files, an llr knows those two alone; of the enrolled it is that of 'earmark verify'.
+Of files, an llr knows those two alone; of the enrolled it is that of 'earmark verify'. Both are by
+your own calibration, if there is one.
 Each file is heard once, however many trials it stands in.
 
 exit status: 0 all went well; 1 something is wrong outside the program, told in one line;
@@ -148,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_store(parser)
     add_key(parser)
     add_model(parser)
+    add_calibration(parser)
     return exit_status("earmark-trials", lambda: _measure(parser.parse_args(argv)))
 
 
@@ -159,7 +168,7 @@ def _measure(args: argparse.Namespace) -> int:
     if args.det is not None:
         check_picture(args.det)
     trials = read_trials(args.trials)
-    model = load_model(args)
+    model = load_calibrated_model(args)
     tests = list(dict.fromkeys(trial.test for trial in trials))
     names = list(dict.fromkeys(trial.enrolled for trial in trials))
     if args.store is not None:

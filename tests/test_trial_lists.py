@@ -18,6 +18,12 @@ from edge.audio import read_audio
 from edge.enrolment import profile_from_audio
 from edge.errors import EarmarkError
 from edge.gallery import Gallery
+from edge.recalibration import (
+    Line,
+    Recalibration,
+    recalibration_path,
+    save_recalibration,
+)
 from edge.store import Store
 from export.trials import main, read_trials
 
@@ -98,6 +104,32 @@ def test_the_enrolled_by_name(
     lines.append(f"bob {recordings['ben']} target")
     assert main([str(write(tmp_path, *lines)), "--store", str(store)]) == 1
     assert "bob" in capsys.readouterr().err
+
+
+def test_scores_are_by_the_users_own_calibration(
+    recordings: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given, or where 'earmark calibrate' keeps it; a voice enrolled alone is as one of a file."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    store, own, scores = tmp_path / "s.db", tmp_path / "own.json", tmp_path / "scores.txt"
+    with Store(store, model()) as opened:
+        opened.enrol(ada())
+    tests = [f"{recordings['ada1']} target", f"{recordings['ben']} nontarget"]
+
+    def llrs(enrolled: object, *options: object) -> np.ndarray:
+        trials = write(tmp_path, *(f"{enrolled} {test}" for test in tests))
+        assert main([str(word) for word in (trials, "--scores", scores, *options)]) == 0
+        return np.loadtxt(scores, usecols=2)
+
+    sides = (("ada", "--store", store), (ENROLMENT,))
+    plain = [llrs(*side) for side in sides]
+    learnt = Recalibration(model().odds_id, Line(2.0, 0.5), Line(0.0, 1.0), 4, 6)
+    save_recalibration(learnt, own)
+    given = [llrs(*side, "--calibration", own) for side in sides]
+    save_recalibration(learnt, recalibration_path())
+    found = [llrs(*side) for side in sides]
+    for before, *after in zip(plain, given, found, strict=True):
+        np.testing.assert_allclose(after, [2.0 + 0.5 * before] * 2, atol=1e-3)
 
 
 @pytest.mark.parametrize(
