@@ -13,7 +13,7 @@ from edge.errors import EarmarkError
 from edge.picture import draw_turns
 from edge.rttm import Turn, format_rttm, token
 from edge.srt import format_srt
-from edge.whole_file import check_writable, write_whole
+from edge.whole_file import check_writable, spare, write_whole
 
 if TYPE_CHECKING:
     from edge.diarization import Diarization
@@ -80,12 +80,7 @@ class Outputs:
         Raises:
             EarmarkError: one of the outputs is among the files.
         """
-        for file in files:
-            if file.resolve() in self._files:
-                raise EarmarkError(
-                    f"{file} is to be read, and an output would be written over it",
-                    "Give the output another name, or folder",
-                )
+        spare(files, self._files)
 
     def write(self, found: Diarization) -> None:
         """Write one recording; what shares a file with others waits for `finish`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,20 @@ def check_writable(path: Path) -> None:
         if not os.access(place, os.W_OK):
             raise EarmarkError(
                 f"cannot write {path}: {place} is missing, or cannot be written", "Give another one"
+            )
+
+
+def spare(files: Iterable[Path], outputs: Collection[Path]) -> None:
+    """See before the work that no output, given as resolved, is written over a file that is read.
+
+    Raises:
+        EarmarkError: one of the outputs is among the files.
+    """
+    for file in files:
+        if file.resolve() in outputs:
+            raise EarmarkError(
+                f"{file} is to be read, and an output would be written over it",
+                "Give the output another name, or folder",
             )
 
 

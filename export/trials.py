@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,10 +38,11 @@ from edge.encoder import Model
 from edge.enrolment import stream_statistics
 from edge.errors import EarmarkError
 from edge.gallery import claimed_gallery
+from edge.outputs import STANDARD_OUTPUT
 from edge.scoring import directions, match_pairs
 from edge.sources.file import FileSource
 from edge.statistics import Sums
-from edge.whole_file import check_writable, write_whole
+from edge.whole_file import check_writable, spare, write_whole
 from export.pictures import check_picture
 from train.metrics import cllr, equal_error_rate, error_rates, min_cllr, min_dcf
 
@@ -151,7 +153,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("trials", metavar="LIST", type=Path, help="ENROL_WAV TEST_WAV KIND a line")
-    parser.add_argument("--scores", type=Path, metavar="OUT", help="write ENROL TEST LLR there")
+    parser.add_argument(
+        "--scores",
+        metavar="OUT",
+        help="write ENROL TEST LLR there; '-': to standard output, and the rates to standard error",
+    )
     parser.add_argument("--det", type=Path, metavar="PNG", help="draw the DET curve there")
     add_store(parser)
     add_key(parser)
@@ -161,13 +167,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace) -> int:
-    for output in filter(None, (args.scores, args.det)):  # told before the work
+    scores_file = None if args.scores in (None, STANDARD_OUTPUT) else Path(args.scores)
+    outputs = [output for output in (scores_file, args.det) if output is not None]
+    for output in outputs:  # told before the work
         if output.is_dir():
             raise EarmarkError(f"{output} is a folder, expected a file", "Give another")
         check_writable(output)
     if args.det is not None:
         check_picture(args.det)
     trials = read_trials(args.trials)
+    _spare_what_is_read(args, trials, outputs)
     model = load_calibrated_model(args)
     tests = list(dict.fromkeys(trial.test for trial in trials))
     names = list(dict.fromkeys(trial.enrolled for trial in trials))
@@ -179,16 +188,34 @@ def _measure(args: argparse.Namespace) -> int:
     else:
         scores = score_trials(model, trials, _hear(model, list(dict.fromkeys([*tests, *names]))))
     targets = np.array([trial.target for trial in trials])
-    if args.scores is not None:
-        write_whole(args.scores, _score_lines(trials, scores))
+    if scores_file is not None:
+        write_whole(scores_file, _score_lines(trials, scores))
+    elif args.scores is not None:
+        print(_score_lines(trials, scores), end="")
+    with redirect_stdout(sys.stderr) if args.scores == STANDARD_OUTPUT else nullcontext():
+        _print_rates(scores, targets)
+    if args.det is not None:
+        plot_det(scores, targets, args.det)
+    return 0
+
+
+def _spare_what_is_read(
+    args: argparse.Namespace, trials: Sequence[Trial], outputs: Sequence[Path]
+) -> None:
+    """See that no output is written over the list, what it names, or what else is given."""
+    heard = {trial.test for trial in trials}
+    if args.store is None:
+        heard |= {trial.enrolled for trial in trials}
+    read = filter(None, (args.trials, args.store, args.key, args.calibration))
+    spare([*read, *map(Path, sorted(heard))], [output.resolve() for output in outputs])
+
+
+def _print_rates(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> None:
     print(f"trials   {targets.sum()} target, {(~targets).sum()} nontarget")
     print(f"EER      {100 * equal_error_rate(scores, targets):.2f} %")
     print(f"minDCF   {min_dcf(scores, targets):.3f} at a prior of 0.01")
     print(f"Cllr     {cllr(scores, targets):.3f} bit")
     print(f"minCllr  {min_cllr(scores, targets):.3f} bit")
-    if args.det is not None:
-        plot_det(scores, targets, args.det)
-    return 0
 
 
 def _hear(model: Model, names: Sequence[str]) -> dict[str, Sums]:

@@ -173,6 +173,43 @@ def test_an_output_that_could_not_be_written_is_told_before_the_work(
     assert said in complaint
 
 
+def test_scores_go_to_standard_output_and_nowhere_else(
+    recordings: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two, other = (recordings[name] for name in ("ada1", "ada2", "ben"))
+    trials = write(tmp_path, f"{one} {two} target", f"{one} {other} nontarget")
+    before = set(tmp_path.iterdir())
+    assert main([str(trials), "--scores", "-"]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert [row[:2] for row in rows] == [[str(one), str(two)], [str(one), str(other)]]
+    assert "EER      0.00 %" in shown.err
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("option", ["--scores", "--det"])
+@pytest.mark.parametrize("kind", ["list", "enrolled", "test", "--store", "--key", "--calibration"])
+def test_nothing_is_written_over_what_is_read(
+    option: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "read.png"  # a link to it would be written over it, too
+    read = tmp_path / "trials.txt" if kind == "list" else tmp_path / "kept"
+    read.write_bytes(b"kept")
+    link.symlink_to(read)
+    enrolled, test = (read if kind == side else CONVERSATION for side in ("enrolled", "test"))
+    trials = write(tmp_path, f"{enrolled} {test} target", f"{enrolled} {test} nontarget")
+    before = read.read_bytes()
+    words = [str(trials), option, str(link)]
+    assert main([*words, kind, str(read)] if kind.startswith("--") else words) == 1
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert f"{read} is to be read, and an output would be written over it" in complaint
+    assert read.read_bytes() == before
+
+
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_trials_or_an_error(
     data: bytes, tmp_path_factory: pytest.TempPathFactory
