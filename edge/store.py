@@ -143,19 +143,23 @@ class Store:
             self._put(profile.name, ledger)
         return Grown(grown, known is not None and known.repeats(new))
 
-    def adapt(self, name: str, statistics: Sums, condition: str = DEFAULT_CONDITION) -> Profile:
-        """Add speech (size,) that matching recognised; returns the profile as it is now.
+    def adapt(self, name: str, statistics: Sums, condition: str = DEFAULT_CONDITION) -> Grown:
+        """Add speech (size,) that matching recognised.
 
         It lies apart from what was enrolled, so that the last of these updates can be undone.
 
         Raises:
             EarmarkError: nobody of that name is enrolled, or as for `enrol`.
         """
-        self._check(name, Ledger({condition: statistics}))
+        new = Ledger({condition: statistics})
+        self._check(name, new)
         with self._table.transaction():
-            ledger = self.ledger(name).adapt(condition, statistics)
-            self._put(name, ledger)
-        return Profile(name, ledger.total)
+            ledger = self.ledger(name)
+            again = ledger.repeats(new)
+            if not again:
+                ledger = ledger.adapt(condition, statistics)
+                self._put(name, ledger)
+        return Grown(Profile(name, ledger.total), again)
 
     def undo(self, name: str) -> Update:
         """Take back the last update, which is returned; the profile is what it was before it.

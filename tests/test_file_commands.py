@@ -553,7 +553,10 @@ def test_a_profile_adapts_to_its_own_voice_alone_and_can_be_put_back(
     assert added.returncode == 1 and "missing.wav" in added.stderr
     assert "s of speech added" in added.stdout
     assert "kitchen: an update" in earmark("speakers", "show", "ada", "--store", store).stdout
-    assert profile() != before
+    after = profile()
+    assert after != before
+    assert "not counted again" in earmark("adapt", "ada", files["Ada"], *words).stdout
+    assert profile() == after
     assert earmark("speakers", "undo", "ada", "--store", store).returncode == 0
     assert profile() == before
     assert earmark("adapt", "eve", files["Ada"], *words).returncode == 1

@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
                 status = status or REFUSED
                 continue
             quality = recording.quality
-            store.adapt(args.name, quality.statistics, args.condition)
+            if store.adapt(args.name, quality.statistics, args.condition).again:
+                print(f"{args.name}: {file} is the same speech, not counted again")
+                continue
             print(f"{args.name}: {quality.seconds:.1f} s of speech added from {file}", flush=True)
     return status
 
