@@ -113,9 +113,11 @@ class SpeakerMerged(msgspec.Struct, tag="speaker.merged", frozen=True):
 
 
 class Verdict(msgspec.Struct, tag="verdict", frozen=True):
-    """Whether the voice of a segment is the enrolled speaker that it is compared with.
+    """Whether the voice of a segment is `claimed`, the likeliest of those enrolled.
 
-    `evidence` is the net speech heard, in seconds; `not yet` says that it does not suffice.
+    A `yes` is also ahead of the next one, and strangers get one at the rate asked, however many are
+    enrolled. `evidence` is the net speech heard, in seconds; `not yet` says that it does not
+    suffice: less than a second never does, while the segment may grow.
     """
 
     sample: int

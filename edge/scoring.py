@@ -18,6 +18,10 @@ Answer = Literal["yes", "no", "not yet"]
 MIN_SECONDS = 0.4  # the least that a calibration is fitted on; below, evidence fades to none
 MAX_SECONDS = 30.0  # the most
 HIGHEST_COSINE = 0.95  # what is more alike than this is as surely one voice
+FIRST_LOOK = 1.0  # seconds of speech before which no look at growing speech gives an answer
+# On held-out speakers of one corpus, looking every tenth of a second let 1.6 to 4 times as many
+# strangers pass as looking once, after a second as after ten.
+LOOKS = 3
 LEAST_NORM = 1e-6  # of an embedding: that of nothing at all may be zero
 
 
@@ -171,3 +175,21 @@ class OperatingPoint:
         if llr <= self.refuse_llr:
             return "no"
         return "not yet"
+
+    def answer_among(self, enrolled: int, llr: float, margin: float | None) -> Answer:
+        """Whether speech is that of the likeliest of so many, by its llr; it may be nobody's.
+
+        The rate of false accepts is that of a stranger being taken for anybody at all, so the more
+        are enrolled, the more it takes to be recognised. A speaker who is enrolled is no stranger:
+        who is not ahead of the next one, by a margin that the rates ask of two hypotheses, is `not
+        yet` recognised.
+        """
+        answer = replace(self, false_accept=self.false_accept / enrolled).answer(llr)
+        if answer == "yes" and margin is not None and self.answer(margin) != "yes":
+            return "not yet"
+        return answer
+
+    @property
+    def each_look(self) -> OperatingPoint:
+        """What each of many looks at growing speech keeps, so that all of them keep this."""
+        return replace(self, false_accept=self.false_accept / LOOKS)

@@ -20,7 +20,7 @@ from edge.horizon import Horizon
 from edge.open_segment import OpenSegment
 from edge.overlap import Both, both_speak, second_voices
 from edge.records import Record
-from edge.scoring import OperatingPoint
+from edge.scoring import FIRST_LOOK, OperatingPoint
 from edge.segmenter import changes
 from edge.speakers import SpeakerBook
 from edge.state import State
@@ -172,7 +172,7 @@ class Tracker:
         if count < self.config.first_label or self.shedding >= 2:
             return []
         speaker = self._likeliest(ranked)
-        verdict = self._verdict()
+        verdict = self._verdict(ended=False)
         overlaps = second_voices(self.voices, self._both(), speaker)
         shown = self._shown
         if shown is not None and (shown.speaker, shown.overlaps) == (speaker, overlaps) and not due:
@@ -220,7 +220,7 @@ class Tracker:
         if self._shown is not None or len(self._open) >= self.config.min_segment:
             statistics = self._open.totals[-1]
             embedding = self._model.embed(statistics[None])[0]
-            verdict = self._verdict()
+            verdict = self._verdict(ended=True)
             stretch = Stretch(
                 self._next_id,
                 self._revision(),
@@ -247,17 +247,24 @@ class Tracker:
     def _revision(self) -> int:
         return 0 if self._shown is None else self._shown.rev + 1
 
-    def _verdict(self) -> list[Event]:
+    def _verdict(self, *, ended: bool) -> list[Event]:
         """The answer for the likeliest enrolled speaker, when it is new for this segment.
 
-        By what is enrolled, whatever was said here by whoever is taken for them.
+        By what is enrolled, whatever was said here by whoever is taken for them, and as `identify`
+        answers. While more may be said it waits for a second of speech, but no look has to do with
+        a share of the rate: segments are short, and at 1 % asked 0 to 1.3 % of those held out who
+        were not among 1 to 35 enrolled were taken for one of them.
         """
-        score = self._horizon.known.likeliest_enrolled(self._open.totals[-1])
-        if score is None:
+        enrolled = len(self._horizon.known.enrolled)
+        if not enrolled:
             return []
-        answer = self._operating_point.answer(score.llr)
-        if (score.speaker, answer) == self._said:
-            return []
-        self._said = (score.speaker, answer)
+        best, *others = self._horizon.known.nearest_enrolled(self._open.totals[-1])
+        margin = best.llr - others[0].llr if others else None
         evidence = float(self._model.seconds(self._open.totals[-1]))
-        return [Verdict(self._open.end, self._next_id, score.speaker, answer, score.llr, evidence)]
+        answer = self._operating_point.answer_among(enrolled, best.llr, margin)
+        if not ended and evidence < FIRST_LOOK:
+            answer = "not yet"
+        if (best.speaker, answer) == self._said:
+            return []
+        self._said = (best.speaker, answer)
+        return [Verdict(self._open.end, self._next_id, best.speaker, answer, best.llr, evidence)]

@@ -14,7 +14,7 @@ import numpy as np
 from edge.encoder import Model
 from edge.gallery import Gallery
 from edge.records import Record
-from edge.scoring import Answer, OperatingPoint
+from edge.scoring import FIRST_LOOK, Answer, OperatingPoint
 from edge.statistics import Sums
 
 
@@ -60,20 +60,12 @@ def verify(
 def identify(
     model: Model, gallery: Gallery, statistics: Sums, point: OperatingPoint
 ) -> Identification:
-    """Compare speech (size,) with everybody in a gallery of one or more; it may be nobody's.
-
-    The rate of false accepts is that of a stranger being taken for anybody at all, so the more are
-    enrolled, the more it takes to be recognised. A speaker who is enrolled is no stranger: whoever
-    is not ahead of the runner-up by what the rates ask of two hypotheses is `not yet` recognised.
-    """
+    """Compare speech (size,) with everybody in a gallery of one or more; it may be nobody's."""
     best, *others = gallery.nearest(statistics, 2)
-    answer = replace(point, false_accept=point.false_accept / len(gallery)).answer(best.llr)
     margin = best.llr - others[0].llr if others else None
-    if answer == "yes" and margin is not None and point.answer(margin) != "yes":
-        answer = "not yet"
     return Identification(
         best=best.speaker,
-        answer=answer,
+        answer=point.answer_among(len(gallery), best.llr, margin),
         llr=best.llr,
         runner_up=others[0].speaker if others else None,
         margin=margin,
@@ -84,11 +76,6 @@ def identify(
 
 Result = TypeVar("Result", Verification, Identification)
 Compare = Callable[[Sums, OperatingPoint], Result]
-
-FIRST_LOOK = 1.0  # seconds of speech
-# On held-out speakers of one corpus, looking every tenth of a second let 1.6 to 4 times as many
-# strangers pass as looking once, after a second as after ten.
-LOOKS = 3
 
 
 class SequentialTest(Generic[Result]):
@@ -106,7 +93,7 @@ class SequentialTest(Generic[Result]):
         self._model = model
         self._compare: Compare[Result] = compare
         self._point = point
-        self._each_look = each_look(point)
+        self._each_look = point.each_look
         self._heard = np.zeros(model.statistics_size)
 
     def push(self, record: Record) -> Result | None:
@@ -122,11 +109,6 @@ class SequentialTest(Generic[Result]):
     def standing(self) -> Result:
         """What all the speech says if no more will come, be it `not yet`."""
         return self._compare(self._heard, self._point)
-
-
-def each_look(point: OperatingPoint) -> OperatingPoint:
-    """What each of many looks at growing speech keeps, so that all of them keep `point`."""
-    return replace(point, false_accept=point.false_accept / LOOKS)
 
 
 def first_answer(

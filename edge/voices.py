@@ -182,15 +182,14 @@ class Voices(Sequence[Voice]):
         place = next(i for i, voice in enumerate(self._voices) if voice.name == name)
         return float(self.llrs(embedding[None], self._model.seconds(statistics[None]))[0, place])
 
-    def likeliest_enrolled(self, statistics: Sums) -> Score | None:
-        """Who of those enrolled speech (size,) is likeliest of; None if nobody is."""
-        if not self.enrolled:
-            return None
+    def nearest_enrolled(self, statistics: Sums) -> list[Score]:
+        """The two of those enrolled whom speech (size,) is likeliest of, or as many as are."""
         (llrs,) = self.llrs(
             self._model.embed(statistics[None]), self._model.seconds(statistics[None])
         )
-        place = int(np.argmax(np.where(self._enrolled, llrs, -np.inf)))
-        return Score(self._voices[place].name, float(llrs[place]))
+        places = np.flatnonzero(self._enrolled)
+        order = places[np.argsort(-llrs[places], kind="stable")][:2]
+        return [Score(self._voices[place].name, float(llrs[place])) for place in order]
 
     def rank(self, statistics: Sums) -> Ranking:
         """Speech (size,) against every voice, likeliest first."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from voices import RATE, TRUTH, conversation, model
+from voices import RATE, TRUTH, conversation, events_of, model
 
 from edge.comparison import compare
 from edge.events import Event, Segment, SpeakerCreated, SpeakerMerged, Verdict
@@ -17,7 +18,7 @@ from edge.pipeline import Pipeline, PipelineConfig
 from edge.recognition import recognise
 from edge.records import all_records
 from edge.rttm import read_rttm
-from edge.scoring import OperatingPoint
+from edge.scoring import FIRST_LOOK, OperatingPoint
 from edge.speakers import SpeakerBook
 from edge.state import new_state
 from edge.statistics import Profile, Sums
@@ -287,3 +288,35 @@ def test_verdicts_are_by_what_is_enrolled() -> None:
     assert sum(said[v.segment].end - said[v.segment].start for v in wrong) < RATE
     (profile,) = pipeline._tracker._horizon.known
     np.testing.assert_array_equal(profile.statistics, turns("ada")[0])
+
+
+def verdicts_of(profiles: Sequence[Profile], point: OperatingPoint) -> list[Verdict]:
+    pipeline = Pipeline(model(), profiles, PipelineConfig(operating_point=point))
+    return [e for e in events_of([conversation()], pipeline) if isinstance(e, Verdict)]
+
+
+def test_a_verdict_keeps_its_rate_however_many_are_enrolled() -> None:
+    """A stranger has one chance to be taken for each of them."""
+    count, rate = 10, 1e-4
+    crowd = [Profile(f"callum {number}", turns("callum")[0]) for number in range(count - 1)]
+    profiles = [Profile("ada", turns("ada")[0]), *crowd]
+    said = [v for v in verdicts_of(profiles, OperatingPoint(rate)) if v.evidence > FIRST_LOOK]
+    assert any(v.answer == "yes" for v in said)
+    least = OperatingPoint(rate / count).accept_llr
+    assert all((v.answer == "yes") <= (v.llr >= least) for v in said)
+    assert any(v.answer == "not yet" and v.llr > OperatingPoint(rate).accept_llr for v in said)
+
+
+def test_a_verdict_is_for_nobody_who_is_not_ahead_of_another() -> None:
+    names = ("ada", "eve")  # by the same speech
+    point = OperatingPoint()
+    said = verdicts_of([Profile(name, turns("ada")[0]) for name in names], point)
+    assert {v.answer for v in said} == {"no", "not yet"}
+    assert max(v.llr for v in said) > point.accept_llr
+
+
+def test_no_verdict_says_yes_of_less_than_a_second_that_may_go_on() -> None:
+    said = verdicts_of([Profile("ada", turns("ada")[0])], OperatingPoint())
+    ends = {v.segment: v for v in said}.values()
+    early = [v for v in said if v.evidence < FIRST_LOOK and v not in ends]
+    assert early and {v.answer for v in early} == {"not yet"}

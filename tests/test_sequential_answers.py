@@ -15,13 +15,11 @@ from edge.audio import read_audio
 from edge.gallery import Gallery
 from edge.gate import GateConfig
 from edge.records import Record, all_records
-from edge.scoring import OperatingPoint
+from edge.scoring import FIRST_LOOK, OperatingPoint
 from edge.speakers import SpeakerBook
 from edge.statistics import Profile
 from edge.verification import (
-    FIRST_LOOK,
     SequentialTest,
-    each_look,
     first_answer,
     identify,
     verify,
@@ -56,7 +54,7 @@ def test_the_answer_comes_with_the_first_record_that_suffices() -> None:
         heard = heard + record.statistics * record.evidence
         alone = verify(model(), Gallery(model(), [ada()]), "ada", heard, POINT)
         assert test.standing() == alone
-        enough = alone.seconds >= FIRST_LOOK and alone.llr >= each_look(POINT).accept_llr
+        enough = alone.seconds >= FIRST_LOOK and alone.llr >= POINT.each_look.accept_llr
         assert (result is not None) == (enough and record.evidence)
         if result is not None:
             assert result == alone
