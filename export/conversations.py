@@ -25,4 +25,11 @@ def read_conversations(folder: Path) -> list[Conversation]:
     paths = sorted(folder.glob("*.flac"))
     if not paths:
         raise EarmarkError(f"no conversations in {folder}", "Check --corpus")
-    return [Conversation(path, read_rttm(path.with_suffix(".rttm"))) for path in paths]
+    conversations = [Conversation(path, read_rttm(path.with_suffix(".rttm"))) for path in paths]
+    for path, truth in conversations:
+        if not any(turn.start < turn.end for turn in truth):
+            raise EarmarkError(
+                f"{path.with_suffix('.rttm')} holds no turn, by which {path.name} could be judged",
+                "Add its SPEAKER lines, or take the recording out of the folder",
+            )
+    return conversations

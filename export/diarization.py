@@ -235,4 +235,5 @@ def _people(turns: Sequence[Turn]) -> int:
 
 
 def _spyder_turns(turns: Sequence[Turn]) -> list[tuple[str, float, float]]:
-    return [(turn.speaker, turn.start, turn.end) for turn in turns]
+    # spyder counts time wrong around a turn of no length.
+    return [(turn.speaker, turn.start, turn.end) for turn in turns if turn.start < turn.end]

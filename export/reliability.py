@@ -3,6 +3,8 @@ were never trained on."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +18,7 @@ from scipy.optimize import isotonic_regression
 from edge.encoder import Model
 from edge.front_end import SAMPLE_RATE
 from edge.recalibration import fit
-from edge.scoring import OperatingPoint
-from edge.verification import FIRST_LOOK, each_look
+from edge.scoring import FIRST_LOOK, Answer, OperatingPoint
 from export.conditions import in_babble, over_telephone
 from export.sides import Sides, all_llrs, sides_of, speech_records
 from train.manifest import read_manifest
@@ -57,10 +58,11 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class Awaited:
-    """Answers of the sequential test: the seconds of speech that they took, of half and of 95 %.
+    """Answers of the sequential test.
 
     `kind` is whose speech was tested, the `speaker`'s or a `stranger`'s; `right`, `wrong` and
-    `open_` are shares: answered so, or not yet after `LONGEST` seconds.
+    `open_` are shares of all trials: answered so, or not yet after `LONGEST` seconds. After
+    `median` and `late` seconds of speech half and 95 % of all have the right answer; None: never.
     """
 
     corpus: str
@@ -69,8 +71,8 @@ class Awaited:
     right: float
     wrong: float
     open_: float
-    median: float
-    late: float
+    median: float | None
+    late: float | None
 
 
 @dataclass(frozen=True)
@@ -211,41 +213,66 @@ def _judge(corpus: str, condition: str, seconds: float, llrs: Floats, targets: M
 
 
 def _await(model: Model, corpus: str, heard: Heard) -> list[Awaited]:
-    """The sequential test at its default rates, a look at every tenth of a second of speech."""
+    """The sequential test at its default rates, a look at every tenth of a second of speech.
+
+    A recording may end before there is an answer; who speaks then goes on with their others, but
+    for the enrolled one.
+    """
     speakers, enrolled, tests = heard
     told = np.flatnonzero(enrolled.seconds > 0)
     known = enrolled.chosen(told)
-    point = OperatingPoint()
-    accept, refuse = each_look(point).accept_llr, each_look(point).refuse_llr
-    first_look = round(FIRST_LOOK * SAMPLE_RATE / model.record_samples)
     most = round(LONGEST * SAMPLE_RATE / model.record_samples)
-    answers: dict[bool, list[tuple[str, float]]] = {True: [], False: []}
-    for j, test in enumerate(tests):
-        looks = test[first_look : most + 1]
-        if not len(looks):
-            continue
-        names = np.repeat(speakers[j : j + 1], len(looks)), speakers[told]
-        llrs = all_llrs(model, sides_of(model, looks), known, names)
-        for i, said in zip(told, llrs.T, strict=True):
-            if i == j:
+    answers: dict[bool, list[tuple[Answer, float]]] = {True: [], False: []}
+    for j, speaker in enumerate(speakers):
+        mine = np.flatnonzero(speakers == speaker)
+        order = np.roll(mine, -int(np.flatnonzero(mine == j)[0]))
+        others = (False, speakers[told] != speaker, order)
+        claims = [(True, told == i, order[order != i]) for i in np.intersect1d(told, order[1:])]
+        for own, claimed, heard_in in [others, *claims]:
+            sums = _one_after_another([tests[i] for i in heard_in], most)
+            if len(sums) < 2:  # no speech at all
                 continue
-            decided = (said >= accept) | (said <= refuse)
-            first = int(np.argmax(decided))
-            answer = each_look(point).answer(float(said[first])) if decided.any() else "not yet"
-            if answer == "not yet" and len(test) <= most:
-                continue  # the recording ended: nobody knows when the answer would have come
-            answers[bool(speakers[i] == speakers[j])].append(
-                (answer, float(model.seconds(looks[first])))
-            )
+            looks = sides_of(model, sums[1:])
+            names = np.repeat(speaker, len(looks.seconds)), speakers[told]
+            llrs = all_llrs(model, looks, known, names)[:, claimed]
+            ended = len(sums) <= most
+            answers[own] += [first_of_looks(said, looks.seconds, ended=ended) for said in llrs.T]
     return [_summed(corpus, own, answers[own]) for own in (True, False) if answers[own]]
 
 
-def _summed(corpus: str, own: bool, answers: list[tuple[str, float]]) -> Awaited:
-    right, wrong = ("yes", "no") if own else ("no", "yes")
+def _one_after_another(tests: Sequence[Floats], most: int) -> Floats:
+    """Statistics (n + 1, size) of the first 0, 1, ... n records of recordings, `most` at most."""
+    sums = tests[0]
+    for test in tests[1:]:
+        if len(sums) > most:
+            break
+        sums = np.concatenate([sums, sums[-1] + test[1:]])
+    return sums[: most + 1]
+
+
+def first_of_looks(llrs: Floats, seconds: Floats, *, ended: bool) -> tuple[Answer, float]:
+    """What the sequential test answers to speech of so many seconds at each look, and after how
+    many; where the speech `ended` without an answer, what all of it says (see `first_answer`).
+    """
+    point = OperatingPoint()
+    each = point.each_look
+    decided = (llrs >= each.accept_llr) | (llrs <= each.refuse_llr)
+    (places,) = np.nonzero(decided & (seconds >= FIRST_LOOK))
+    if len(places):
+        return each.answer(float(llrs[places[0]])), float(seconds[places[0]])
+    return point.answer(float(llrs[-1])) if ended else "not yet", float(seconds[-1])
+
+
+def _summed(corpus: str, own: bool, answers: list[tuple[Answer, float]]) -> Awaited:
+    right: Answer = "yes" if own else "no"
+    wrong: Answer = "no" if own else "yes"
     given = [answer for answer, _ in answers]
-    times = [seconds for answer, seconds in answers if answer == right] or [np.nan]
-    median, late = (float(x) for x in np.quantile(times, [0.5, 0.95]))
+    times = np.sort([seconds for answer, seconds in answers if answer == right])
     count = len(given)
+    median, late = (
+        float(times[place]) if (place := math.ceil(share * count) - 1) < len(times) else None
+        for share in (0.5, 0.95)
+    )
     return Awaited(
         corpus=corpus,
         kind="speaker" if own else "stranger",

@@ -79,11 +79,11 @@ def answers_table(rows: Sequence[Awaited]) -> Table:
     """Corpora down, speakers and strangers."""
     title = f"Answers of the sequential test, looked for within {LONGEST:g} s of speech"
     table = Table("corpus", "who speaks", title=title)
-    for heading in ("trials", "right", "wrong", "not yet", "speech for it: half", "95 %"):
+    for heading in ("trials", "right", "wrong", "not yet", "half have it after", "95 %"):
         table.add_column(heading, justify="right")
     for row in rows:
         shares = [f"{100 * share:.1f} %" for share in (row.right, row.wrong, row.open_)]
-        times = [f"{seconds:.1f} s" for seconds in (row.median, row.late)]
+        times = [f"{t:.1f} s" if t is not None else "never" for t in (row.median, row.late)]
         table.add_row(row.corpus, row.kind, str(row.trials), *shares, *times)
     return table
 

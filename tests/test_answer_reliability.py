@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from tiny_corpus import build_corpus
-from voices import model
+from voices import ENROLMENT, model
 
+from edge.audio import read_audio
+from edge.gate import GateConfig
+from edge.records import all_records
+from edge.scoring import OperatingPoint
+from edge.statistics import Sums
+from edge.verification import Verification, first_answer
 from export.conditions import over_telephone
 from export.reliability import (
     ALONE,
@@ -21,9 +28,11 @@ from export.reliability import (
     _learnt,
     _summed,
     evaluate_reliability,
+    first_of_looks,
     plot_reliability,
 )
 from export.tables import answers_table, calibration_table
+from train.manifest import read_manifest
 
 RATE = 16_000
 
@@ -86,10 +95,40 @@ def test_own_odds_undo_what_is_wrong_with_the_models() -> None:
 
 
 def test_shares_and_times_are_of_the_right_answers() -> None:
-    own = _summed("x", True, [("yes", 1.0), ("yes", 3.0), ("no", 9.0), ("not yet", 10.0)])
-    assert (own.right, own.wrong, own.open_, own.median) == (0.5, 0.25, 0.25, 2.0)
-    stranger = _summed("x", False, [("no", 2.0), ("yes", 1.0)])
-    assert (stranger.right, stranger.wrong, stranger.median) == (0.5, 0.5, 2.0)
+    own = _summed("x", True, [("yes", 3.0), ("yes", 1.0), ("no", 9.0), ("not yet", 10.0)])
+    assert (own.right, own.wrong, own.open_) == (0.5, 0.25, 0.25)
+    assert (own.median, own.late) == (3.0, None)
+    stranger = _summed("x", False, [("no", 2.0), ("yes", 1.0), ("no", 1.0), ("no", 4.0)])
+    assert (stranger.right, stranger.wrong, stranger.median) == (0.75, 0.25, 2.0)
+
+
+def test_no_trial_is_left_out_for_how_it_ended(measured: Reliability, tmp_path: Path) -> None:
+    """A recording that ended undecided was no trial once, and a yes was nearly certain."""
+    corpus = build_corpus(tmp_path / "corpus")
+    counts = Counter(u.speaker for u in read_manifest(corpus / "train.csv"))
+    every = counts.total()
+    assert {row.kind: row.trials for row in measured.awaited} == {
+        "speaker": sum(n * (n - 1) for n in counts.values()),
+        "stranger": sum(n * (every - n) for n in counts.values()),
+    }
+    for row in measured.awaited:
+        assert row.right + row.wrong + row.open_ == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_answer_is_that_of_the_sequential_test(seed: int) -> None:
+    records = [r for r in all_records(model(), GateConfig(), read_audio(ENROLMENT)) if r.evidence]
+    heard = np.cumsum([record.statistics for record in records], axis=0)
+    seconds = model().seconds(heard)
+    llrs = np.cumsum(np.random.default_rng(seed).normal(0.0, 0.7, len(records)))
+
+    def compare(sums: Sums, point: OperatingPoint) -> Verification:
+        look = int(np.flatnonzero(heard[:, 0] == sums[0])[0])
+        llr = float(llrs[look])
+        return Verification("ada", point.answer(llr), llr, float(seconds[look]), point)
+
+    right = first_answer(model(), records, compare, OperatingPoint())
+    assert first_of_looks(llrs, seconds, ended=True) == (right.answer, right.seconds)
 
 
 def test_a_telephone_passes_its_band_alone() -> None:

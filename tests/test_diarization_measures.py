@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from voices import RATE, TRUTH, beginning, model
 
+from edge.errors import EarmarkError
 from edge.events import Event, Segment, SpeechStarted, SpeechStopped
 from edge.rttm import Turn, read_rttm
+from export.conversations import read_conversations
 from export.diarization import jaccard_errors, judge, wrong_flips
 from export.hearing import Hearing, hear, latencies, seen_at_once
 
@@ -99,6 +103,21 @@ def test_what_is_seen_at_once_is_what_was_known_half_a_second_later() -> None:
     assert [turn.speaker for turn in seen] == ["x", "y"]
     edges = [(turn.start, turn.end) for turn in seen]
     np.testing.assert_allclose(edges, [(0.5, 1.5), (1.5, 2.5)])
+
+
+def test_a_turn_of_no_length_is_no_error() -> None:
+    """Spyder took the rest of the recording for a false alarm."""
+    truth = [Turn(0.0, 5.0, "a")]
+    found = [Turn(0.0, 5.0, "x"), Turn(3.0, 3.0, "y")]
+    row = judge([Hearing("x", 10.0, truth, [], found, np.zeros(0), np.zeros(0))]).final[0]
+    assert row.exact.der == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_truth_without_turns_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.flac").touch()
+    (tmp_path / "a.rttm").write_text("")
+    with pytest.raises(EarmarkError, match=r"a\.rttm holds no turn"):
+        read_conversations(tmp_path)
 
 
 def test_latency_is_of_the_first_and_of_the_final_label() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import subprocess
 import sys
@@ -59,6 +61,16 @@ def test_figures_that_could_not_be_written_are_told_before_the_work(
     assert line == f"eval: cannot write {output}: no such folder. Make it, or give another"
     assert main(["--corpus", str(tmp_path), "--plot", str(tmp_path / "x.xyz")]) == 1
     assert "ends in one of" in capsys.readouterr().err
+
+
+def test_figures_that_there_are_not_are_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON has no NaN, and most readers refuse it."""
+    monkeypatch.setattr("export.evaluate.evaluate", lambda args: {"latency": (math.nan, 0.5)})
+    output = tmp_path / "figures.json"
+    assert main(["--corpus", str(tmp_path), "--json", str(output)]) == 0
+    assert json.loads(output.read_text(), parse_constant=pytest.fail) == {"latency": [None, 0.5]}
 
 
 @pytest.mark.parametrize("name", ["small", "tiny"])
