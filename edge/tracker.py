@@ -250,10 +250,8 @@ class Tracker:
     def _verdict(self, *, ended: bool) -> list[Event]:
         """The answer for the likeliest enrolled speaker, when it is new for this segment.
 
-        By what is enrolled, whatever was said here by whoever is taken for them, and as `identify`
-        answers. While more may be said it waits for a second of speech, but no look has to do with
-        a share of the rate: segments are short, and at 1 % asked 0 to 1.3 % of those held out who
-        were not among 1 to 35 enrolled were taken for one of them.
+        By what is enrolled, whatever was said here by whoever is taken for them; as `identify`
+        answers, at each of many looks, and not before a second of speech while there may be more.
         """
         enrolled = len(self._horizon.known.enrolled)
         if not enrolled:
@@ -261,7 +259,7 @@ class Tracker:
         best, *others = self._horizon.known.nearest_enrolled(self._open.totals[-1])
         margin = best.llr - others[0].llr if others else None
         evidence = float(self._model.seconds(self._open.totals[-1]))
-        answer = self._operating_point.answer_among(enrolled, best.llr, margin)
+        answer = self._operating_point.each_look.answer_among(enrolled, best.llr, margin)
         if not ended and evidence < FIRST_LOOK:
             answer = "not yet"
         if (best.speaker, answer) == self._said:

@@ -79,14 +79,12 @@ Compare = Callable[[Sums, OperatingPoint], Result]
 
 
 class SequentialTest(Generic[Result]):
-    """Wald's sequential test: speech is compared again with each record, until a yes or a no.
+    """A sequential test (Wald, 1945): speech is compared again with each record, until yes or no.
 
     The llr of a sum of records is that of all the speech so far, so looks are not added up: each is
-    compared with the same two bounds. Were it the exact likelihood ratio of the audio, a stranger
-    would reach the upper bound at any of any number of looks with at most the rate asked (Ville,
-    1939). It is that of an embedding, calibrated look by look, and with every look a stranger has
-    another chance, most of all in the first second. So the first look waits for a second of speech,
-    and each look may accept with a share of the rate alone.
+    compared with the same two bounds. With every look a stranger has another chance, most of all in
+    the first second. So the first look waits for a second of speech, and each look may accept with
+    a share of the rate alone.
     """
 
     def __init__(self, model: Model, compare: Compare[Result], point: OperatingPoint) -> None:

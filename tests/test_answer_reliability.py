@@ -76,7 +76,7 @@ def test_right_odds_keep_the_rates_and_wrong_ones_show() -> None:
     right = _judge("x", "y", 1.0, llrs, targets)
     assert right.cost == pytest.approx(right.least, rel=0.02)
     assert right.accepted[0] < 0.01
-    assert right.accepted[1] < 0.001
+    assert right.accepted[1] == pytest.approx(0.001, rel=0.3)  # where it is the hardest to keep
     bold = _judge("x", "y", 1.0, 3.0 * llrs + 4.0, targets)
     assert bold.cost > 1.3 * right.cost
     assert bold.least == pytest.approx(right.least)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -153,18 +154,27 @@ def test_the_best_comes_first_with_its_margin() -> None:
     assert found.margin == pytest.approx(scores[0].llr - scores[1].llr, rel=1e-5)
 
 
-@given(false_accept=st.floats(1e-6, 0.499), miss=st.floats(1e-6, 0.499), value=st.floats(-30, 30))
-def test_an_answer_keeps_the_rates(false_accept: float, miss: float, value: float) -> None:
-    """Wald: a yes is (1-miss)/false_accept times likelier if it is true; a no likewise."""
-    answer = OperatingPoint(false_accept, miss).answer(value)
-    assert (answer == "yes") == (value >= math.log((1 - miss) / false_accept))
-    assert (answer == "no") == (value <= math.log(miss / (1 - false_accept)))
-    assert answer in ("yes", "no", "not yet")
+@given(false_accept=st.floats(1e-9, 0.499), miss=st.floats(1e-9, 0.499), mean=st.floats(0.01, 50))
+def test_an_answer_keeps_the_rates(false_accept: float, miss: float, mean: float) -> None:
+    """However far strangers and speakers are apart, if the llrs are right and normal."""
+    point = OperatingPoint(false_accept, miss)
+    strangers, speakers = (NormalDist(m, math.sqrt(2 * mean)) for m in (-mean, mean))
+    assert strangers.cdf(2 * -mean - point.accept_llr) <= false_accept * (1 + 1e-6)  # the far tail
+    assert speakers.cdf(point.refuse_llr) <= miss * (1 + 1e-6)
+    assert point.answer(point.accept_llr) == "yes"
+    assert point.answer(point.refuse_llr) == "no"
+
+
+def test_a_rate_is_reached_where_it_is_the_hardest_to_keep() -> None:
+    point = OperatingPoint(0.01, 0.001)
+    for rate, bound in ((0.01, point.accept_llr), (0.001, -point.refuse_llr)):
+        others = NormalDist(-bound, math.sqrt(2 * bound))
+        assert 1 - others.cdf(bound) == pytest.approx(rate)
 
 
 def test_the_default_thresholds() -> None:
     point = OperatingPoint()
-    answers = [point.answer(value) for value in (4.6, 4.59, 0, -4.59, -4.6, math.inf, -math.inf)]
+    answers = [point.answer(value) for value in (2.71, 2.7, 0, -2.7, -2.71, math.inf, -math.inf)]
     assert answers == ["yes", "not yet", "not yet", "not yet", "no", "yes", "no"]
     assert point.answer(math.nan) == "not yet"
 
