@@ -16,6 +16,7 @@ from typing import Self
 import msgspec
 import zmq
 
+from edge.connection import Connection
 from edge.endpoints import prepare, request_endpoint
 from edge.errors import EarmarkError
 from edge.events import VERSION, Envelope, decode
@@ -96,7 +97,8 @@ class Subscriber:
         self._events.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
         self._events.setsockopt(zmq.MAXMSGSIZE, MAX_EVENT)
         self._events.setsockopt(zmq.LINGER, 0)
-        self._requests = Requests(self._context)
+        self._connections: list[Connection] = []
+        self._requests = Requests(self._context, self._look)
         try:
             for socket, address in (
                 (self._events, endpoint),
@@ -105,7 +107,7 @@ class Subscriber:
                 prepare(socket, address)
                 if keys is not None:
                     keys.give(socket)
-                socket.connect(address)
+                self._connections.append(Connection(socket, address))
         except EarmarkError:
             self.close()
             raise
@@ -162,6 +164,8 @@ class Subscriber:
 
     def close(self) -> None:
         """Stop listening."""
+        for connection in self._connections:
+            connection.close()
         self._events.close()
         self._requests.close()
         self._context.term()
@@ -171,6 +175,11 @@ class Subscriber:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _look(self) -> None:
+        """Whoever was refused may be let in by now."""
+        for connection in self._connections:
+            connection.look()
 
     def _next(self) -> Envelope | None:
         """The event at the bookmark, if it is here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
@@ -11,7 +12,7 @@ from zmq.utils import z85
 
 from edge import log
 from edge.errors import EarmarkError
-from edge.keyring import Keyring, read_keyring
+from edge.keyring import Client, Keyring, read_keyring
 
 DOMAIN = "earmark"
 
@@ -22,14 +23,25 @@ class Guard:
     While the file of keys cannot be used, nobody is.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], path: Path) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        path: Path,
+        may: Callable[[Client], bool] = lambda client: True,
+    ) -> None:
         """Begin to watch over the sockets that `protect` is given.
+
+        Args:
+            context: of the sockets.
+            path: the file of keys.
+            may: which of the clients in it may connect.
 
         Raises:
             EarmarkError: there are no keys in the file, or others may read it.
         """
         self.refused = 0  # connections
         self._path = path
+        self._may = may
         # Set at once, as several threads read it; a stamp of None: the file cannot be used.
         self._read: tuple[tuple[int, ...] | None, Keyring] = _stamp(path), read_keyring(path)
         self._secret = bytes.fromhex(self._read[1].secret)
@@ -56,7 +68,8 @@ class Guard:
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether a client of this key, in Z85, may connect; asked by the authenticator."""
         public = z85.decode(key).hex()
-        allowed = self.keyring.client(public) is not None
+        client = self.keyring.client(public)
+        allowed = client is not None and self._may(client)
         if not allowed:
             self.refused += 1
             log.warning("client.refused", f"a client with the key {public} was refused", key=public)

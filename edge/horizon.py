@@ -272,7 +272,8 @@ class Horizon:
         llr = stretch.standing.llr if stretch.standing.llr is not None else -np.inf
         if stretch.speaker != UNKNOWN:
             enrolled = stretch.speaker in self.known.enrolled
-            sure = self._point.answer(llr) == "yes" if enrolled else llr >= self.config.learn_llr
+            named = self._point.each_look.answer(llr) == "yes"
+            sure = named if enrolled else llr >= self.config.learn_llr
             if sure or not known:
                 self._book.learn(stretch.speaker, stretch.statistics)
         stretch.rev += 1

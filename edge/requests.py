@@ -102,8 +102,12 @@ def command(
 class Requests:
     """Asks, and asks again where no answer comes; one request at a time is under way."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], between: Callable[[], None]
+    ) -> None:
+        """`between` is called while an answer is waited for, before each time of asking."""
         self.malformed = 0
+        self._between = between
         self.socket = context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, 1)
@@ -124,6 +128,7 @@ class Requests:
             self._request, self._overdue = request, 0.0
             self._id += 1
         while True:
+            self._between()
             if time.monotonic() >= self._overdue:
                 with suppress(zmq.Again):  # it is full while nobody is there; one waits already
                     data = encode(msgspec.structs.replace(request, id=self._id))

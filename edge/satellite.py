@@ -12,9 +12,9 @@ from typing import Self
 import numpy as np
 import zmq
 from numpy.typing import NDArray
-from zmq.utils.monitor import parse_monitor_message
 
 from edge import log
+from edge.connection import Connection
 from edge.endpoints import prepare
 from edge.errors import EarmarkError
 from edge.events import Event, SourceGap, SourceOverflow, format_words
@@ -36,6 +36,11 @@ _TOLD = {
         log.error,
         "refused",
         "the daemon does not allow this key ('earmark keys allow ... --audio' there)",
+    ),
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: (
+        log.error,
+        "refused",
+        "the daemon broke off; see whether it has keys, and whether --server is its own",
     ),
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: (
         log.error,
@@ -104,6 +109,7 @@ class Sender:
         self._connected = False
         self._reached = False  # was ever connected
         self._dropping = False
+        self._last: zmq.Event | None = None
         self._patient_until = time.monotonic() + PATIENCE
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
@@ -113,8 +119,7 @@ class Sender:
             prepare(self._socket, endpoint)
             if keys is not None:
                 keys.give(self._socket)
-            self._monitor = self._socket.get_monitor_socket(sum(_TOLD))
-            self._socket.connect(endpoint)
+            self._connection = Connection(self._socket, endpoint, tuple(_TOLD))
         except zmq.ZMQError as error:
             self._context.destroy(0)
             raise EarmarkError(
@@ -140,21 +145,21 @@ class Sender:
 
     def watch(self) -> None:
         """Tell what became of the connection since the last time."""
-        while self._monitor.poll(0):
-            self._tell(zmq.Event(parse_monitor_message(self._monitor.recv_multipart())["event"]))
+        for event in self._connection.look():
+            self._tell(event)
         if time.monotonic() > self._patient_until:
             self._patient_until = math.inf
             log.warning(
                 "unanswered",
-                "no daemon has answered yet; see whether 'earmark run --satellite' is there, and "
-                "whether it wants keys",
+                "no daemon has answered yet; see whether 'earmark run --satellite' is there, "
+                "whether it wants keys, and whether --server is its own",
             )
 
     def reached(self) -> bool:
         """Whether there was a daemon; it is waited for as long as what was sent would be kept."""
         deadline = time.monotonic() + LINGER_MS / 1000
         self.watch()
-        while not self._reached and self._monitor.poll(milliseconds_until(deadline)):
+        while not self._reached and self._connection.monitor.poll(milliseconds_until(deadline)):
             self.watch()
         return self._reached
 
@@ -164,15 +169,16 @@ class Sender:
         self._connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
         self._reached = self._reached or self._connected
         self._patient_until = math.inf
-        say, kind, what = _TOLD[event]
-        say(kind, what)
+        if event != self._last:  # a refusal comes again with each try
+            say, kind, what = _TOLD[event]
+            say(kind, what)
+        self._last = event
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(0)
+        self._connection.close()
         self._socket.close()
         self._context.term()
 

@@ -16,6 +16,7 @@ import pytest
 import zmq
 from daemons import HANGING
 from shell import earmark
+from test_metrics import free_port
 
 from edge import keyring
 from edge.cli import main
@@ -312,6 +313,46 @@ def test_keys_that_cannot_be_read_just_as_they_change_let_friends_in_later(
         assert friend.receive(NOTHING) is None
         lacking[0] = False
         assert friend.receive(HANGING) is not None
+
+
+def follows(site: Site, subscriber: Subscriber) -> bool:
+    """Whether it is there by both of its sockets before long."""
+    deadline = time.monotonic() + HANGING
+    while not site.publisher.wait_for_subscriber(0.05):
+        subscriber.receive(0.05)
+        if time.monotonic() > deadline:
+            return False
+    site.publish()
+    return subscriber.receive(HANGING) is not None
+
+
+def test_who_is_allowed_later_is_let_in(site: Site) -> None:
+    """For libzmq a refusal is final: it did not come back, and nothing was said."""
+    keys = site.client("late")
+    with Subscriber(site.publisher.endpoint, keys=keys) as late:
+        assert not late.join(NOTHING)
+        site.allow("late", keys)
+        assert late.join(HANGING)
+        assert follows(site, late)
+
+
+def test_a_daemon_that_lacked_its_keys_for_a_while_is_heard_again(tmp_path: Path) -> None:
+    file, endpoint = tmp_path / "daemon.keys", f"tcp://127.0.0.1:{free_port()}"
+    server = make_keyring(file).public
+    keys = Keys(tmp_path / "friend.keys", server)
+    friend = Client("friend", make_keyring(keys.file).public, commands=False)
+    change_keyring(file, lambda ring: ring.allow(friend))
+    with Subscriber(endpoint, keys=keys) as subscriber:
+        for curve, hears in ((file, True), (None, False), (file, True)):
+            with Publisher(endpoint, tmp_path / "journal", curve) as publisher:
+                sent = publisher.publish("mic", SpeechStarted(0), 0)
+                if hears and subscriber.bookmark is None:
+                    assert subscriber.join(HANGING)
+                elif hears:
+                    heard = [subscriber.receive(HANGING) for _ in range(2)]
+                    assert heard[-1] == sent
+                else:
+                    assert subscriber.receive(NOTHING) is None
 
 
 def test_keys_that_another_thread_reads_meanwhile_let_friends_in_later(

@@ -230,6 +230,29 @@ def test_only_a_key_with_that_right_is_heard(tmp_path: Path) -> None:
                 next(blocks)
 
 
+def test_a_satellite_whose_key_is_allowed_later_is_heard(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """First it is a listener's; who may not send is told so, and not that it is connected."""
+    daemon, keys = tmp_path / "daemon", tmp_path / "satellite"
+    server, public = make_keyring(daemon).public, make_keyring(keys).public
+    for audio in (False, True):
+        client = Client("satellite", public, commands=False, audio=audio)
+        change_keyring(daemon, partial(Keyring.allow, client=client))
+        if not audio:
+            source = SatelliteSource("tcp://127.0.0.1:*", daemon)
+            sender = Sender(source.endpoint, Keys(keys, server))
+            assert not sender.reached()
+            assert caplog.text.count("does not allow this key") == 1
+    with source, sender:
+        deadline = time.monotonic() + HANGING
+        while not sender.reached() and time.monotonic() < deadline:
+            pass
+        assert sender.reached()
+        sender.send(packet(0))
+        next(source.blocks())
+
+
 def test_other_machines_need_keys() -> None:
     with pytest.raises(EarmarkError, match="unencrypted"):
         SatelliteSource("tcp://0.0.0.0:7711")

@@ -97,6 +97,14 @@ def test_without_the_token_nothing_is_told(closed: Web, secret: Path) -> None:
         assert closed.enter(wrong) == ""
 
 
+@pytest.mark.parametrize("odd", ['prefs={"theme":"dark"}', 'a="b', "flag", "a@b=c", "HttpOnly=1"])
+def test_another_programs_cookie_is_not_in_the_way(closed: Web, secret: Path, odd: str) -> None:
+    """Cookies are those of all ports of a machine."""
+    good = closed.enter(token(secret))
+    for cookie in (f"{odd}; {good}", f"{good}; {odd}"):
+        assert 'id="streams"' in closed.ask("GET", "/", Cookie=cookie)[1]
+
+
 def test_the_cookie_stays_with_this_page_and_is_not_the_token(closed: Web, secret: Path) -> None:
     response = closed.log_in(token(secret))
     cookie = response.getheader("Set-Cookie") or ""

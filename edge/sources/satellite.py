@@ -61,7 +61,7 @@ class SatelliteSource(Source):
             if keys is not None:
                 from edge.curve import Guard  # noqa: PLC0415 (asyncio is loaded with it)
 
-                self._guard = Guard(self._context, keys)
+                self._guard = Guard(self._context, keys, lambda client: client.audio)
             self._socket = self._listen(endpoint)
         except EarmarkError:
             self._end()

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
+
+from tornado.httputil import parse_cookie
 
 from edge.endpoints import is_loopback
 
@@ -59,11 +60,8 @@ class Access:
         """Whether the browser showed the token before, where there is one."""
         if self._token is None:
             return True
-        try:
-            shown = SimpleCookie(headers.get("Cookie", "")).get(self.cookie)
-        except CookieError:
-            return False
-        value = shown.value if shown else ""
+        # Not the standard library's, which reads no further than another program's odd cookie.
+        value = parse_cookie(headers.get("Cookie", "")).get(self.cookie, "")
         return hmac.compare_digest(value.encode(), self.pass_for(self._token).encode())
 
 

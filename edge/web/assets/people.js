@@ -63,7 +63,9 @@ export class People {
   forget(name) {
     this.ask({
       title: `Forget ${name}?`,
-      text: "Their voice is erased from the store. This cannot be undone.",
+      text:
+        "Their voice is erased from the store. This cannot be undone. " +
+        "What they said in the last two minutes goes on under a number.",
       ok: "Forget",
       name: null,
       request: () => ({ type: "forget", name }),
