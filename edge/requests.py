@@ -82,7 +82,7 @@ def command(
                 if given_up() or time.monotonic() > deadline:
                     raise EarmarkError(
                         f"no daemon answers at {endpoint}",
-                        "See whether it runs, and whether it allows your key",
+                        "See whether it runs, allows your key, and has that of --server",
                     )
 
         wait(zmq.POLLOUT, CONNECT_PATIENCE)

@@ -190,6 +190,24 @@ def test_a_silent_satellite_is_lost_and_heard_again_where_it_is() -> None:
         assert next(source.blocks()).gap == 39 * STEP
 
 
+def test_a_position_that_is_nonsense_deafens_nobody_for_good() -> None:
+    """All that was true after it came too late."""
+    with link() as (source, sender):
+        sender.send(packet(0))
+        blocks = source.blocks()
+        next(blocks)
+        sender.send(packet(1 << 40))
+        next(blocks)
+        sender.send(packet(2 * STEP))
+        with pytest.raises(EarmarkError, match="nothing came from the satellite"):
+            next(blocks)
+        sender.send(packet(3 * STEP))
+        assert source.reopen()
+        next(source.blocks())
+        sender.send(packet(4 * STEP))
+        assert next(source.blocks()).gap == 0
+
+
 def test_a_new_satellite_follows_by_the_clock() -> None:
     """Its own positions say nothing about how long nobody was heard."""
     with link() as (source, sender):

@@ -107,8 +107,9 @@ class SatelliteSource(Source):
         while not self._closed:
             self._waiting = self._receive()
             if self._waiting is not None:
-                if self._waiting.header.session != self._session:
-                    self._session = None
+                header = self._waiting.header
+                if header.session != self._session or header.start < self._position:
+                    self._session = None  # what is missing only the clock can tell
                 return True
         return False
 
