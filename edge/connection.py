@@ -1,8 +1,8 @@
 """A ZeroMQ socket's connection, made again where the other side refused it.
 
-libzmq comes back by itself to a peer that went, but not to one that refused the key, or that wanted
-keys where none were given: for it that is final. A key may be allowed later, and a daemon may be
-restarted with the keys that it lacked.
+libzmq comes back by itself to a peer that went, in the middle of a handshake, too. But not to one
+that refused the key, or that wanted keys where none were given: for it that is final. A key may be
+allowed later, and a daemon may be restarted with the keys that it lacked.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 AGAIN = 1.0  # seconds after a refusal
-_REFUSALS = (
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH,
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL,
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL,
-)
+_REFUSALS = (zmq.EVENT_HANDSHAKE_FAILED_AUTH, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
 
 
 class Connection:

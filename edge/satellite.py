@@ -37,11 +37,6 @@ _TOLD = {
         "refused",
         "the daemon does not allow this key ('earmark keys allow ... --audio' there)",
     ),
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: (
-        log.error,
-        "refused",
-        "the daemon broke off; see whether it has keys, and whether --server is its own",
-    ),
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: (
         log.error,
         "refused",
