@@ -8,7 +8,7 @@ number that most of its speech had before, or the name of whoever it is recognis
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -147,9 +147,16 @@ class Horizon:
         """Others are enrolled from `sample` on.
 
         Voices in `moved` go on under a new name, which is enrolled; what those said who are
-        enrolled no more is nobody's. Then it is heard anew whose each stretch may be.
+        enrolled no more is nobody's. Then it is heard anew whose each stretch may be; but of those
+        who are gone altogether, and not under another name, nothing stays by which they could be.
         """
         enrolled = {profile.name for profile in profiles}
+        kept = {profile.statistics.tobytes() for profile in profiles}
+        forgotten = {
+            voice.name
+            for voice in self._book.known
+            if voice.enrolled and voice.statistics.tobytes() not in kept
+        } - enrolled
         gone = {v.name for v in self._book.voices if v.enrolled and v.name not in enrolled}
         names = dict.fromkeys(gone, UNKNOWN) | dict(moved)
         known = {voice.name for voice in self.voices}
@@ -158,10 +165,21 @@ class Horizon:
         ]
         self._book.reload(profiles, moved)
         self._renew()
+        events += self._forget(forgotten)
         for name, new in names.items():
             events += self._rename(name, new)
         self._sum_voices()
         return events + (self._recluster(sample) if self._stretches else [])
+
+    def _forget(self, names: Collection[str]) -> list[Event]:
+        """What these have said lately is final, as nobody's."""
+        events: list[Event] = []
+        for stretch in [s for s in self._stretches if s.speaker in names]:
+            self._stretches.remove(stretch)
+            stretch.speaker, stretch.standing = UNKNOWN, Standing()
+            stretch.rev += 1
+            events.append(stretch.event(final=True))
+        return events
 
     def _recluster(self, sample: int, newest: Stretch | None = None) -> list[Event]:
         """Cluster the stretches anew; returns `newest`, which is to be told, and all that changed.

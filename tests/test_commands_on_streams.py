@@ -24,6 +24,7 @@ from edge.protocol import (
     EnrolCommand,
     EnrolledCommand,
     ForgetCommand,
+    ReloadCommand,
     RenameCommand,
 )
 from edge.signals import Reload
@@ -136,11 +137,16 @@ def test_what_was_enrolled_counts_once(tmp_path: Path) -> None:
 
 
 def test_numbers_given_by_a_command_are_on_disk_before_they_are_told(tmp_path: Path) -> None:
-    """Who is forgotten goes on under a number, which no kill may give to somebody else."""
+    """Somebody else is enrolled as ada by now: she goes on under a number, which no kill may give
+    to somebody else.
+    """
     daemon = Daemon(tmp_path, [ada()], mic=conversation())
     daemon.keepers["mic"].keep(last=False)
     before = read_state(tmp_path / "mic.voices", model())
-    daemon.do(ForgetCommand(id=1, name="ada"))
+    with daemon.open() as store:
+        store.forget("ada")
+        store.enrol(profile_from_audio(model(), "ada", said(two_voices()[0])))
+    daemon.do(ReloadCommand(id=1))
     created = [e.speaker for _, e in daemon.published if isinstance(e, SpeakerCreated)]
     after = read_state(tmp_path / "mic.voices", model())
     assert before is not None
@@ -188,6 +194,21 @@ def test_a_short_stranger_is_nobody_of_another_recording() -> None:
     events = second.push(said(other[: 13 * RATE // 10])) + second.flush()
     finals = [e for e in events if isinstance(e, Segment) and e.state == "final"]
     assert [e.speaker for e in finals] == ["unknown"]
+
+
+def test_nothing_of_who_is_forgotten_goes_on_under_a_number(tmp_path: Path) -> None:
+    """What she had said in the last two minutes was a voice without a name, kept on disk."""
+    daemon = Daemon(tmp_path, [ada()], mic=conversation())
+    before = daemon.names("mic")
+    daemon.do(ForgetCommand(id=1, name="ada"))
+    assert daemon.names("mic") == before - {"ada"}
+    told = [event for _, event in daemon.published if isinstance(event, Segment)]
+    final = {event.id for event in told if event.state == "final"}
+    assert len(final) > 3
+    assert {event.speaker for event in told if event.id in final} == {"unknown"}
+    assert {event.id for event in daemon.pipelines["mic"].flush() if isinstance(event, Segment)}
+    state = daemon.pipelines["mic"].state()
+    assert {voice.name for voice in state.voices} == before - {"ada"}
 
 
 def test_who_is_forgotten_is_nobody_even_where_traces_stay(

@@ -63,9 +63,7 @@ export class People {
   forget(name) {
     this.ask({
       title: `Forget ${name}?`,
-      text:
-        "Their voice is erased from the store. This cannot be undone. " +
-        "What they said in the last two minutes goes on under a number.",
+      text: "Their voice is erased from the store. This cannot be undone.",
       ok: "Forget",
       name: null,
       request: () => ({ type: "forget", name }),
