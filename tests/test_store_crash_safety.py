@@ -232,7 +232,7 @@ with Store(Path(sys.argv[1]), stub(), key=key) as store:
     while True:
         for name in ("ada", "ben"):
             store.enrol(Profile(name, numpy.ones(SIZE)))
-        store.adapt("ben", numpy.ones(SIZE))
+        store.adapt("ben", 3 * numpy.ones(SIZE))
         store.undo("ben")
         store.rename("ben", "cleo")
         store.merge("ada", "cleo")
