@@ -78,8 +78,14 @@ class Feed:
     def _skip(self, lost: int, cause: type[SourceGap | SourceOverflow]) -> list[Event]:
         if not lost:
             return []
-        events = self._sink.push(self._resampler.flush())
+        # What the resampler rounds up at its end would add up, over many losses.
+        room = max(0, self._due - self._sink.position)
+        events = self._sink.push(self._resampler.flush()[:room])
         self._heard += lost
-        end = self._begin + (self._heard * SAMPLE_RATE + self._rate // 2) // self._rate
-        count = end - self._sink.position
+        count = self._due - self._sink.position
         return events + self._sink.skip(count, cause) if count > 0 else events
+
+    @property
+    def _due(self) -> int:
+        """The position of all that was heard."""
+        return self._begin + (self._heard * SAMPLE_RATE + self._rate // 2) // self._rate
